@@ -1,0 +1,1 @@
+"""Acquisition functions: score images or choose ids; see `base.py` for the plugin door."""

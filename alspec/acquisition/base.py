@@ -1,0 +1,125 @@
+"""The plugin door: what an acquisition function declares, what it sees and what it must return.
+
+Shapes in names: K = dropout passes, B = images of a batch, C = classes, H, W = pixels,
+N = candidates, M = labelled images, D = feature channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alspec.datasets.base import ImageId
+
+
+class Family(str, Enum):
+    """The paper's families of methods, and the baselines that stand beside them in tables."""
+
+    RANDOM = "random"
+    SINGLE = "single"
+    BATCH = "batch"
+
+
+class Need(str, Enum):
+    """What an acquisition function must be given; the planner and the model code provide it."""
+
+    PROBABILITIES = "probabilities"
+    MIRROR = "mirror"
+    PASSES = "passes"
+    FEATURES = "features"
+
+
+class Params(BaseModel):
+    """The parameters of an acquisition function; a function without any uses this class itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PassesParams(Params):
+    """Parameters of a function that needs dropout passes: subclass and keep `passes`."""
+
+    passes: int = 10
+
+
+class Outputs(Protocol):
+    """What the model says of one batch of images, on the device; only what was asked for exists.
+
+    Log-probabilities are finite and their logsumexp over C is 0.
+    """
+
+    @property
+    def log_p_BCHW(self) -> Tensor:
+        """Log-probabilities of the images (need: probabilities)."""
+        ...
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        """Log-probabilities of the mirror images, mirrored back (need: mirror)."""
+        ...
+
+    @property
+    def log_p_passes(self) -> Iterable[Tensor]:
+        """K tensors (B, C, H, W), one a dropout pass, made while iterating (need: passes)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a batch or random method chooses from: unlabelled images in time order.
+
+    Attributes:
+        ids: N image ids.
+        sequences: the sequence of each candidate.
+        features_ND: a feature vector for each candidate (need: features), else None.
+        labelled_features_MD: the same for the labelled set (need: features), else None.
+    """
+
+    ids: Sequence[ImageId]
+    sequences: Sequence[str]
+    features_ND: Tensor | None = None
+    labelled_features_MD: Tensor | None = None
+
+
+class Acquisition(Protocol):
+    """An acquisition function (entry point group `alspec.acquisition`).
+
+    Implement `score` for family single, `select` for families random and batch. A method sees no
+    label, no path and no loader. Randomness comes from `rng` alone. Equal scores are ordered by
+    image id, by the caller.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    needs: ClassVar[frozenset[Need]]
+    Params: ClassVar[type[BaseModel]]
+    version: ClassVar[int]
+    """Part of a step's key: raise it when the choice for the same model and pool changes."""
+
+    def __init__(self, params: Any) -> None: ...
+
+
+class SingleAcquisition(Acquisition, Protocol):
+    """Scores every image on its own."""
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Scores of the B images of a batch, finite, higher is chosen first."""
+        ...
+
+
+class BatchAcquisition(Acquisition, Protocol):
+    """Chooses a set of images together, or at random."""
+
+    def select(self, candidates: Candidates, n: int, rng: np.random.Generator) -> Sequence[ImageId]:
+        """The n different ids to label next, all of them among the candidates."""
+        ...
+
+
+AnyAcquisition: TypeAlias = SingleAcquisition | BatchAcquisition

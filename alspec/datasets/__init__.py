@@ -1,0 +1,1 @@
+"""Datasets: image ids in time order, classes, splits, pixels and labels."""

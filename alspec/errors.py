@@ -1,0 +1,85 @@
+"""The error tree and the exit codes (README, "Exit codes")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    DONE = 0
+    STEP_FAILED = 1
+    BAD_INPUT = 2
+    WAITING_FOR_LABELS = 3
+    LOCKED = 4
+    STORE_DAMAGED = 5
+    INTERRUPTED = 75
+    CTRL_C = 130
+
+
+class AlspecError(Exception):
+    """An error that its reader can act on: says what, where, why and what to do."""
+
+    exit_code = ExitCode.STEP_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the user's input.
+
+    Attributes:
+        where: a file with line and column (`specs/a.yaml:4:17`), or a path, or an argument.
+        what: what is wrong, why, and what to do, in one or two sentences.
+        excerpt: the offending line with a caret below it; empty where there is none.
+    """
+
+    where: str
+    what: str
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}"
+        return f"{head}\n{self.excerpt}" if self.excerpt else head
+
+
+class InputError(AlspecError):
+    """Bad input, all of it at once; nothing has been written."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def at(cls, where: str | Path, what: str) -> InputError:
+        """One problem at one place."""
+        return cls([Problem(str(where), what)])
+
+
+class SpecError(InputError):
+    """The study spec is not valid."""
+
+
+class DataError(InputError):
+    """The data on disk do not match what the spec says of them."""
+
+
+class PluginError(AlspecError):
+    """A plugin could not be loaded, or broke its contract."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class StoreError(AlspecError):
+    """The store is damaged or cannot be written."""
+
+    exit_code = ExitCode.STORE_DAMAGED
+
+
+class StepFailed(AlspecError):
+    """A step could not be finished; every other finished step stands."""

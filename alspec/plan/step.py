@@ -1,0 +1,91 @@
+"""A step: what it computes, from what, and the key that names its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NewType
+
+StepKey = NewType("StepKey", str)
+"""64 hexadecimal digits: the SHA-256 of a step's recipe."""
+
+
+class StepKind(str, Enum):
+    """The kinds of step; `steps/` has one file for each."""
+
+    POOL = "pool"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    ACQUIRE = "acquire"
+
+
+VERSIONS: Mapping[StepKind, int] = {
+    StepKind.POOL: 1,
+    StepKind.TRAIN: 1,
+    StepKind.EVALUATE: 1,
+    StepKind.ACQUIRE: 1,
+}
+"""Raised when a kind's code changes its result for the same recipe (CHANGELOG, Re-runs)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the plan.
+
+    Attributes:
+        kind: what is computed.
+        params: everything that changes the result, plain data.
+        inputs: role to the key of the step whose artifacts are read.
+        places: where things lie on this machine (dataset spec with its root, files); never in the key.
+        label: how people call it: `toy 10-10 entropy ssl seed 0 cycle 2`.
+        key: SHA-256 of kind, version, params and inputs; derived.
+    """
+
+    kind: StepKind
+    params: Mapping[str, Any]
+    inputs: Mapping[str, StepKey] = field(default_factory=dict)
+    places: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    key: StepKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key(self.recipe))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the key is made of."""
+        return {
+            "kind": self.kind.value,
+            "version": VERSIONS[self.kind],
+            "params": dict(self.params),
+            "inputs": dict(self.inputs),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """All a worker needs to know, as plain data."""
+        return {
+            "key": self.key,
+            "recipe": self.recipe,
+            "places": dict(self.places),
+            "label": self.label,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Step:
+        """The step that `to_json` described."""
+        recipe = data["recipe"]
+        return cls(
+            kind=StepKind(recipe["kind"]),
+            params=recipe["params"],
+            inputs=recipe["inputs"],
+            places=data["places"],
+            label=data["label"],
+        )
+
+
+def _key(recipe: Mapping[str, Any]) -> StepKey:
+    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return StepKey(hashlib.sha256(text.encode()).hexdigest())

@@ -1,0 +1,82 @@
+"""The plugin door: names without import, loading on use, failures told by package."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from alspec.errors import PluginError
+
+GROUPS = {"alspec.acquisition": "acquisition function", "alspec.datasets": "dataset kind"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An entry point as its package declares it; nothing is imported yet.
+
+    Attributes:
+        group: the entry point group, a key of `GROUPS`.
+        name: the name users write in a spec.
+        package: the distribution and its version, as `alspec-margin 0.2.0`.
+        target: the object, as `module:attribute`.
+    """
+
+    group: str
+    name: str
+    package: str
+    target: str
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names in a group, sorted; reads package metadata only."""
+    return tuple(sorted({entry.name for entry in _entry_points(group)}))
+
+
+def declared(group: str) -> Sequence[Plugin]:
+    """Every entry point of a group, clashes included."""
+    return [
+        Plugin(group, entry.name, _package(entry), entry.value) for entry in _entry_points(group)
+    ]
+
+
+@cache
+def load(group: str, name: str) -> Any:
+    """The object that `name` stands for.
+
+    Raises:
+        PluginError: no package offers the name, two do, or it could not be imported; the message
+            names the packages and what works.
+    """
+    kind = GROUPS[group]
+    found = {(entry.value, _package(entry)): entry for entry in _entry_points(group) if entry.name == name}
+    if not found:
+        near = difflib.get_close_matches(name, names(group), n=1)
+        hint = f"Did you mean `{near[0]}`? " if near else ""
+        raise PluginError(f"no {kind} `{name}`. {hint}Known: {', '.join(names(group))}")
+    if len(found) > 1:
+        packages = " and ".join(sorted(package for _, package in found))
+        raise PluginError(f"the {kind} `{name}` is claimed by {packages}; uninstall all but one")
+    ((value, package), entry) = next(iter(found.items()))
+    try:
+        return entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as err:  # noqa: BLE001 - a plugin may fail in any way, SystemExit included
+        others = ", ".join(other for other in names(group) if other != name)
+        raise PluginError(
+            f"the {kind} `{name}` comes from {package} ({value}) but could not be loaded: "
+            f"{type(err).__name__}: {err}. Update or uninstall that package. Others: {others}"
+        ) from err

@@ -1,0 +1,1 @@
+"""What each kind of step does; the only callers of the model code."""
