@@ -35,11 +35,14 @@ class Problem:
         where: a file with line and column (`specs/a.yaml:4:17`), or a path, or an argument.
         what: what is wrong, why, and what to do, in one or two sentences.
         excerpt: the offending line with a caret below it; empty where there is none.
+        loc: the place inside the spec, as `("datasets", 0, "root")`; `spec.load.located` turns it
+            into file, line and column.
     """
 
     where: str
     what: str
     excerpt: str = ""
+    loc: tuple[str | int, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}"

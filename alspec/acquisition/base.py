@@ -12,7 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from alspec.spec.fields import Frozen
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +39,8 @@ class Need(str, Enum):
     FEATURES = "features"
 
 
-class Params(BaseModel):
+class Params(Frozen):
     """The parameters of an acquisition function; a function without any uses this class itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PassesParams(Params):

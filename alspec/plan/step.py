@@ -89,3 +89,9 @@ class Step:
 def _key(recipe: Mapping[str, Any]) -> StepKey:
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return StepKey(hashlib.sha256(text.encode()).hexdigest())
+
+
+def seed_of(key: str, role: str) -> int:
+    """The seed of one role of one step, 63 bits; the step's key holds the study's seed."""
+    digest = hashlib.sha256(f"{key}/{role}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

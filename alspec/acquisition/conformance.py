@@ -1,0 +1,235 @@
+"""The contract of the plugin door as a check: `assert check_acquisition("margin") == []`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from alspec import plugins
+from alspec.acquisition.base import Candidates, Family, Need
+from alspec.datasets.base import ImageId
+from alspec.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MAY_NEED = {
+    Family.RANDOM: frozenset[Need](),
+    Family.SINGLE: frozenset({Need.PROBABILITIES, Need.MIRROR, Need.PASSES}),
+    Family.BATCH: frozenset({Need.FEATURES}),
+}
+_IMAGES, _CLASSES, _HEIGHT, _WIDTH = 5, 4, 6, 8
+
+
+def check_acquisition(name: str) -> list[str]:
+    """What is wrong with the acquisition function that `name` stands for.
+
+    Args:
+        name: its name on the entry point `alspec.acquisition`.
+
+    Returns:
+        A sentence for each broken duty; empty when the function keeps the contract.
+    """
+    try:
+        function = plugins.load("alspec.acquisition", name)
+    except PluginError as err:
+        return [str(err)]
+    wrong_name = (
+        []
+        if getattr(function, "name", name) == name
+        else [f"name is `{function.name}`, its entry point is `{name}`"]
+    )
+    return wrong_name + broken_duties(function)
+
+
+def broken_duties(function: Any) -> list[str]:
+    """The same for the class itself, before it stands on an entry point."""
+    problems = list(_attempt("declaration", _declaration, function))
+    if problems:
+        return problems
+    problems = list(_attempt("Params", _params, function))
+    if problems:
+        return problems
+    behaviour = _scores if function.family == Family.SINGLE else _selections
+    return list(_attempt(behaviour.__name__.strip("_"), behaviour, function))
+
+
+class SyntheticOutputs:
+    """The outputs of an invented model: random, certain and undecided images, only what is asked.
+
+    Args:
+        needs: what exists; reading anything else raises AttributeError.
+        passes: dropout passes, K.
+        images: which of the five images make up the batch.
+    """
+
+    def __init__(
+        self, needs: frozenset[Need], passes: int = 3, images: slice = slice(None)
+    ) -> None:
+        rng = np.random.default_rng(0)
+        shape = (passes + 2, _IMAGES, _CLASSES, _HEIGHT, _WIDTH)
+        logits = rng.normal(scale=3.0, size=shape)
+        logits[:, 1, 0] += 60.0
+        logits[:, 2] = 0.0
+        views = logits[:, images]
+        self._log_p = views - np.logaddexp.reduce(views, axis=2, keepdims=True)
+        self._needs = needs
+
+    def _tensor(self, view: int, need: Need) -> Tensor:
+        import torch
+
+        if need not in self._needs:
+            raise AttributeError(f"the outputs hold no {need.value}: declare it in `needs`")
+        return torch.from_numpy(self._log_p[view].astype(np.float32))
+
+    @property
+    def log_p_BCHW(self) -> Tensor:
+        """Log-probabilities of the images."""
+        return self._tensor(0, Need.PROBABILITIES)
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        """Log-probabilities of the mirror images, mirrored back."""
+        return self._tensor(1, Need.MIRROR)
+
+    @property
+    def log_p_passes(self) -> Iterator[Tensor]:
+        """K tensors, made while iterating."""
+        return (self._tensor(view, Need.PASSES) for view in range(2, len(self._log_p)))
+
+
+def synthetic_candidates(needs: frozenset[Need], size: int = 12) -> Candidates:
+    """Candidates of two sequences, two of them with equal features, and a labelled set of three."""
+    import torch
+
+    features: Tensor | None = None
+    labelled: Tensor | None = None
+    if Need.FEATURES in needs:
+        rng = np.random.default_rng(1)
+        features = torch.from_numpy(rng.normal(size=(size, 6)).astype(np.float32))
+        labelled = torch.from_numpy(rng.normal(size=(3, 6)).astype(np.float32))
+        features[-1] = features[0]
+    return Candidates(
+        ids=[ImageId(f"video/{row:04d}.png") for row in range(size)],
+        sequences=["first" if row < size // 3 else "second" for row in range(size)],
+        features_ND=features,
+        labelled_features_MD=labelled,
+    )
+
+
+def _attempt(what: str, check: Callable[[Any], Iterator[str]], function: Any) -> Iterator[str]:
+    try:
+        yield from check(function)
+    except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything
+        yield f"{what}: raised {type(err).__name__}: {err}"
+
+
+def _declaration(function: Any) -> Iterator[str]:
+    if not isinstance(getattr(function, "name", None), str):
+        yield "name must be a string"
+    if type(getattr(function, "version", None)) is not int or function.version < 1:
+        yield "version must be an integer from 1"
+    parameters = getattr(function, "Params", None)
+    if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
+        yield "Params must be a pydantic model class"
+    family = getattr(function, "family", None)
+    if not isinstance(family, Family):
+        yield f"family must be a Family, got {family!r}"
+        return
+    needs = getattr(function, "needs", None)
+    if not isinstance(needs, frozenset) or not all(isinstance(need, Need) for need in needs):
+        yield f"needs must be a frozenset of Need, got {needs!r}"
+    elif not needs <= _MAY_NEED[family]:
+        extra = ", ".join(sorted(need.value for need in needs - _MAY_NEED[family]))
+        yield f"needs: family {family.value} is never given {extra}"
+    duty = "score" if family is Family.SINGLE else "select"
+    if not callable(getattr(function, duty, None)):
+        yield f"family {family.value} must have the method {duty}"
+
+
+def _params(function: Any) -> Iterator[str]:
+    params = function.Params()
+    if function.Params.model_validate(params.model_dump(mode="json")) != params:
+        yield "Params must survive a round trip through JSON"
+    try:
+        function.Params.model_validate({"no_such_parameter": 1})
+    except ValidationError:
+        pass
+    else:
+        yield 'Params must refuse unknown keys (model_config with extra="forbid")'
+    if Need.PASSES in function.needs and not isinstance(getattr(params, "passes", None), int):
+        yield "Params must keep the integer `passes` (subclass PassesParams)"
+
+
+def _scores(function: Any) -> Iterator[str]:
+    params = function.Params()
+    acquisition = function(params)
+    passes = getattr(params, "passes", 2)
+
+    def score(images: slice) -> NDArray[np.float64]:
+        return _plain(acquisition.score(SyntheticOutputs(function.needs, passes, images)))
+
+    with _random_states() as moved:
+        together = score(slice(None))
+    yield from moved
+    if together.shape != (_IMAGES,):
+        yield f"score must have shape ({_IMAGES},), one number an image, got {together.shape}"
+        return
+    if not np.isfinite(together).all():
+        yield f"score must be finite, got {together.tolist()}"
+        return
+    if not np.array_equal(together, score(slice(None))):
+        yield "score must be the same for the same outputs"
+    alone = np.concatenate([score(slice(image, image + 1)) for image in range(_IMAGES)])
+    if alone.shape != together.shape or not np.allclose(alone, together, rtol=1e-4, atol=1e-5):
+        yield f"score must not depend on the other images: {alone.tolist()}, {together.tolist()}"
+
+
+def _selections(function: Any) -> Iterator[str]:
+    acquisition = function(function.Params())
+    candidates = synthetic_candidates(function.needs)
+    for n in (0, 1, len(candidates.ids) // 2, len(candidates.ids)):
+        with _random_states() as moved:
+            ids = list(acquisition.select(candidates, n, np.random.default_rng(n)))
+        yield from moved
+        if len(ids) != n:
+            yield f"select must return n={n} ids, got {len(ids)}"
+        if len(set(ids)) != len(ids):
+            yield f"select must not return an id twice (n={n})"
+        if foreign := sorted(set(ids) - set(candidates.ids)):
+            yield f"select must choose among the candidates (n={n}), got {foreign[0]!r}"
+        if ids != list(acquisition.select(candidates, n, np.random.default_rng(n))):
+            yield f"select must be the same for the same rng seed (n={n})"
+
+
+def _plain(scores: Tensor) -> NDArray[np.float64]:
+    return np.asarray(scores.detach().cpu().double().numpy())
+
+
+@contextmanager
+def _random_states() -> Iterator[list[str]]:
+    """Collects a complaint for each global random state that the block moves."""
+    import torch
+
+    def states() -> dict[str, object]:
+        numpy_state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - only watched
+        return {
+            "numpy.random": (numpy_state["state"]["key"].tobytes(), numpy_state["state"]["pos"]),
+            "random": random.getstate(),
+            "torch": torch.get_rng_state().numpy().tobytes(),
+        }
+
+    moved: list[str] = []
+    before = states()
+    yield moved
+    moved += [
+        f"the global random state of {name} was touched; use the rng that is passed"
+        for name, state in states().items()
+        if state != before[name]
+    ]

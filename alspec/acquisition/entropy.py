@@ -1,0 +1,51 @@
+"""Entropy: how uncertain the prediction is, averaged over the pixels of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel
+
+from alspec.acquisition import base
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# exp() of it is 0 in any precision, so that p log p is 0 and not 0 x inf.
+_LOG_ZERO = -1e4
+
+
+def finite_log(log_p: Tensor) -> Tensor:
+    """Log-probabilities in float32 or better, with a finite number for log 0."""
+    wide = log_p.float() if log_p.dtype.itemsize < 4 else log_p
+    return wide.clamp_min(_LOG_ZERO)
+
+
+def mean_entropy(log_p_BCHW: Tensor) -> Tensor:
+    """Mean over the pixels of H = -sum_c p log p.
+
+    Args:
+        log_p_BCHW: log-probabilities, (B, C, H, W), any float type; -inf stands for p = 0.
+
+    Returns:
+        Entropies in nats, (B,), within [0, log C], in float32 or better. NaN stays NaN.
+    """
+    log_p = finite_log(log_p_BCHW)
+    return -(log_p.exp() * log_p).sum(dim=1).mean(dim=(1, 2))
+
+
+class Entropy:
+    """Scores an image by its mean entropy."""
+
+    name: ClassVar[str] = "entropy"
+    family: ClassVar[base.Family] = base.Family.SINGLE
+    needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.PROBABILITIES})
+    Params: ClassVar[type[BaseModel]] = base.Params
+    version: ClassVar[int] = 1
+
+    def __init__(self, params: base.Params) -> None:
+        self.params = params
+
+    def score(self, outputs: base.Outputs) -> Tensor:
+        """Mean entropy in nats, (B,)."""
+        return mean_entropy(outputs.log_p_BCHW)

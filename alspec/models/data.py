@@ -1,0 +1,208 @@
+"""Images and labels for the model: decoded once, drawn in an order that depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
+
+from alspec.datasets.base import IGNORE, Dataset, ImageId
+from alspec.datasets.pixels import resize, resize_mask
+from alspec.spec.model import Training
+
+CACHE_BYTES = 4 << 30
+
+
+@dataclass
+class Frames:
+    """A dataset's images and masks at one size, kept in memory up to `CACHE_BYTES`.
+
+    Masks are read only when asked for: scoring an unlabelled image never touches its label.
+    """
+
+    dataset: Dataset
+    size: tuple[int, int]
+    _kept: OrderedDict[tuple[str, ImageId], NDArray[np.uint8]] = field(
+        default_factory=OrderedDict, repr=False
+    )
+    _bytes: int = 0
+
+    def image(self, image: ImageId) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB at this size."""
+        return self._cached("image", image)
+
+    def mask(self, image: ImageId) -> NDArray[np.uint8]:
+        """(H, W) class ids and `IGNORE` at this size."""
+        return self._cached("mask", image)
+
+    def _cached(self, what: str, image: ImageId) -> NDArray[np.uint8]:
+        kept = self._kept.get((what, image))
+        if kept is not None:
+            self._kept.move_to_end((what, image))
+            return kept
+        if what == "image":
+            pixels = resize(self.dataset.read_image(image), self.size)
+        else:
+            pixels = resize_mask(self.dataset.read_mask(image), self.size)
+        self._kept[what, image] = pixels
+        self._bytes += pixels.nbytes
+        while self._bytes > CACHE_BYTES:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return pixels
+
+
+@dataclass(frozen=True)
+class Position:
+    """The images of one batch and the seed of its augmentation."""
+
+    images: tuple[ImageId, ...]
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which images a batch holds: a pure function of its number, so that any position can be resumed.
+
+    An epoch is a permutation of the images; batches run on over its end, so every batch is full
+    however few images there are.
+    """
+
+    images: tuple[ImageId, ...]
+    batch_size: int
+    seed: int
+
+    def __getitem__(self, batch: int) -> Position:
+        first = batch * self.batch_size
+        chosen = tuple(
+            self.images[self._permutation(place // len(self.images))[place % len(self.images)]]
+            for place in range(first, first + self.batch_size)
+        )
+        return Position(chosen, (self.seed, batch))
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random scale, crop and horizontal flip, drawn from a generator (PAPER: training)."""
+
+    crop: tuple[int, int] | None
+    scale: tuple[float, float] | None
+    flip: bool
+
+    @classmethod
+    def of(cls, training: Training) -> Augmentation:
+        """What the spec asks for."""
+        return cls(training.crop, training.scale, training.flip)
+
+    def __call__(
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """An augmented copy of an image (H, W, 3) and its mask (H, W); padding is ignored pixels."""
+        if self.scale:
+            factor = rng.uniform(*self.scale)
+            height, width = (max(1, round(side * factor)) for side in mask.shape)
+            image, mask = resize(image, (height, width)), resize_mask(mask, (height, width))
+        if self.crop:
+            image, mask = _cropped(image, mask, self.crop, rng)
+        if self.flip and rng.integers(2):
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        return image, mask
+
+
+def _cropped(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    crop: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A random window; smaller images are padded at the right and below, with ignored pixels."""
+    height, width = crop
+    below, right = (max(0, need - have) for need, have in zip(crop, mask.shape, strict=True))
+    if below or right:
+        image = np.pad(image, ((0, below), (0, right), (0, 0)))
+        mask = np.pad(mask, ((0, below), (0, right)), constant_values=IGNORE)
+    top = int(rng.integers(mask.shape[0] - height + 1))
+    left = int(rng.integers(mask.shape[1] - width + 1))
+    window = np.s_[top : top + height, left : left + width]
+    return image[window], mask[window]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels of a batch: images (B, 3, H, W) uint8, labels (B, H, W) uint8.
+
+    For unlabelled batches labels hold 0 where there is image and `IGNORE` where there is padding.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+class Batches(TorchDataset[Batch]):
+    """Augmented batches by number."""
+
+    def __init__(
+        self, frames: Frames, order: Order, augmentation: Augmentation, *, labelled: bool
+    ) -> None:
+        self.frames = frames
+        self.order = order
+        self.augmentation = augmentation
+        self.labelled = labelled
+
+    def __getitem__(self, batch: int) -> Batch:
+        position = self.order[batch]
+        rng = np.random.default_rng(position.seed)
+        images, masks = [], []
+        for image_id in position.images:
+            image = self.frames.image(image_id)
+            mask = (
+                self.frames.mask(image_id)
+                if self.labelled
+                else np.zeros(image.shape[:2], dtype=np.uint8)
+            )
+            image, mask = self.augmentation(image, mask, rng)
+            images.append(image)
+            masks.append(mask)
+        return Batch(_stack_images(images), torch.from_numpy(np.stack(masks)))
+
+
+class FromPosition(Sampler[int]):
+    """Batch numbers `start`, `start + 1`, ... up to `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start = start
+        self.stop = stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def _stack_images(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def in_batches(
+    frames: Frames, images: Sequence[ImageId], batch_size: int, *, with_masks: bool = False
+) -> Iterator[tuple[tuple[ImageId, ...], Batch]]:
+    """Whole images in the order given, for scoring and evaluation; nothing is augmented."""
+    for first in range(0, len(images), batch_size):
+        chosen = tuple(images[first : first + batch_size])
+        pixels = _stack_images([frames.image(image) for image in chosen])
+        if with_masks:
+            labels = torch.from_numpy(np.stack([frames.mask(image) for image in chosen]))
+        else:
+            labels = torch.zeros((0,), dtype=torch.uint8)
+        yield chosen, Batch(pixels, labels)

@@ -1,0 +1,202 @@
+"""Trains a segmentor on a labelled set, with s4GAN or without."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from alspec.datasets.base import ImageId
+from alspec.models.build import parameter_count
+from alspec.models.data import Augmentation, Batch, Batches, Frames, FromPosition, Order
+from alspec.models.hooks import Progress, TrainingLog
+from alspec.models.runner import StepRunner
+from alspec.models.s4gan import Discriminator, S4GANSegmentor
+from alspec.spec.model import S4GAN, Training
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where each kind of random number of a training comes from."""
+
+    init: int
+    order: int
+    unlabelled: int
+    dropout: int
+    discriminator: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained segmentor and how the training went.
+
+    Attributes:
+        segmentor: in eval mode.
+        epochs: means of losses and scores, an entry an epoch.
+        iterations: optimiser steps taken.
+        seconds: wall time of the loop.
+        parameters: trainable numbers of the segmentor.
+    """
+
+    segmentor: nn.Module
+    epochs: Sequence[Mapping[str, float]]
+    iterations: int
+    seconds: float
+    parameters: int
+
+
+class BFloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]
+    """Forward passes in bfloat16; weights, gradients and updates stay float32."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast for whatever device is in use."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+class _Feed(TorchDataset[dict[str, Any]]):
+    """Batches in the shape MMSegmentation's models take, unlabelled ones beside labelled ones."""
+
+    metainfo: Mapping[str, Any] = {}
+
+    def __init__(self, labelled: Batches, unlabelled: Batches | None) -> None:
+        self.labelled = labelled
+        self.unlabelled = unlabelled
+
+    def __getitem__(self, batch: int) -> dict[str, Any]:
+        labelled = as_mmseg(self.labelled[batch])
+        if self.unlabelled is None:
+            return labelled
+        return {"labelled": labelled, "unlabelled": as_mmseg(self.unlabelled[batch])}
+
+
+def as_mmseg(batch: Batch) -> dict[str, Any]:
+    """A batch as MMSegmentation's data preprocessor takes it."""
+    samples = [
+        SegDataSample(gt_sem_seg=PixelData(data=label[None].long()), metainfo=_metainfo(label))
+        for label in batch.labels
+    ]
+    return {"inputs": list(batch.images), "data_samples": samples}
+
+
+def _metainfo(label: torch.Tensor) -> dict[str, Any]:
+    shape = tuple(label.shape)
+    return {"img_shape": shape, "ori_shape": shape, "pad_shape": shape}
+
+
+def iterations_of(images: int, training: Training) -> int:
+    """Optimiser steps that make `training.epochs` epochs over a labelled set, at least one."""
+    return max(1, round(images * training.epochs / training.batch_size))
+
+
+def fit(
+    build: Callable[[], nn.Module],
+    frames: Frames,
+    labelled: Sequence[ImageId],
+    unlabelled: Sequence[ImageId],
+    training: Training,
+    s4gan: S4GAN | None,
+    seeds: Seeds,
+    device: torch.device,
+    progress: Progress,
+) -> Trained:
+    """Train from initial or pretrained weights on the labelled images.
+
+    Args:
+        build: makes the segmentor; called once, after seeding.
+        unlabelled: what s4GAN adds without labels; the labelled images where the pool has no others.
+        s4gan: weights of the semi-supervised losses; None trains on labels alone.
+        progress: called after every iteration.
+
+    Raises:
+        StepFailed: a loss is no longer finite.
+    """
+    torch.manual_seed(seeds.init)
+    segmentor: Any = build()
+    parameters = parameter_count(segmentor)
+    iterations = iterations_of(len(labelled), training)
+    augmentation = Augmentation.of(training)
+    order = Order(tuple(labelled), training.batch_size, seeds.order)
+    feed = _Feed(Batches(frames, order, augmentation, labelled=True), None)
+    model: nn.Module = segmentor
+    wrapper: Any = OptimWrapper
+    if training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda"):
+        wrapper = BFloat16OptimWrapper
+    optimiser: Any = wrapper(_sgd(segmentor, training))
+    schedule: Any = [_poly(optimiser, training, iterations)]
+    if s4gan is not None:
+        other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
+        feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
+        torch.manual_seed(seeds.discriminator)
+        discriminator = Discriminator(segmentor.num_classes)
+        model = S4GANSegmentor(segmentor, discriminator, s4gan)
+        adam = torch.optim.Adam(
+            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99)
+        )
+        wrapped = wrapper(adam)
+        optimiser = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
+        schedule = {
+            "segmentor": schedule,
+            "discriminator": [_poly(wrapped, training, iterations)],
+        }
+    model.to(device)
+    if device.type == "cuda":
+        model.to(memory_format=torch.channels_last)
+    log = TrainingLog(max(1, round(len(labelled) / training.batch_size)), progress)
+    loader = DataLoader(feed, batch_size=None, sampler=FromPosition(0, iterations))
+    with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
+        runner = StepRunner(
+            work_dir=Path(scratch),
+            name="alspec-training",
+            model=model,
+            train_dataloader=loader,
+            train_cfg={"by_epoch": False, "max_iters": iterations, "val_interval": iterations + 1},
+            optim_wrapper=optimiser,
+            param_scheduler=schedule,
+            default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
+            custom_hooks=[log],
+        )
+        torch.manual_seed(seeds.dropout)
+        started = time.perf_counter()
+        try:
+            runner.train()
+        finally:
+            runner.close()
+        seconds = time.perf_counter() - started
+    return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
+
+
+def _sgd(segmentor: nn.Module, training: Training) -> torch.optim.Optimizer:
+    heads = [
+        parameter
+        for name, parameter in segmentor.named_parameters()
+        if name.startswith(("decode_head", "auxiliary_head"))
+    ]
+    in_heads = {id(parameter) for parameter in heads}
+    rest = [parameter for parameter in segmentor.parameters() if id(parameter) not in in_heads]
+    return torch.optim.SGD(
+        [{"params": rest}, {"params": heads, "lr": training.lr * training.head_lr_factor}],
+        lr=training.lr,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+    )
+
+
+def _poly(optimiser: OptimWrapper, training: Training, iterations: int) -> PolyLR:
+    return PolyLR(
+        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations, by_epoch=False
+    )

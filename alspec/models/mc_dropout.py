@@ -1,0 +1,106 @@
+"""MC-dropout for any EncoderDecoder: three dropout layers in the decoder, on while sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from alspec.errors import InputError
+
+LAYERS = 3
+"""Dropout layers in the decoder of the MC-dropout arm (paper, section 4)."""
+RATE = 0.1
+
+
+def _head(model: nn.Module) -> nn.Module:
+    """The decode head whose classifier makes the prediction: the last one of a cascade."""
+    head: Any = model.decode_head
+    return head[-1] if isinstance(head, nn.ModuleList) else head  # type: ignore[no-any-return]
+
+
+def _conv_blocks(head: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The head's convolution blocks in order of registration, outermost ones only."""
+    found: list[tuple[str, nn.Module]] = []
+
+    def walk(module: nn.Module, prefix: str) -> None:
+        for name, child in module.named_children():
+            path = f"{prefix}{name}"
+            if isinstance(child, (ConvModule, DepthwiseSeparableConvModule)):
+                found.append((path, child))
+            else:
+                walk(child, f"{path}.")
+
+    walk(head, "")
+    return found
+
+
+def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
+    """Put three `Dropout2d` into a segmentor's decoder: two between its blocks, one before the classifier.
+
+    The first follows the block that fuses the scales (`bottleneck`, as in ASPP heads) or else the
+    third block from the end, the second the block before the last. Parameter names stay as
+    they were, so that checkpoints load with and without the layers.
+
+    Args:
+        model: an mmseg EncoderDecoder; changed in place. Dropout already in its head is replaced.
+        rate: share of channels set to zero.
+
+    Raises:
+        InputError: the head has too few convolution blocks to take three layers.
+    """
+    head = _head(model)
+    blocks = _conv_blocks(head)
+    paths = [path for path, _ in blocks]
+    places = []
+    if len(blocks) >= LAYERS:
+        fusion = "bottleneck" if "bottleneck" in paths[:-2] else paths[-3]
+        places = [dict(blocks)[fusion], blocks[-2][1]]
+    if len(places) != LAYERS - 1 or not hasattr(head, "conv_seg"):
+        raise InputError.at(
+            "model",
+            f"the decode head {type(head).__name__} has {len(blocks)} convolution blocks and takes "
+            f"no {LAYERS} dropout layers; BALD needs a head with at least {LAYERS} "
+            "(DeepLabv3+, for one)",
+        )
+    for index, block in enumerate(places, start=1):
+        layer = nn.Dropout2d(rate)
+        head.add_module(f"mc_dropout{index}", layer)
+        block.register_forward_hook(_dropping(layer))
+    head.dropout = nn.Dropout2d(rate)
+    head.dropout_ratio = rate  # type: ignore[assignment]
+
+
+def _dropping(layer: nn.Module) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        dropped: Tensor = layer(output)
+        return dropped
+
+    return hook
+
+
+def decoder_dropouts(model: nn.Module) -> list[nn.Module]:
+    """The dropout layers of the decoder, of whatever dimension."""
+    return [module for module in _head(model).modules() if isinstance(module, _DropoutNd)]
+
+
+@contextmanager
+def sampling(model: nn.Module) -> Iterator[None]:
+    """Everything in eval mode but the decoder's dropout layers; as before when the block ends.
+
+    Batch norm stays on its running statistics, which sampling must not move. The encoder's own
+    dropout stays off: it is run once an image, and the passes differ in the decoder alone.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    for layer in decoder_dropouts(model):
+        layer.train()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,0 +1,160 @@
+"""s4GAN (Mittal et al., 2019): semi-supervised training around any MMSegmentation segmentor.
+
+L_S = L_ce + w_fm L_fm + w_st L_st;  L_D = mean of two binary cross-entropies.
+B = images, C = classes, H, W = pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alspec.datasets.base import IGNORE
+from alspec.models.outputs import logits_at
+from alspec.spec.model import S4GAN
+
+
+class Discriminator(nn.Module):
+    """Judges a pair of class maps and image as a whole: four strided convolutions, pooling, linear."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = classes + 3
+        for width in (64, 128, 256, 512):
+            layers += [
+                nn.Conv2d(channels, width, 4, stride=2, padding=1),
+                nn.LeakyReLU(0.2, inplace=True),
+                nn.Dropout2d(0.5),
+            ]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.score = nn.Linear(channels, 1)
+
+    def forward(self, maps: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B,) that the maps are ground truth, and the pooled features (B, 512).
+
+        Args:
+            maps: class probabilities or one-hot labels, (B, C, H, W).
+            images: (B, 3, H, W) in 0..1.
+        """
+        pooled = self.features(torch.cat([maps, images], dim=1)).mean(dim=(2, 3))
+        return self.score(pooled).squeeze(1), pooled
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """(B, H, W) labels to (B, C, H, W) maps, zero wherever the label is ignored."""
+    valid = labels != IGNORE
+    maps = F.one_hot(labels.masked_fill(~valid, 0).long(), classes).permute(0, 3, 1, 2)
+    return maps * valid.unsqueeze(1)
+
+
+def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
+    """L_fm: mean absolute difference of the batch means of D's pooled features, both (B, 512)."""
+    return (real.mean(dim=0) - fake.mean(dim=0)).abs().mean()
+
+
+def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
+    """L_st: cross-entropy of the accepted images' predictions against their own argmax.
+
+    Args:
+        logits: (B, C, H, W) of unlabelled images.
+        accepted: (B,) booleans, D's score above the threshold.
+        ignored: (B, H, W) booleans; padding never becomes a pseudo-label.
+    """
+    labels = logits.detach().argmax(dim=1)
+    labels = labels.masked_fill(ignored | ~accepted[:, None, None], IGNORE)
+    losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
+
+
+class S4GANSegmentor(BaseModel):  # type: ignore[misc]
+    """A segmentor S and a discriminator D, trained in turn with one optimiser each.
+
+    In S's step D is frozen, in D's step S's predictions are detached. With both weights zero the
+    step is the supervised step and nothing else.
+    """
+
+    def __init__(self, segmentor: nn.Module, discriminator: Discriminator, weights: S4GAN) -> None:
+        super().__init__(data_preprocessor=segmentor.data_preprocessor)
+        self.segmentor = segmentor
+        self.discriminator = discriminator
+        self.weights = weights
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The segmentor's own forward."""
+        return self.segmentor(*args, **kwargs)
+
+    def train_step(
+        self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        """One step of S, then one of D.
+
+        Args:
+            data: `labelled` and `unlabelled`, each as the preprocessor takes it.
+            optim_wrapper: `segmentor` and `discriminator`.
+        """
+        segmentor: Any = self.segmentor
+        labelled = self.data_preprocessor(data["labelled"], True)
+        labels = torch.stack([s.gt_sem_seg.data for s in labelled["data_samples"]]).squeeze(1)
+        step_s, step_d = optim_wrapper["segmentor"], optim_wrapper["discriminator"]
+        with step_s.optim_context(segmentor):
+            losses = segmentor(**labelled, mode="loss")
+            loss, logs = segmentor.parse_losses(losses)
+            if not (self.weights.feature_matching or self.weights.self_training):
+                step_s.update_params(loss)
+                return dict(logs)
+            unlabelled = self.data_preprocessor(data["unlabelled"], True)
+            padding = torch.stack([s.gt_sem_seg.data for s in unlabelled["data_samples"]])
+            padding = padding.squeeze(1) == IGNORE
+            logits = logits_at(segmentor, unlabelled["inputs"], padding.shape[-2:])
+            maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
+            real_maps = one_hot(labels, logits.shape[1]).to(maps.dtype)
+            real_images = self._unit_images(labelled["inputs"], labels == IGNORE)
+            fake_images = self._unit_images(unlabelled["inputs"], padding)
+
+            self.discriminator.requires_grad_(False)
+            _, real_features = self.discriminator(real_maps, real_images)
+            score, fake_features = self.discriminator(maps, fake_images)
+            confidence = score.detach().sigmoid()
+            accepted = confidence > self.weights.threshold
+            matching = feature_matching(real_features, fake_features)
+            training = self_training(logits, accepted, padding)
+            total = (
+                loss
+                + self.weights.feature_matching * matching
+                + self.weights.self_training * training
+            )
+        step_s.update_params(total)
+
+        self.discriminator.requires_grad_(True)
+        with step_d.optim_context(self.discriminator):
+            real, _ = self.discriminator(real_maps, real_images)
+            fake, _ = self.discriminator(maps.detach(), fake_images)
+            loss_d = 0.5 * (
+                F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+                + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+            )
+        step_d.update_params(loss_d)
+        return {
+            **logs,
+            "loss": total.detach(),
+            "loss_feature_matching": matching.detach(),
+            "loss_self_training": training.detach(),
+            "loss_discriminator": loss_d.detach(),
+            "accepted": accepted.float().mean(),
+            "score_real": real.detach().sigmoid().mean(),
+            "score_fake": confidence.mean(),
+        }
+
+    def _unit_images(self, normalised: Tensor, ignored: Tensor) -> Tensor:
+        """Network input back to 0..1, zero where nothing is known, the same for real and fake."""
+        preprocessor: Any = self.data_preprocessor
+        images = (normalised * preprocessor.std + preprocessor.mean) / 255
+        return images * ~ignored.unsqueeze(1)

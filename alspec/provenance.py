@@ -1,0 +1,28 @@
+"""Where and with what a step was computed."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = ("alspec", "torch", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "numpy")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide results; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Host, device and versions, as they stand in a step's artifacts."""
+    return {"host": socket.gethostname(), "device": device, "versions": versions()}

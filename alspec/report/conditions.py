@@ -1,0 +1,201 @@
+"""The report's account of the study itself: what it was run with, what is missing, what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from alspec.plan.dag import Plan, Run
+from alspec.plan.step import StepKey
+from alspec.report.cells import UNKNOWN, code, counted, number, percent, table, text
+from alspec.results.pools import PoolFacts
+from alspec.results.standings import Comparison
+from alspec.results.table import Results
+from alspec.spec.model import DatasetSpec, ModelConfig, Study
+
+_LONGEST = 100
+"""Characters of a dataset's own field that are shown."""
+
+
+def settings_section(
+    plan: Plan, comparisons: tuple[Comparison, ...], pools: Mapping[StepKey, PoolFacts]
+) -> str:
+    """Pools, budgets, model and training."""
+    header = ("Setting", "Pool", "Images", "Sequences", "Near copies", "Redundancy", "Labelled")
+    budgets = {id(c.setting): c.budget_percent for c in comparisons}
+    rows, notes = [], []
+    for setting in plan.settings:
+        facts = pools.get(setting.pool_step)
+        steps = ", ".join(f"{count:,}" for count in setting.labelled_images)
+        shares = budgets.get(id(setting), ())
+        span = f" ({percent(shares[0])} to {percent(shares[-1])} %)" if len(shares) > 1 else ""
+        rows.append(
+            (
+                f"{text(setting.dataset)}, {text(setting.budget)}",
+                text(setting.pool),
+                f"{setting.pool_images:,}",
+                *_redundancy(facts),
+                steps + span,
+            )
+        )
+        for note in facts.notes if facts else ():
+            notes.append(f"- {text(setting.dataset)}: {text(note)}")
+    blocks = [
+        table(header, rows, left=2),
+        "\n".join(dict.fromkeys(notes)),
+        table(("What", "Value"), list(_choices(plan.study)), left=2),
+    ]
+    return "\n\n".join(filter(None, ["## Settings", *blocks]))
+
+
+def _redundancy(facts: PoolFacts | None) -> tuple[str, str, str]:
+    if facts is None:
+        return UNKNOWN, UNKNOWN, UNKNOWN
+    share = facts.near_copy_share
+    return (
+        f"{facts.sequences:,}",
+        UNKNOWN if share is None else f"{number(100 * share, 0)} %",
+        text(facts.redundancy or UNKNOWN),
+    )
+
+
+def _choices(study: Study) -> Iterator[tuple[str, str]]:
+    model = study.model
+    name = PurePath(model.config).name if isinstance(model, ModelConfig) else model
+    weights = PurePath(study.pretrained).name if study.pretrained else "none named"
+    yield "Model", text(name)
+    yield "Pretrained weights", text(weights)
+    yield "Training", _fields(study.training.model_dump(mode="json"))
+    if any(study.ssl):
+        yield "s4GAN (SSL)", _fields(study.s4gan.model_dump(mode="json"))
+    yield "Seeds", ", ".join(str(seed) for seed in study.seeds)
+    for method in study.methods:
+        own: dict[str, Any] = {"name": method.name} if method.name != method.label else {}
+        own |= {"candidates": f"every {method.candidates.every}"} if method.candidates else {}
+        yield f"Method {text(method.label)}", _fields(own | method.params) or "defaults"
+    for dataset in study.datasets:
+        yield f"Dataset {text(dataset.name)}", _dataset(dataset)
+
+
+def _dataset(dataset: DatasetSpec) -> str:
+    height, width = dataset.image_size
+    apart = {"name", "kind", "root", "image_size"}
+    own = dataset.model_dump(mode="json", exclude=apart)
+    return f"{text(dataset.kind)}, images of {height} x {width} (height x width); {_fields(own)}"
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    return "; ".join(f"{text(key)} {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping) and "kind" in value:
+        rest = ", ".join(f"{text(k)} {_value(v)}" for k, v in value.items() if k != "kind")
+        return text(value["kind"]) + (f" ({rest})" if rest else "")
+    plain = _without_folders(value) if isinstance(value, str) else json.dumps(value)
+    return text(plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…")
+
+
+def _without_folders(value: str) -> str:
+    """An absolute path says more of the machine than of the study: its last part stays."""
+    return PurePath(value).name if value.startswith(("/", "~")) else value
+
+
+def unfinished_section(plan: Plan, results: Results, command: str) -> str:
+    """How many labelled sets are missing, and whose; empty for a finished study."""
+    missing = missing_sets(plan, results)
+    if not missing:
+        return ""
+    planned: dict[tuple[str, ...], int] = {}
+    lacking: dict[tuple[str, ...], int] = {}
+    for run in plan.runs:
+        group = _group(run)
+        planned[group] = planned.get(group, 0) + len(run.sets)
+        absent = sum((run.name, labelled.cycle) in missing for labelled in run.sets)
+        lacking[group] = lacking.get(group, 0) + absent
+    rows = [(*group, f"{n} of {planned[group]}") for group, n in lacking.items() if n]
+    return "\n\n".join(
+        [
+            "## What is missing",
+            f"{_missing_phrase(plan, results)} {code(command)} makes the rest.",
+            table(("Setting", "Method", "Labelled sets missing"), rows, left=2),
+        ]
+    )
+
+
+def _group(run: Run) -> tuple[str, str]:
+    arm = " (MC-dropout)" if run.mc_dropout else ""
+    method = run.method + ("-SSL" if run.ssl else "")
+    return f"{text(run.dataset)}, {text(run.budget)}", text(method) + arm
+
+
+def missing_sets(plan: Plan, results: Results) -> set[tuple[str, int]]:
+    """The labelled sets that are not there, as name of the run and cycle."""
+    columns = ["dataset", "budget", "method", "ssl", "mc_dropout", "seed", "cycle"]
+    done = set(results.sets[columns].itertuples(index=False, name=None))
+    return {
+        (run.name, labelled.cycle)
+        for run in plan.runs
+        for labelled in run.sets
+        if (*(getattr(run, column) for column in columns[:-1]), labelled.cycle) not in done
+    }
+
+
+def _missing_phrase(plan: Plan, results: Results) -> str:
+    absent, planned = len(missing_sets(plan, results)), plan.trainings_unshared
+    return f"{absent} of {counted(planned, 'labelled set')} are not there yet."
+
+
+def progress_sentence(plan: Plan, results: Results) -> str:
+    """How much of the study is missing, in one sentence; empty for a finished one."""
+    if not missing_sets(plan, results):
+        return ""
+    said = f"**{_missing_phrase(plan, results)}**"
+    return said if results.sets.empty else f"{said} All that follows is about the others."
+
+
+def time_section(results: Results) -> str:
+    """Hours of training by device; equal trainings are counted once, as they were run once."""
+    trained = results.sets.drop_duplicates("train_key")
+    trained = trained[trained["train_seconds"].notna()]
+    if trained.empty:
+        return ""
+    rows = []
+    for device, group in trained.groupby("device", sort=False):
+        seconds = group["train_seconds"].astype(float)
+        rows.append(
+            (
+                text(device) or UNKNOWN,
+                str(len(group)),
+                number(seconds.sum() / 3600),
+                number(seconds.mean() / 60),
+            )
+        )
+    header = ("Device", "Distinct trainings", "Hours of training", "Minutes a training")
+    blocks = ["## Time", table(header, rows), _acquisition_sentence(results)]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _acquisition_sentence(results: Results) -> str:
+    """Seconds of one acquisition by method; the draw of the initial set is nobody's own."""
+    own = results.sets[(results.sets["cycle"] > 0) & results.sets["acquire_seconds"].notna()]
+    means = own.groupby("method", sort=False)["acquire_seconds"].mean()
+    if means.empty:
+        return ""
+    listed = ", ".join(f"{text(method)} {number(seconds, 1)}" for method, seconds in means.items())
+    return f"Seconds of one acquisition, on average: {listed}."
+
+
+def repeat_section(command: str, version: str) -> str:
+    """How to have these numbers again."""
+    return (
+        "## To repeat this\n\n"
+        f"With alspec {text(version)}: {code(command)}\n\n"
+        "`spec.yaml` holds every choice of this study with its value. Beside this report stand "
+        "`results.csv` (a row a labelled set), `runs.csv` (a row a run), `classes.csv` (a row a "
+        "class) and `selections/` (the images each run chose, in order)."
+    )

@@ -1,0 +1,101 @@
+"""What the guide advises for a setting, as the report is told it, and whether the study agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alspec.report.cells import listed, number, percent, text
+from alspec.report.verdict import judged
+from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """The guide's advice for one setting and one arm, as plain values.
+
+    Attributes:
+        dataset: of the setting.
+        budget: its budget's name.
+        redundancy: of the pool, as the guide was asked: low or high.
+        budget_level: low or high.
+        ssl: the arm asked about; True may use s4GAN.
+        family: advised: random, single or batch.
+        use_ssl: whether to train with s4GAN.
+        label: the cell of the guide, as `Batch-SSL`.
+        methods: acquisition functions of that cell.
+        evidence: one sentence on what the paper's own rows say of the cell.
+        caveats: where the advice does not hold.
+    """
+
+    dataset: str
+    budget: str
+    redundancy: str
+    budget_level: str
+    ssl: bool
+    family: str
+    use_ssl: bool
+    label: str
+    methods: tuple[str, ...] = ()
+    evidence: str = ""
+    caveats: tuple[str, ...] = ()
+
+    def describes(self, entry: Entry) -> bool:
+        """Whether a method of the study is what the guide advises."""
+        return entry.family == self.family and entry.ssl is self.use_ssl
+
+
+def guidance_item(guidance: Guidance, comparison: Comparison) -> str:
+    """One list item: the advice, its evidence, and what this study says to it."""
+    arm = "with s4GAN allowed" if guidance.ssl else "without s4GAN"
+    such = f" ({listed([text(m) for m in guidance.methods], 'or')})" if guidance.methods else ""
+    parts = [
+        f"Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
+        f"the guide advises **{text(guidance.label)}**{such}."
+    ]
+    if guidance.evidence:
+        parts.append(f"The paper: {text(guidance.evidence)}")
+    parts.append(f"This study {_agreement(guidance, comparison)}.")
+    return "- " + " ".join(parts)
+
+
+def caveats_block(advice: Sequence[Guidance]) -> str:
+    """The caveats of several entries, each once; empty if there are none."""
+    caveats = dict.fromkeys(caveat for guidance in advice for caveat in guidance.caveats)
+    if not caveats:
+        return ""
+    return "Caveats:\n\n" + "\n".join(f"- {text(caveat)}" for caveat in caveats)
+
+
+def _agreement(guidance: Guidance, comparison: Comparison) -> str:
+    eligible = [entry for entry in comparison.methods if guidance.ssl or not entry.ssl]
+    advised = [entry for entry in eligible if guidance.describes(entry)]
+    if not advised:
+        return "cannot tell: it has no such method"
+    if not any(entry.miou for entry in advised):
+        return "cannot tell yet: no such method is finished"
+    if len(eligible) == len(advised):
+        return "cannot tell: it has no other method to compare with"
+    found = standing(eligible, "miou")
+    if found is None or found.over_next is None:
+        return "cannot tell yet: too little is finished"
+    return _compared(guidance, found, eligible, percent(comparison.miou_at))
+
+
+def _compared(guidance: Guidance, found: Standing, eligible: Sequence[Entry], at: str) -> str:
+    best = f"{text(found.best.name)} is best at {at} %"
+    agrees = guidance.describes(found.best)
+    rivals = [entry for entry in eligible if guidance.describes(entry) is not agrees]
+    margin = _over_best_of(found.best, rivals)
+    if margin is None:
+        return f"cannot tell yet: {best}, but nothing stands against it"
+    against = f"{best}, {number(margin.points)} above {text(margin.other.name)}, {judged(margin)}"
+    return f"agrees: {against}" if agrees else f"does not agree: {against}"
+
+
+def _over_best_of(best: Entry, rivals: Sequence[Entry]) -> Margin | None:
+    """The margin over the best rival."""
+    found = standing([best, *rivals], "miou")
+    if found is None or found.over_next is None or found.best.key != best.key:
+        return None
+    return found.over_next

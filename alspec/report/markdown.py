@@ -1,0 +1,223 @@
+"""The study's report in markdown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from alspec import __version__
+from alspec.plan.dag import Plan, Setting
+from alspec.plan.step import StepKey
+from alspec.report.cells import UNKNOWN, counted, number, over_seeds, percent, table, text
+from alspec.report.conditions import (
+    progress_sentence,
+    repeat_section,
+    settings_section,
+    time_section,
+    unfinished_section,
+)
+from alspec.report.curves import draw_setting
+from alspec.report.guidance import Guidance, caveats_block, guidance_item
+from alspec.report.verdict import seeds_phrase, verdict
+from alspec.results.pools import PoolFacts, read_pools
+from alspec.results.standings import Comparison, Entry, class_iou, comparisons
+from alspec.results.stats import mean_and_spread
+from alspec.results.table import Results, write_tables
+from alspec.store import StudyFolder, write_bytes, write_text
+
+_LETTERS = {"single": "S", "batch": "B"}
+
+
+def write_report(plan: Plan, folder: StudyFolder, guidance: Sequence[Guidance] = ()) -> Path:
+    """Write the tables, the figures and report.md of a study, finished or not.
+
+    Args:
+        plan: the study, expanded.
+        folder: where they go.
+        guidance: what the guide advises for its settings, an entry a cell of the guide.
+
+    Returns:
+        The path of report.md.
+
+    Raises:
+        StoreError: an artifact is damaged.
+    """
+    results = write_tables(plan, folder)
+    folder.figures.mkdir(parents=True, exist_ok=True)
+    for setting, group in _by_setting(comparisons(plan, results)):
+        for suffix, drawn in draw_setting(group).items():
+            write_bytes(folder.figures / f"{figure_name(setting)}.{suffix}", drawn)
+    pools = read_pools(plan, folder.store)
+    write_text(folder.report, render(plan, results, pools, guidance, _command(folder)))
+    return folder.report
+
+
+def figure_name(setting: Setting) -> str:
+    """The file of a setting's figure, without its suffix."""
+    return f"{setting.dataset}_{setting.budget}"
+
+
+def _command(folder: StudyFolder) -> str:
+    words = ["alspec", "run", folder.spec.as_posix(), "--work-dir", folder.work_dir.as_posix()]
+    return shlex.join(words)
+
+
+def render(
+    plan: Plan,
+    results: Results,
+    pools: Mapping[StepKey, PoolFacts],
+    guidance: Sequence[Guidance] = (),
+    command: str = "alspec run spec.yaml",
+    version: str = __version__,
+) -> str:
+    """The report as markdown; it names the figures that `write_report` puts beside it.
+
+    Args:
+        plan: the study, expanded.
+        results: what is finished of it.
+        pools: the facts of its finished pool steps.
+        guidance: what the guide advises for its settings.
+        command: what runs the study again.
+        version: alspec's.
+    """
+    compared = comparisons(plan, results)
+    sections = [
+        _opening(plan, results, compared),
+        _results_section(compared),
+        _classes_section(results, compared),
+        _guide_section(compared, guidance),
+        settings_section(plan, compared, pools),
+        unfinished_section(plan, results, command),
+        time_section(results),
+        repeat_section(command, version),
+    ]
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _by_setting(compared: Sequence[Comparison]) -> Iterator[tuple[Setting, list[Comparison]]]:
+    for _, group in groupby(compared, key=lambda comparison: id(comparison.setting)):
+        members = list(group)
+        yield members[0].setting, members
+
+
+def _title(comparison: Comparison) -> str:
+    arm = ", with MC-dropout layers" if comparison.mc_dropout else ""
+    return f"{text(comparison.setting.dataset)}, budget {text(comparison.setting.budget)}{arm}"
+
+
+def _opening(plan: Plan, results: Results, compared: Sequence[Comparison]) -> str:
+    study = plan.study
+    arms = {True: "with s4GAN (SSL)", False: "without SSL"}
+    ssl = " and ".join(arms[arm] for arm in sorted(set(study.ssl)))
+    about = (
+        f"This study compares {counted(len(study.methods), 'acquisition method')}, {ssl}, in "
+        f"{counted(len(plan.settings), 'setting')} over {seeds_phrase(study.seeds)}."
+    )
+    lead = " ".join(filter(None, [about, progress_sentence(plan, results)]))
+    verdicts = "\n".join(f"- {_title(c)}: {verdict(c)}" for c in compared)
+    return f"# {text(study.study)}\n\n{lead}\n\n{verdicts}"
+
+
+def _results_section(compared: Sequence[Comparison]) -> str:
+    blocks = [
+        "## Results",
+        "S: scores images one by one, B: chooses a batch together. mIoU@B: percent, with B % of "
+        "the pool labelled. AUC@B: area under the budget curve up to B %. Mean ± standard "
+        "deviation over seeds; the best mean in bold. `full` is trained on all images.",
+    ]
+    for setting, group in _by_setting(compared):
+        blocks.append(f"### {_title(group[0])}" if not group[0].mc_dropout else "")
+        for comparison in group:
+            if comparison.mc_dropout:
+                blocks.append(
+                    f"### {_title(comparison)}\n\nDropout layers in the decoder change the model, "
+                    "so these are compared among themselves."
+                )
+            blocks.append(_setting_table(comparison))
+        where = f"{text(setting.dataset)}, budget {text(setting.budget)}"
+        blocks.append(f"![Budget curves: {where}](figures/{figure_name(setting)}.svg)")
+    return "\n\n".join(filter(None, blocks))
+
+
+def _setting_table(comparison: Comparison) -> str:
+    header = ["Method", "S/B", "SSL", f"mIoU@{percent(comparison.miou_at)}"]
+    measures = ["miou"]
+    if comparison.auc_at is not None:
+        header.append(f"AUC@{percent(comparison.auc_at)}")
+        measures.append("auc")
+    bold = {measure: _best(comparison.methods, measure) for measure in measures}
+    if comparison.at_initial_set:
+        bold["miou"] = ""
+    rows = [_row(entry, bold) for entry in comparison.methods]
+    if comparison.full:
+        rows.append([""] * len(header))
+        rows += [_row(entry, dict.fromkeys(measures, "")) for entry in comparison.full]
+    return table(header, rows, left=3)
+
+
+def _row(entry: Entry, bold: Mapping[str, str]) -> list[str]:
+    cells = [text(entry.method), _LETTERS.get(entry.family, "-"), "✓" if entry.ssl else ""]
+    for measure, best in bold.items():
+        values = list(getattr(entry, measure).values())
+        shown = over_seeds(values, len(entry.seeds))
+        cells.append(f"**{shown}**" if values and _mean(entry, measure) == best else shown)
+    return cells
+
+
+def _mean(entry: Entry, measure: str) -> str:
+    return number(mean_and_spread(list(getattr(entry, measure).values()))[0])
+
+
+def _best(entries: Sequence[Entry], measure: str) -> str:
+    """The best mean as printed; empty where means are not comparable: one method, unlike seeds."""
+    ranked = [entry for entry in entries if getattr(entry, measure)]
+    seeds = {frozenset(getattr(entry, measure)) for entry in ranked}
+    if len(ranked) < 2 or len(seeds) > 1:
+        return ""
+    return max((_mean(entry, measure) for entry in ranked), key=float)
+
+
+def _classes_section(results: Results, compared: Sequence[Comparison]) -> str:
+    blocks = [block for c in compared if (block := _class_table(results, c))]
+    return "\n\n".join(["## IoU by class", *blocks]) if blocks else ""
+
+
+def _class_table(results: Results, comparison: Comparison) -> str:
+    cycle = comparison.last_common_cycle
+    if cycle is None:
+        return ""
+    columns = [(entry, cycle) for entry in comparison.methods if cycle in entry.curve]
+    columns += [(entry, 0) for entry in comparison.full if entry.curve]
+    found = [class_iou(results, comparison, entry, at) for entry, at in columns]
+    names = found[0][0]
+    rows = [
+        [text(name), *(number(ious[rank], 1) for _, ious in found)]
+        for rank, name in enumerate(names)
+    ]
+    header = ["Class", *(text(entry.name) for entry, _ in columns)]
+    at = percent(comparison.budget_percent[cycle])
+    absent = f" {UNKNOWN}: neither there nor predicted." if any(UNKNOWN in r for r in rows) else ""
+    return (
+        f"### {_title(comparison)}: classes\n\nPercent, at {at} % labelled, mean over the finished "
+        f"seeds.{absent}\n\n{table(header, rows)}"
+    )
+
+
+def _guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> str:
+    blocks = []
+    for comparison in (c for c in compared if not c.mc_dropout):
+        setting = comparison.setting
+        advice = [
+            entry
+            for entry in guidance
+            if (entry.dataset, entry.budget) == (setting.dataset, setting.budget)
+        ]
+        if advice:
+            items = "\n".join(guidance_item(entry, comparison) for entry in advice)
+            blocks += [f"### {_title(comparison)}: advice", items, caveats_block(advice)]
+    if not blocks:
+        return ""
+    about = "What Table 6 of the paper advises for pools and budgets such as these."
+    return "\n\n".join(filter(None, ["## The guide", about, *blocks]))

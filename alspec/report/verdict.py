@@ -1,0 +1,107 @@
+"""What a comparison lets one say, in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from alspec.report.cells import counted, listed, number, percent, text
+from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
+from alspec.results.stats import mean_and_spread
+
+_MEASURES = {"miou": "mIoU", "auc": "AUC"}
+
+
+def verdict(comparison: Comparison) -> str:
+    """Who won a setting at the headline budget and over the whole curve, and how sure that is."""
+    found = {measure: standing(comparison.methods, measure) for measure in _MEASURES}
+    sentences = []
+    at = f"With {percent(comparison.miou_at)} % of the images labelled,"
+    if found["miou"] and comparison.at_initial_set:
+        sentences.append(f"{at} all methods still share the initial set: nothing to compare.")
+    elif found["miou"]:
+        sentences.append(f"{at} {_ranking(found['miou'], 'mIoU')}{_of_full(comparison, found)}.")
+    if found["auc"] and comparison.auc_at is not None:
+        by = f"Over the whole budget (AUC@{percent(comparison.auc_at)}),"
+        sentences.append(f"{by} {_ranking(found['auc'], 'AUC')}.")
+    if not sentences:
+        return _nothing_yet(comparison)
+    if len(comparison.methods) > 1:
+        sentences += _caution([s for s in found.values() if s], comparison)
+    return " ".join(sentences)
+
+
+def judged(margin: Margin) -> str:
+    """Whether the spread over seeds lets a margin count."""
+    if math.isnan(margin.spread):
+        return "which one seed cannot confirm"
+    if margin.points > margin.spread:
+        return f"more than the spread over the seeds ({number(margin.spread)})"
+    return f"within the spread over the seeds ({number(margin.spread)}), so no clear difference"
+
+
+def _ranking(found: Standing, unit: str) -> str:
+    best, following = text(found.best.name), found.over_next
+    reached = f"({number(found.mean)} {unit})"
+    if following is None:
+        return f"{best} is the only method with a result {reached}"
+    if found.best.reference:
+        said = f"no method beats Random: **{best}** is best {reached}, "
+        return said + f"{number(following.points)} above {_margin(following)}"
+    said = f"**{best}** is best {reached}"
+    over = found.over_random
+    if over is None:
+        return f"{said}, {number(following.points)} above {_margin(following)}"
+    said += f", {number(over.points)} above {_margin(over)}"
+    if following.other.key == over.other.key:
+        return said
+    return f"{said}; it is {number(following.points)} above the runner-up {_margin(following)}"
+
+
+def _margin(margin: Margin) -> str:
+    unknown = math.isnan(margin.spread)  # the caution at the end says it once
+    return text(margin.other.name) + ("" if unknown else f", {judged(margin)}")
+
+
+def _of_full(comparison: Comparison, found: dict[str, Standing | None]) -> str:
+    """How much of the best Full baseline the winner reaches."""
+    means = [mean_and_spread(list(e.miou.values()))[0] for e in comparison.full if e.miou]
+    best = found["miou"]
+    if not means or best is None or not max(means) > 0:
+        return ""
+    share = 100 * best.mean / max(means)
+    return f". The best reaches {number(share, 0)} % of the mIoU of training on all images"
+
+
+def _caution(found: list[Standing], comparison: Comparison) -> list[str]:
+    """What keeps the sentences above from being claims."""
+    said = []
+    seeds = sorted({seed for s in found for seed in s.seeds})
+    planned = {seed for entry in comparison.methods for seed in entry.seeds}
+    if all(len(s.seeds) == 1 for s in found):
+        said.append("This rests on one seed: an order seen once may be chance, so claim nothing.")
+    elif any(set(s.seeds) != planned for s in found):
+        said.append(f"So far only {_named_seeds(seeds)} can be compared.")
+    missing = [entry for entry in comparison.methods if not entry.miou]
+    if missing:
+        said.append(f"No result at this budget yet: {_names(missing)}.")
+    return said
+
+
+def _nothing_yet(comparison: Comparison) -> str:
+    if any(entry.miou for entry in comparison.methods):
+        return "No seed has been finished by all methods yet, so there is nothing to compare."
+    at = percent(comparison.miou_at)
+    return f"No method has reached {at} % labelled yet, so there is nothing to compare."
+
+
+def _named_seeds(seeds: list[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
+
+
+def _names(entries: list[Entry]) -> str:
+    return listed([text(entry.name) for entry in entries])
+
+
+def seeds_phrase(seeds: tuple[int, ...]) -> str:
+    """The study's seeds as prose: `3 seeds (0, 1, 2)`."""
+    return f"{counted(len(seeds), 'seed')} ({', '.join(str(seed) for seed in seeds)})"

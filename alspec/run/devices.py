@@ -1,0 +1,59 @@
+"""Device slots of this machine, found without loading torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from alspec.errors import InputError
+
+
+def cpu_slots() -> int:
+    """Workers that fit on the CPUs this process may use: one a core, each with one thread.
+
+    One thread a worker makes results independent of the number of cores, and small networks
+    train faster as several single-threaded steps than as one many-threaded step.
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> list[int]:
+    """The GPUs of this machine, as CUDA_VISIBLE_DEVICES leaves them."""
+    found = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return list(range(len(found)))
+    return list(range(len([name for name in visible.split(",") if name.strip() not in ("", "-1")])))
+
+
+def parse_devices(text: str | None) -> list[str]:
+    """Slots from `--devices`: `cpu`, `cpu:4` (workers), `cuda:0`, `cuda:0,1`, `cuda:0,cuda:1`.
+
+    Nothing given means every GPU that is there, or else the CPU.
+
+    Returns:
+        One device name a worker, as torch spells it.
+
+    Raises:
+        InputError: the text is none of these.
+    """
+    if text is None:
+        gpus = visible_gpus()
+        return [f"cuda:{index}" for index in gpus] if gpus else ["cpu"] * cpu_slots()
+    slots: list[str] = []
+    kind = ""
+    for part in text.split(","):
+        match = re.fullmatch(r"(?:(cpu|cuda)(?::(\d+))?|(\d+))", part.strip())
+        if match is None or (match[3] and kind != "cuda"):
+            raise InputError.at(
+                "--devices", f"`{text}` is not understood. Use cpu, cpu:4, cuda:0, or cuda:0,1"
+            )
+        kind = match[1] or kind
+        if kind == "cpu":
+            slots += ["cpu"] * (int(match[2]) if match[2] else cpu_slots())
+        else:
+            slots.append(f"cuda:{match[2] or match[3] or 0}")
+    if not slots:
+        raise InputError.at("--devices", "names no device")
+    return slots

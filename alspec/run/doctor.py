@@ -1,0 +1,60 @@
+"""Looks at this machine: does what alspec needs work here?"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alspec import plugins
+from alspec.errors import PluginError
+from alspec.provenance import versions
+from alspec.run.devices import cpu_slots, visible_gpus
+
+_TRIAL = """
+import warnings; warnings.simplefilter("ignore")
+import torch
+from alspec.models.build import build_segmentor, model_config
+model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False).eval()
+with torch.inference_mode():
+    out = model.encode_decode(torch.zeros(1, 3, 64, 128), [{"img_shape": (64, 128)}])
+print(tuple(out.shape), "cuda" if torch.cuda.is_available() else "cpu")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `needed` tells a fault from a remark."""
+
+    name: str
+    works: bool
+    detail: str
+    needed: bool = True
+
+
+def examine(work_dir: Path) -> Iterator[Finding]:
+    """Look at the machine, one finding after another; loads torch in a process of its own."""
+    for package, version in versions().items():
+        yield Finding(package, True, version)
+    trial = subprocess.run(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False
+    )
+    works = trial.returncode == 0
+    detail = (trial.stdout if works else trial.stderr).strip().splitlines()[-1:]
+    yield Finding("a segmentor's forward pass", works, " ".join(detail))
+    if not works and "libGL" in trial.stderr:
+        hint = "OpenCV needs libGL: install your system's package (Debian: libgl1)"
+        yield Finding("libGL", False, hint)
+    yield Finding("CPU workers", True, str(cpu_slots()))
+    yield Finding("GPUs", bool(visible_gpus()), str(len(visible_gpus())), needed=False)
+    free = shutil.disk_usage(work_dir if work_dir.exists() else Path()).free
+    yield Finding("free disk", free > 1 << 30, f"{free / 2**30:.0f} GiB", needed=False)
+    for group, kind in plugins.GROUPS.items():
+        for plugin in plugins.declared(group):
+            try:
+                plugins.load(group, plugin.name)
+            except PluginError as err:
+                yield Finding(f"{kind} {plugin.name}", False, str(err), needed=False)

@@ -1,0 +1,70 @@
+"""What an executor owes the loop, and the words they exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeAlias
+
+from alspec.plan.step import StepKey
+
+
+class Outcome(Enum):
+    """How a step ended, with its symbol, word and colour on a terminal."""
+
+    DONE = ("✓", "done", "green")
+    FAILED = ("✗", "failed", "red")
+    LOST = ("✗", "lost its worker", "red")
+    SKIPPED = ("-", "skipped", "yellow")
+
+    def __init__(self, symbol: str, word: str, colour: str) -> None:
+        self.symbol = symbol
+        self.word = word
+        self.colour = colour
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A step at work has done some of its units."""
+
+    key: StepKey
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A step ended; `message` says why where it was not done, `log` where the rest stands."""
+
+    key: StepKey
+    outcome: Outcome
+    message: str = ""
+    log: str = ""
+
+
+Event: TypeAlias = Progressed | Ended
+
+
+class Executor(Protocol):
+    """Duties. **Submit** returns at once. **Wait** never raises for a lost job: it tells of it.
+
+    **Close** ends whatever is at work and leaves no process behind. An executor moves keys; whether
+    a step is done, the store says.
+    """
+
+    @property
+    def free_slots(self) -> int:
+        """How many steps could be submitted now."""
+        ...
+
+    def submit(self, key: StepKey) -> None:
+        """Hand over a step whose recipe is in the store."""
+        ...
+
+    def wait(self, timeout_seconds: float) -> Event | None:
+        """The next event, or None when there was none in time."""
+        ...
+
+    def close(self) -> None:
+        """Stop, at once."""
+        ...

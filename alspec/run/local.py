@@ -1,0 +1,120 @@
+"""The local executor: one warm worker process a device slot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from alspec.plan.step import StepKey
+from alspec.run.executor import Ended, Event, Outcome, Progressed
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[str]
+    log: Path
+    key: StepKey | None = None
+
+
+class LocalExecutor:
+    """Runs steps in worker processes on this machine, started when first needed."""
+
+    def __init__(self, store: Path, devices: Sequence[str], logs: Path) -> None:
+        self._store = store
+        self._devices = list(devices)
+        self._logs = logs
+        self._workers: list[_Worker | None] = [None] * len(self._devices)
+        self._events: SimpleQueue[Event] = SimpleQueue()
+
+    @property
+    def free_slots(self) -> int:
+        """Slots with no step at work."""
+        return sum(worker is None or worker.key is None for worker in self._workers)
+
+    def submit(self, key: StepKey) -> None:
+        """Give a step to a free worker, a warm one first."""
+        free = [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
+        slot = min(free, key=lambda i: (self._workers[i] is None, i))
+        worker = self._workers[slot] or self._start(slot)
+        worker.key = key
+        stdin = worker.process.stdin
+        try:
+            if stdin:
+                stdin.write(f"{key}\n")
+                stdin.flush()
+        except OSError:
+            pass  # the reader thread tells of a worker that is gone
+
+    def wait(self, timeout_seconds: float) -> Event | None:
+        """The next event of any worker."""
+        try:
+            return self._events.get(timeout=timeout_seconds)
+        except Empty:
+            return None
+
+    def close(self) -> None:
+        """Kill every worker and wait for it."""
+        for worker in self._workers:
+            if worker is not None:
+                worker.process.kill()
+        for worker in self._workers:
+            if worker is not None:
+                worker.process.wait()
+        self._workers = [None] * len(self._devices)
+
+    def _start(self, slot: int) -> _Worker:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"worker-{slot}.txt"
+        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        command = [sys.executable, "-m", "alspec.run.worker"]
+        command += ["--store", str(self._store), "--device", self._devices[slot]]
+        with log.open("a", encoding="utf-8") as file:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                env={**os.environ, **threads},
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+            )
+        worker = _Worker(process, log)
+        self._workers[slot] = worker
+        threading.Thread(target=self._read, args=(slot, worker), daemon=True).start()
+        return worker
+
+    def _read(self, slot: int, worker: _Worker) -> None:
+        """Turn what a worker says into events, its silence at the end into a lost step."""
+        for line in worker.process.stdout or ():
+            message = json.loads(line)
+            key = worker.key
+            if message["event"] == "progress" and key:
+                self._events.put(Progressed(key, message["done"], message["total"]))
+            elif message["event"] in ("done", "failed") and key:
+                worker.key = None
+                outcome = Outcome.DONE if message["event"] == "done" else Outcome.FAILED
+                self._events.put(Ended(key, outcome, message.get("message", ""), str(worker.log)))
+        code = worker.process.wait()
+        self._workers[slot] = None
+        if worker.key is not None:
+            why = f"the worker process ended with {_exit_words(code)}"
+            last = worker.log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
+            self._events.put(
+                Ended(worker.key, Outcome.LOST, "; ".join([why, *last]), str(worker.log))
+            )
+
+
+def _exit_words(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"signal {name}{hint}"

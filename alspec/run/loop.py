@@ -1,0 +1,171 @@
+"""Runs what a plan needs and the store does not have: ready steps to free slots, until none is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from alspec.plan.dag import Plan
+from alspec.plan.estimate import remaining_cost
+from alspec.plan.step import Step, StepKey, StepKind
+from alspec.run.executor import Ended, Executor, Outcome, Progressed
+from alspec.store import Store
+
+WEIGHTS = "weights.safetensors"
+
+
+class Observer(Protocol):
+    """Is told what happens; must not raise."""
+
+    def started(self, step: Step) -> None:
+        """A step was handed to a worker."""
+        ...
+
+    def progressed(self, step: Step, done: int, total: int) -> None:
+        """A step did some of its units."""
+        ...
+
+    def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
+        """A step ended, or was given up because one before it failed."""
+        ...
+
+    def idle(self) -> None:
+        """Nothing happened for a moment."""
+        ...
+
+
+@dataclass
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        executed: steps finished now.
+        finished_before: steps that the store had already.
+        failed: failed steps and why.
+        skipped: steps given up because a step before them failed.
+    """
+
+    executed: list[StepKey] = field(default_factory=list)
+    finished_before: int = 0
+    failed: dict[StepKey, str] = field(default_factory=dict)
+    skipped: list[StepKey] = field(default_factory=list)
+
+
+def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
+    """The steps to run, in plan order.
+
+    Whatever is not committed, and trainings whose weights were dropped but have a reader to come.
+    """
+    consumers = plan.consumers()
+    missing: set[StepKey] = set()
+    for step in reversed(list(plan.in_order())):
+        if not store.is_done(step.key) or (
+            step.kind is StepKind.TRAIN
+            and any(reader in missing for reader in consumers[step.key])
+            and not store.holds(step.key, WEIGHTS)
+        ):
+            missing.add(step.key)
+    return {step.key: step for step in plan.in_order() if step.key in missing}
+
+
+def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> RunSummary:
+    """Run every step that is needed; a failed step stops only those that depend on it.
+
+    Args:
+        plan: the study, expanded.
+        store: where steps are committed.
+        executor: where they run; left open.
+        observer: hears of everything.
+
+    Returns:
+        What was done, and what was not.
+    """
+    todo = needed(plan, store)
+    summary = RunSummary(finished_before=len(plan.steps) - len(todo))
+    loop = _Loop(plan, store, executor, observer, todo, summary)
+    loop.run()
+    return summary
+
+
+@dataclass
+class _Loop:
+    plan: Plan
+    store: Store
+    executor: Executor
+    observer: Observer
+    todo: dict[StepKey, Step]
+    summary: RunSummary
+
+    def __post_init__(self) -> None:
+        self.consumers = self.plan.consumers()
+        self.kept = _kept_weights(self.plan)
+        costs: Mapping[StepKey, float] = remaining_cost(self.plan)
+        self.waiting = dict(sorted(self.todo.items(), key=lambda item: -costs[item[0]]))
+        self.at_work: set[StepKey] = set()
+
+    def run(self) -> None:
+        while self.waiting or self.at_work:
+            for key in self._ready()[: self.executor.free_slots]:
+                step = self.waiting.pop(key)
+                self.store.write_recipe(step.to_json())
+                self.at_work.add(key)
+                self.observer.started(step)
+                self.executor.submit(key)
+            event = self.executor.wait(0.5)
+            if event is None:
+                self.observer.idle()
+            elif isinstance(event, Progressed):
+                self.observer.progressed(self.todo[event.key], event.done, event.total)
+            else:
+                self._end(event)
+
+    def _ready(self) -> list[StepKey]:
+        unfinished = self.waiting.keys() | self.at_work
+        return [
+            key
+            for key, step in self.waiting.items()
+            if not any(source in unfinished for source in step.inputs.values())
+        ]
+
+    def _end(self, event: Ended) -> None:
+        self.at_work.discard(event.key)
+        step = self.todo[event.key]
+        outcome = event.outcome
+        if outcome is Outcome.DONE and not self.store.is_done(event.key):
+            outcome = Outcome.LOST
+        self.observer.ended(step, outcome, event.message, event.log)
+        if outcome is Outcome.DONE:
+            self.summary.executed.append(event.key)
+            self.store.recipe_path(event.key).unlink(missing_ok=True)
+            for source in {*step.inputs.values(), event.key}:
+                self._drop_weights(source)
+        else:
+            self.summary.failed[event.key] = event.message
+            self._skip_descendants(event.key)
+
+    def _skip_descendants(self, key: StepKey) -> None:
+        for reader in self.consumers[key]:
+            step = self.waiting.pop(reader, None)
+            if step is not None:
+                self.summary.skipped.append(reader)
+                self.observer.ended(step, Outcome.SKIPPED, "", "")
+                self._skip_descendants(reader)
+
+    def _drop_weights(self, key: StepKey) -> None:
+        """Forget a training's weights once everything that reads them is done."""
+        if self.plan.steps[key].kind is not StepKind.TRAIN or key in self.kept:
+            return
+        unfinished = self.waiting.keys() | self.at_work | self.summary.failed.keys()
+        unfinished |= set(self.summary.skipped)
+        if not any(r in unfinished for r in self.consumers[key]) and self.store.holds(key, WEIGHTS):
+            self.store.drop(key, WEIGHTS)
+
+
+def _kept_weights(plan: Plan) -> set[StepKey]:
+    """The trainings whose weights the study keeps (`keep` in the spec)."""
+    if plan.study.keep == "all":
+        return {step.key for step in plan.in_order() if step.kind is StepKind.TRAIN}
+    if plan.study.keep == "last":
+        return {run.sets[-1].train for run in plan.runs}
+    return set()

@@ -1,0 +1,123 @@
+"""A warm worker: loads torch and MMSegmentation once, then takes steps one after another.
+
+It reads a key a line on standard input and answers in JSON lines; whatever a model or a plugin
+prints goes to standard error, which is the worker's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+from alspec.errors import AlspecError
+from alspec.plan.step import Step, StepKind
+from alspec.store import Store
+
+REPORT_SECONDS = 0.2
+
+
+class Telling:
+    """The worker's side of the conversation: JSON objects, one a line."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self._told = 0.0
+
+    def tell(self, **message: Any) -> None:
+        """Say one thing at once."""
+        self.stream.write(json.dumps(message) + "\n")
+        self.stream.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the step is, a few times a second at most."""
+        now = time.monotonic()
+        if now - self._told >= REPORT_SECONDS:
+            self._told = now
+            self.tell(event="progress", done=done, total=total)
+
+
+def prepare(device: str) -> Any:
+    """Load torch and MMSegmentation, fix what decides bits, and set up the desk."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    warnings.simplefilter("ignore")
+    import cv2
+    import torch
+
+    from alspec.models import compat  # noqa: F401
+    from alspec.steps.work import Desk
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return Desk(torch.device(device))
+
+
+def performers() -> Mapping[StepKind, Any]:
+    """The function that does each kind of step."""
+    from alspec.steps import acquire, evaluate, pool, train
+
+    return {
+        StepKind.POOL: pool.perform,
+        StepKind.TRAIN: train.perform,
+        StepKind.EVALUATE: evaluate.perform,
+        StepKind.ACQUIRE: acquire.perform,
+    }
+
+
+def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
+    """Do a step and commit it. Raises what the step raises; then nothing is committed."""
+    from alspec.steps.work import Work
+
+    with store.draft(step.key, step.to_json()) as folder:
+        performers()[step.kind](Work(step, store, folder, desk, progress))
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--device", required=True)
+    options = parser.parse_args()
+    telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    keys: SimpleQueue[str | None] = SimpleQueue()
+    threading.Thread(target=_listen, args=(keys,), daemon=True).start()
+    desk = prepare(options.device)
+    store = Store(options.store)
+    telling.tell(event="ready")
+    while (key := keys.get()) is not None:
+        step = Step.from_json(store.read_recipe(key))
+        sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
+        try:
+            work_on(step, store, desk, telling.progress)
+        except AlspecError as err:
+            telling.tell(event="failed", message=str(err))
+        except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
+            traceback.print_exc()
+            telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
+        else:
+            telling.tell(event="done")
+
+
+def _listen(keys: SimpleQueue[str | None]) -> None:
+    """Pass keys on; when the parent is gone, go at once, whatever is at work."""
+    for line in sys.stdin:
+        if not line.strip():
+            break
+        keys.put(line.strip())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The datasets of a study and how much of their video each pool holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from alspec.spec.fields import Frozen, Name, OptionalPath, PathText, Size
+from alspec.spec.validation import (
+    of_its_kind,
+    plugin_model,
+    tag_missing,
+    together,
+    validate_plugin,
+)
+
+
+class AllFrames(Frozen):
+    """Every frame of the dataset is in the pool."""
+
+    kind: Literal["all"] = "all"
+
+
+class EveryNth(Frozen):
+    """Every n-th frame of each sequence, the first included."""
+
+    kind: Literal["every"]
+    n: int = Field(ge=1)
+
+
+class FollowingFrames(Frozen):
+    """Random frames, each with the frames that follow it (the paper's Pool-0f to Pool-21f)."""
+
+    kind: Literal["frames"]
+    size: int = Field(ge=1, description="images in the pool")
+    consecutive: int = Field(ge=0, description="following frames kept with each random frame")
+    seed: int = Field(default=0, ge=0, description="draws the pool; one pool for all study seeds")
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> FollowingFrames:
+        group = self.consecutive + 1
+        if self.size % group:
+            raise PydanticCustomError(
+                "groups",
+                "size {size} is not a multiple of {group} (a frame and its {following} followers); "
+                "nearest sizes: {below} and {above}",
+                {
+                    "size": self.size,
+                    "group": group,
+                    "following": self.consecutive,
+                    "below": self.size // group * group,
+                    "above": (self.size // group + 1) * group,
+                },
+            )
+        return self
+
+
+class ListedFrames(Frozen):
+    """The frames named in a text file, one id a line; repeated lines count once."""
+
+    kind: Literal["list"]
+    path: PathText
+
+
+Redundancy: TypeAlias = Annotated[
+    AllFrames | EveryNth | FollowingFrames | ListedFrames,
+    Field(discriminator="kind"),
+    of_its_kind(AllFrames, EveryNth, FollowingFrames, ListedFrames),
+]
+
+
+class DatasetSpec(Frozen):
+    """What every dataset kind has; a kind adds its own fields in a subclass named `Spec`."""
+
+    name: Name = Field(description="label in tables")
+    kind: str = Field(description="toy, folder, or the name of another dataset kind")
+    root: OptionalPath = Field(default=None, description="folder that holds the dataset")
+    image_size: Size = Field(description="height, width that images are resized to")
+    redundancy: Redundancy = Field(default_factory=AllFrames)
+
+
+def _dataset_of_its_kind(value: Any) -> Any:
+    """Validate with the model of the kind it names, found through the plugin door."""
+    if not isinstance(value, Mapping):
+        return value
+    common = {key: given for key, given in value.items() if key in DatasetSpec.model_fields}
+    kind = value.get("kind")
+    if "kind" not in value:
+        others = _errors_of({**common, "kind": "unknown"})
+        raise together([tag_missing("kind", value, common), *others])
+    if not isinstance(kind, str):
+        return DatasetSpec.model_validate(common)
+    try:
+        model = plugin_model("alspec.datasets", kind, "Spec", "kind")
+    except ValidationError as unknown:
+        raise together([unknown, *_errors_of(common)]) from None
+    return validate_plugin(model, value, "kind")
+
+
+def _errors_of(common: Mapping[str, Any]) -> list[ValidationError]:
+    try:
+        DatasetSpec.model_validate(common)
+    except ValidationError as err:
+        return [err]
+    return []
+
+
+AnyDataset: TypeAlias = Annotated[
+    SerializeAsAny[DatasetSpec], BeforeValidator(_dataset_of_its_kind)
+]

@@ -1,0 +1,112 @@
+"""A spec file to a `Study` and back, with every problem at its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from alspec.errors import Problem, SpecError
+from alspec.spec.fields import Template
+from alspec.spec.model import Study
+from alspec.spec.override import apply_overrides
+from alspec.spec.source import Loc, Source
+from alspec.spec.wording import NO_TEMPLATE, in_words
+from alspec.spec.yaml_text import SCALARS, read_yaml
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read and validate a study spec.
+
+    Args:
+        path: a YAML file.
+        overrides: values that replace those of the file, as `training.epochs=1` or
+            `datasets.*.image_size=[64, 128]`.
+
+    Raises:
+        SpecError: everything that is wrong with the spec, each problem with its line and column.
+    """
+    source, problems = _read(path, overrides)
+    study = None
+    try:
+        study = Study.model_validate(source.data)
+    except ValidationError as err:
+        problems += in_words(err, source)
+    else:
+        problems += [source.problem(loc, NO_TEMPLATE) for loc in _templates(study.model_dump(), ())]
+    if problems or study is None:
+        raise SpecError(problems)
+    return study
+
+
+def located(
+    path: Path, problems: Sequence[Problem], overrides: Sequence[str] = ()
+) -> list[Problem]:
+    """Problems found after validation, each at the line and column that its `loc` leads to.
+
+    Args:
+        path: the spec file.
+        problems: those with a `loc` get `where` and `excerpt`, from the deepest part of the loc
+            that stands in the file; the others stay as they are.
+        overrides: what `load_study` was given.
+    """
+    source, _ = _read(path, overrides)
+    return [
+        source.problem(problem.loc, problem.what) if problem.loc else problem
+        for problem in problems
+    ]
+
+
+def dump_study(study: Study) -> str:
+    """The resolved spec as YAML, defaults written out; `load_study` reads it back to an equal one.
+
+    Paths appear expanded.
+    """
+    data = study.model_dump(mode="json")
+    data["methods"] = [_as_written(method) for method in data["methods"]]
+    return yaml.dump(
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
+    )
+
+
+def _as_written(method: dict[str, Any]) -> dict[str, Any]:
+    own = {key: method[key] for key in ("name", "label", "candidates") if method[key] is not None}
+    return {**own, **method["params"]}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts text in quotes exactly where `read_yaml` would take it for something else."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name for it
+        None: list(SCALARS.items()),
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _read(path: Path, overrides: Sequence[str]) -> tuple[Source, list[Problem]]:
+    source = read_yaml(path)
+    if source.data is None:
+        raise SpecError([source.problem((), "the file is empty; `alspec init` writes a spec")])
+    if not isinstance(source.data, dict):
+        raise SpecError([source.problem((), "expected keys with values, as `study: my_study`")])
+    return source, apply_overrides(source, overrides)
+
+
+def _templates(value: Any, loc: Loc) -> Iterator[Loc]:
+    """Where a field of any type has let a `Template` through."""
+    if isinstance(value, Template):
+        yield loc
+    elif isinstance(value, (dict, list, tuple)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _templates(item, (*loc, key))

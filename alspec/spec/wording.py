@@ -1,0 +1,142 @@
+"""What pydantic found, in people's words, each at its place in the spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from alspec.errors import Problem
+from alspec.spec.fields import NAME_PATTERN, Template
+from alspec.spec.keys import keys_at
+from alspec.spec.source import Source
+from alspec.spec.validation import nearest
+
+NO_TEMPLATE = "`${...}` stands for paths only; write the value itself"
+
+_PATTERNS = {NAME_PATTERN: "letters, digits and . _ + -, the first a letter or digit"}
+_QUOTES = "; put text like this in quotes"
+
+_WORDS: Mapping[str, str] = {
+    "int_type": "expected a whole number, got {got}",
+    "int_parsing": "expected a whole number, got {got}",
+    "int_from_float": "expected a whole number, got {got}",
+    "float_type": "expected a number, got {got}",
+    "float_parsing": "expected a number, got {got}",
+    "finite_number": "expected a finite number, got {got}",
+    "bool_type": "expected true or false, got {got}",
+    "bool_parsing": "expected true or false, got {got}",
+    "string_type": "expected text, got {got}{quotes}",
+    "greater_than": "expected a number greater than {gt:g}, got {got}",
+    "greater_than_equal": "expected a number of at least {ge:g}, got {got}",
+    "less_than": "expected a number less than {lt:g}, got {got}",
+    "less_than_equal": "expected a number of at most {le:g}, got {got}",
+    "string_pattern_mismatch": "expected {pattern}, got {got}",
+    "string_too_short": "expected at least {min_length} characters, got {got}",
+    "string_too_long": "expected at most {max_length} characters, got {actual_length}",
+    "too_short": "expected at least {min_length} in the list, got {actual_length}",
+    "too_long": "expected at most {max_length} in the list, got {actual_length}",
+    "tuple_type": "expected a list, got {got}",
+    "list_type": "expected a list, got {got}",
+    "dict_type": "expected a mapping of keys to values, got {got}",
+    "model_type": "expected a mapping of keys to values, got {got}",
+    "model_attributes_type": "expected a mapping of keys to values, got {got}",
+    "value_error": "{error}",
+    "assertion_error": "{error}",
+}
+
+
+def in_words(err: ValidationError, source: Source) -> list[Problem]:
+    """The problems of a spec, in the order of its lines; overrides come last."""
+    errors = [error for error in err.errors(include_url=False) if not _only_follows(error)]
+    renamed = {(*e["loc"][:-1], _near(e, source)) for e in errors if e["type"] == "extra_forbidden"}
+    problems = [
+        source.problem(e["loc"], _sentence(e, source), at_key=e["type"] == "extra_forbidden")
+        for e in errors
+        if not (e["type"] == "missing" and e["loc"] in renamed)
+    ]
+    return sorted(problems, key=lambda problem: _line_column(problem.where))
+
+
+def _only_follows(error: ErrorDetails) -> bool:
+    """A list is too short for pydantic also where its items are wrong."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
+
+
+def _line_column(where: str) -> tuple[bool, int, int]:
+    found = re.search(r":(\d+):(\d+)\Z", where)
+    return (False, int(found[1]), int(found[2])) if found else (True, 0, 0)
+
+
+def _sentence(error: ErrorDetails, source: Source) -> str:
+    loc, kind = error["loc"], error["type"]
+    place = ".".join(map(str, source.known(loc)))
+    if kind == "missing":
+        what = _missing(error, source)
+    elif kind == "extra_forbidden":
+        what = _unknown_key(error, source)
+    else:
+        what = _wrong_value(error)
+    return f"{place}: {what}" if place else what
+
+
+def _missing(error: ErrorDetails, source: Source) -> str:
+    loc = error["loc"]
+    if isinstance(loc[-1], int):
+        return f"the list is too short; its item {loc[-1] + 1} is missing"
+    about = keys_at(loc[:-1], source).get(loc[-1], "")
+    return f"the key `{loc[-1]}` is missing" + (f" ({about})" if about else "")
+
+
+def _unknown_key(error: ErrorDetails, source: Source) -> str:
+    near = _near(error, source)
+    if near:
+        return f"unknown key. Did you mean `{near}`?"
+    return f"unknown key. Known: {', '.join(keys_at(error['loc'][:-1], source)) or 'none'}"
+
+
+def _near(error: ErrorDetails, source: Source) -> str | None:
+    """The key that is meant, rather one that is not there yet."""
+    *parents, key = error["loc"]
+    given = source.value(tuple(parents)) or {}
+    known = keys_at(tuple(parents), source)
+    absent = [name for name in known if name not in given]
+    return nearest(str(key), absent) or nearest(str(key), known)
+
+
+def _wrong_value(error: ErrorDetails) -> str:
+    kind, value, context = error["type"], error["input"], dict(error.get("ctx", {}))
+    if isinstance(value, Template) and kind not in ("variable", "path"):
+        return NO_TEMPLATE
+    if kind in ("literal_error", "enum"):
+        return _not_among(value, re.findall(r"'([^']*)'", str(context["expected"])))
+    if kind not in _WORDS:
+        return error["msg"].replace("Input should be", "expected", 1)
+    if "pattern" in context:
+        context["pattern"] = _PATTERNS.get(context["pattern"], f"text like {context['pattern']}")
+    is_plain = isinstance(value, (bool, int, float)) or value is None
+    return _WORDS[kind].format(got=shown(value), quotes=_QUOTES if is_plain else "", **context)
+
+
+def _not_among(value: Any, known: list[str]) -> str:
+    near = nearest(value, known) if isinstance(value, str) else None
+    hint = f"Did you mean `{near}`? " if near else ""
+    return f"{shown(value)} is not known. {hint}Known: {', '.join(known)}"
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence shows it."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list" if value else "an empty list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else str(value)
+    text = text if len(text) <= 60 else text[:59] + "…"
+    return f"the text `{text}`" if isinstance(value, str) else text

@@ -1,0 +1,146 @@
+"""Step `acquire`: the labelled set and a model to the next labelled set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alspec import plugins
+from alspec.acquisition.base import Candidates, Family, Need
+from alspec.datasets.base import Frame, ImageId
+from alspec.datasets.redundancy import candidates as every_nth
+from alspec.errors import PluginError
+from alspec.models.data import in_batches
+from alspec.models.outputs import outputs_of
+from alspec.plan.expand import INITIAL
+from alspec.provenance import machine
+from alspec.steps.train import load_trained
+from alspec.steps.work import Work
+from alspec.store import write_csv, write_json, write_text
+
+BATCH = 8
+"""Images in a forward pass."""
+
+
+def perform(work: Work) -> None:
+    """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json`; scores where there are any."""
+    started = time.perf_counter()
+    pool = work.pool()
+    total = work.step.params["images"]
+    if work.step.params["method"] == INITIAL:
+        labelled: tuple[ImageId, ...] = ()
+        rows = work.rng("select").choice(len(pool), total, replace=False)
+        selected = [pool[row].id for row in rows]
+    else:
+        labelled = work.labelled()
+        selected = _acquire(work, pool, labelled, total - len(labelled))
+    write_text(work.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
+    write_text(work.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
+    seconds = time.perf_counter() - started
+    write_json(work.folder / "acquire.json", {**machine(str(work.device)), "seconds": seconds})
+
+
+def _acquire(
+    work: Work, pool: Sequence[Frame], labelled: Sequence[ImageId], n: int
+) -> Sequence[ImageId]:
+    params = work.step.params
+    kind: Any = plugins.load("alspec.acquisition", params["method"])
+    function = kind(kind.Params.model_validate(params["method_params"]))
+    if params["candidates"]:
+        pool = every_nth(pool, params["candidates"]["every"])
+    already = set(labelled)
+    open_frames = [frame for frame in pool if frame.id not in already]
+    if kind.family is Family.SINGLE:
+        selected = _highest(work, function, [frame.id for frame in open_frames], n)
+    else:
+        offered = Candidates(
+            ids=[frame.id for frame in open_frames],
+            sequences=[frame.sequence for frame in open_frames],
+        )
+        if Need.FEATURES in kind.needs:
+            offered = _with_features(work, offered, labelled)
+        selected = list(function.select(offered, n, work.rng("select")))
+    _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
+    return selected
+
+
+def _highest(work: Work, function: Any, images: Sequence[ImageId], n: int) -> Sequence[ImageId]:
+    """The n images of the highest score; equal scores in the order of their ids."""
+    scores = _scores(work, function, images)
+    ranked = sorted(zip(images, scores.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+    write_csv(
+        work.folder / "scores.csv", ("id", "score"), [(image, repr(score)) for image, score in ranked]
+    )
+    return [image for image, _ in ranked[:n]]
+
+
+@torch.inference_mode()
+def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
+    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
+    frames = work.desk.frames(work.dataset())
+    parts: list[Tensor] = []
+    done = 0
+    for number, (ids, batch) in enumerate(in_batches(frames, images, BATCH)):
+        outputs = outputs_of(
+            segmentor,
+            batch.images,
+            work.device,
+            passes=passes,
+            generator_seed=work.seed(f"dropout/{number}"),
+        )
+        scores = function.score(outputs)
+        if scores.shape != (len(ids),):
+            raise PluginError(
+                f"{_maker(function.name)} returned scores of shape {tuple(scores.shape)} for "
+                f"{len(ids)} images; it must be ({len(ids)},)"
+            )
+        parts.append(scores.double())
+        done += len(ids)
+        work.progress(done, len(images))
+    together = torch.cat(parts).cpu().numpy()
+    wrong = [image for image, score in zip(images, together, strict=True) if not np.isfinite(score)]
+    if wrong:
+        raise PluginError(
+            f"{_maker(function.name)} gave {len(wrong)} scores that are not finite, the first for "
+            f"{wrong[0]}; nothing was selected"
+        )
+    return together
+
+
+@torch.inference_mode()
+def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId]) -> Candidates:
+    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    frames = work.desk.frames(work.dataset())
+    images = [*offered.ids, *labelled]
+    parts: list[Tensor] = []
+    done = 0
+    for ids, batch in in_batches(frames, images, BATCH):
+        parts.append(outputs_of(segmentor, batch.images, work.device).features_BD)
+        done += len(ids)
+        work.progress(done, len(images))
+    features = torch.cat(parts)
+    n = len(offered.ids)
+    return Candidates(offered.ids, offered.sequences, features[:n], features[n:])
+
+
+def _maker(name: str) -> str:
+    packages = [p.package for p in plugins.declared("alspec.acquisition") if p.name == name]
+    return f"the acquisition function `{name}` of {', '.join(packages)}"
+
+
+def _check_choice(name: str, selected: Sequence[ImageId], offered: set[ImageId], n: int) -> None:
+    """A choice is n different candidates, or the error names the package that made it."""
+    if len(selected) != n:
+        raise PluginError(f"{_maker(name)} chose {len(selected)} images where {n} were asked for")
+    if len(set(selected)) != n:
+        raise PluginError(f"{_maker(name)} chose an image twice")
+    foreign = [image for image in selected if image not in offered]
+    if foreign:
+        raise PluginError(f"{_maker(name)} chose {foreign[0]}, which is not a candidate")

@@ -1,0 +1,55 @@
+"""Step `evaluate`: weights to the confusion matrix over the validation images."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from alspec.datasets.base import IGNORE, Split
+from alspec.errors import StepFailed
+from alspec.models.data import in_batches
+from alspec.models.outputs import on_device, outputs_of
+from alspec.provenance import machine
+from alspec.steps.train import load_trained
+from alspec.steps.work import Work
+from alspec.store import write_json
+
+BATCH = 8
+"""Images in a forward pass; too small a number to be worth a parameter."""
+
+
+@torch.inference_mode()
+def perform(work: Work) -> None:
+    """Write `confusion.npy`, (C, C) int64, truth by prediction at image size, and `evaluate.json`."""
+    started = time.perf_counter()
+    dataset = work.dataset()
+    images = [frame.id for frame in dataset.frames(Split.VAL)]
+    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    classes = len(dataset.classes)
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.device)
+    frames = work.desk.frames(dataset)
+    for done, (_, batch) in enumerate(in_batches(frames, images, BATCH, with_masks=True), start=1):
+        logits = outputs_of(segmentor, batch.images, work.device).logits_BCHW
+        if not torch.isfinite(logits).all():
+            raise StepFailed("the model's predictions are not finite; lower training.lr")
+        truth = on_device(batch.labels, work.device).long()
+        valid = truth != IGNORE
+        pairs = truth[valid] * classes + logits.argmax(dim=1)[valid]
+        confusion += torch.bincount(pairs, minlength=classes * classes)
+        work.progress(min(done * BATCH, len(images)), len(images))
+    np.save(
+        work.folder / "confusion.npy",
+        confusion.cpu().numpy().reshape(classes, classes),
+        allow_pickle=False,
+    )
+    write_json(
+        work.folder / "evaluate.json",
+        {
+            **machine(str(work.device)),
+            "classes": list(dataset.classes),
+            "images": len(images),
+            "seconds": time.perf_counter() - started,
+        },
+    )

@@ -1,0 +1,34 @@
+"""Step `pool`: lists the pool in time order and measures how redundant it is."""
+
+from __future__ import annotations
+
+from alspec.datasets.base import Split
+from alspec.datasets.redundancy import build_pool
+from alspec.datasets.similarity import measured_redundancy
+from alspec.errors import StepFailed
+from alspec.steps.work import Work
+from alspec.store import write_csv, write_json
+
+
+def perform(work: Work) -> None:
+    """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes)."""
+    dataset = work.dataset()
+    frames = dataset.frames(Split.POOL)
+    if dataset.fingerprint(Split.POOL) != work.step.params["dataset"]["fingerprint"]:
+        raise StepFailed(
+            f"the files of {dataset.spec.name} changed since the plan was made; run again"
+        )
+    pool = build_pool(dataset.spec.redundancy, frames)
+    write_csv(work.folder / "pool.csv", ("id", "sequence"), [(f.id, f.sequence) for f in pool.frames])
+    share, level = measured_redundancy(dataset, pool.frames)
+    write_json(
+        work.folder / "pool.json",
+        {
+            "images": len(pool.frames),
+            "sequences": len({frame.sequence for frame in pool.frames}),
+            "near_copy_share": share,
+            "redundancy": level,
+            "notes": list(pool.notes),
+        },
+    )
+    work.progress(1, 1)

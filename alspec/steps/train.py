@@ -1,0 +1,87 @@
+"""Step `train`: a labelled set to weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from alspec.models.build import build_segmentor, model_config
+from alspec.models.fit import Seeds, fit
+from alspec.provenance import machine
+from alspec.spec.model import S4GAN, Training
+from alspec.steps.work import Work
+from alspec.store import Store, write_csv, write_json
+
+
+def perform(work: Work) -> None:
+    """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
+    params, places = work.step.params, work.step.places["model"]
+    training = Training.model_validate(params["training"])
+    s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
+    labelled = work.labelled()
+    chosen = set(labelled)
+    config_file = Path(places["config"]) if "config" in places else None
+    config = model_config(params["model"].get("name"), params["classes"], config_file)
+
+    def build() -> nn.Module:
+        return build_segmentor(
+            config,
+            mc_dropout=params["mc_dropout"],
+            pretrained=Path(places["pretrained"]) if "pretrained" in places else None,
+            checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
+        )
+
+    trained = fit(
+        build,
+        work.desk.frames(work.dataset()),
+        labelled,
+        [frame.id for frame in work.pool() if frame.id not in chosen],
+        training,
+        s4gan,
+        Seeds(
+            *(work.seed(role) for role in ("init", "order", "unlabelled", "dropout", "discriminator"))
+        ),
+        work.device,
+        work.progress,
+    )
+    weights = {name: tensor.contiguous().cpu() for name, tensor in trained.segmentor.state_dict().items()}
+    save_file(weights, work.folder / "weights.safetensors")
+    write_json(work.folder / "model.json", {"config": config, "mc_dropout": params["mc_dropout"]})
+    names = sorted({name for epoch in trained.epochs for name in epoch})
+    write_csv(
+        work.folder / "epochs.csv",
+        ("epoch", *names),
+        [
+            (number, *(f"{epoch[name]:.6g}" for name in names))
+            for number, epoch in enumerate(trained.epochs, start=1)
+        ],
+    )
+    images = trained.iterations * training.batch_size
+    write_json(
+        work.folder / "train.json",
+        {
+            **machine(str(work.device)),
+            "seconds": trained.seconds,
+            "iterations": trained.iterations,
+            "images_per_second": images / max(trained.seconds, 1e-9),
+            "parameters": trained.parameters,
+            "labelled_images": len(labelled),
+        },
+    )
+
+
+def load_trained(store: Store, key: str, device: torch.device) -> Any:
+    """The segmentor that a finished train step holds, in eval mode, on the device."""
+    from safetensors.torch import load_file
+
+    model = store.read_json(key, "model.json")
+    segmentor = build_segmentor(model["config"], mc_dropout=model["mc_dropout"])
+    segmentor.load_state_dict(load_file(store.file(key, "weights.safetensors")))
+    segmentor.eval().to(device)
+    if device.type == "cuda":
+        segmentor.to(memory_format=torch.channels_last)
+    return segmentor

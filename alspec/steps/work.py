@@ -1,0 +1,89 @@
+"""What a step is given to work with: its inputs, a folder to write, a device."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alspec import plugins
+from alspec.datasets.base import Dataset, Frame, ImageId, open_dataset
+from alspec.models.data import Frames
+from alspec.models.hooks import Progress
+from alspec.plan.step import Step, seed_of
+from alspec.store import Store
+
+
+@dataclass
+class Desk:
+    """What a warm worker keeps from step to step: the device and decoded images."""
+
+    device: torch.device
+    _frames: dict[str, Frames] = field(default_factory=dict)
+
+    def frames(self, dataset: Dataset) -> Frames:
+        """The images of a dataset at its image size; those of the dataset last used are kept."""
+        identity = repr(dataset.spec.model_dump(exclude={"name", "redundancy"}))
+        if identity not in self._frames:
+            self._frames = {identity: Frames(dataset, dataset.spec.image_size)}
+        return self._frames[identity]
+
+
+@dataclass
+class Work:
+    """One step at work.
+
+    Attributes:
+        step: what to do.
+        store: where its inputs are read from.
+        folder: where its artifacts are written to.
+        desk: the worker's device and images.
+        progress: called with units done and units in all.
+    """
+
+    step: Step
+    store: Store
+    folder: Path
+    desk: Desk
+    progress: Progress
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors live."""
+        return self.desk.device
+
+    def seed(self, role: str) -> int:
+        """The seed of one kind of random number of this step."""
+        return seed_of(self.step.key, role)
+
+    def rng(self, role: str) -> np.random.Generator:
+        """The generator of one kind of random number of this step."""
+        return np.random.default_rng(self.seed(role))
+
+    def dataset(self) -> Dataset:
+        """The dataset at the place this machine has it."""
+        place = self.step.places["dataset"]
+        kind: Any = plugins.load("alspec.datasets", place["kind"])
+        return open_dataset(kind.Spec.model_validate(place))
+
+    def pool(self) -> tuple[Frame, ...]:
+        """The pool in time order."""
+        path = self.store.file(self.step.inputs["pool"], "pool.csv")
+        with path.open(encoding="utf-8", newline="") as file:
+            return tuple(Frame(ImageId(row["id"]), row["sequence"]) for row in csv.DictReader(file))
+
+    def labelled(self) -> tuple[ImageId, ...]:
+        """The labelled set in the order of choice; the whole pool for a Full baseline."""
+        if "labelled" not in self.step.inputs:
+            return tuple(frame.id for frame in self.pool())
+        lines = self.store.read_lines(self.step.inputs["labelled"], "labelled.txt")
+        return tuple(ImageId(line) for line in lines)
+
+
+Performer = Callable[[Work], None]
+"""Does a step's work: reads inputs, writes artifacts into `work.folder`."""
