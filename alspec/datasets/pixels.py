@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from alspec.errors import DataError
 
@@ -77,7 +78,7 @@ def _read(path: Path, decode: Callable[[PillowImage.Image], _Result]) -> _Result
         limit = f"{MAX_PIXELS // 10**6} million"
         what = f"it has more than {limit} pixels; make it smaller, or remove it"
         raise DataError.at(path, what) from err
-    except PillowImage.UnidentifiedImageError as err:
+    except UnidentifiedImageError as err:
         kinds = ", ".join(FORMATS)
         what = f"it is empty or not an image ({kinds}); restore or remove it"
         raise DataError.at(path, what) from err
@@ -107,7 +108,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
                 "it. Turn the pixels and remove the tag"
             )
             raise DataError.at(path, what)
-        return np.array(image.convert("RGB"))
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
     return _read(path, decode)
 

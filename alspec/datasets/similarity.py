@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,32 +18,24 @@ HIGH_SHARE = 0.5
 _FEWEST = 20
 _SIDE = 16
 _RUN = 12
-_ENOUGH = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """How redundant a pool was found.
+def measured_redundancy(
+    dataset: Dataset, frames: Sequence[Frame]
+) -> tuple[float | None, str | None]:
+    """The near-copy share of a pool and its level, `low` or `high`; None for a pool too small.
 
-    Attributes:
-        near_copy_share: see `near_copy_share`; None for a pool too small to tell.
-        level: `high` from `HIGH_SHARE` on; None for a pool too small to tell.
-    """
-
-    near_copy_share: float | None
-    level: Literal["low", "high"] | None
-
-
-def measure(dataset: Dataset, frames: Sequence[Frame]) -> Measured:
-    """Read a sample of a pool, in time order inside each sequence, and measure its redundancy.
+    Args:
+        dataset: where a sample of the images is read.
+        frames: the pool, in time order inside each sequence.
 
     Raises:
         DataError: an image cannot be read.
     """
-    if len(frames) < _ENOUGH:
-        return Measured(None, None)
+    if len(frames) < _FEWEST:
+        return None, None
     share = near_copy_share(*thumbnails(dataset, frames))
-    return Measured(share, "high" if share >= HIGH_SHARE else "low")
+    return share, "high" if share >= HIGH_SHARE else "low"
 
 
 def near_copy_share(
@@ -127,13 +117,3 @@ def _runs(frames: Sequence[Frame], limit: int) -> list[tuple[str, list[Frame]]]:
     ]
     count = max(1, len(runs) * limit // len(frames))
     return [runs[place] for place in np.linspace(0, len(runs) - 1, count).round().astype(int)]
-
-
-def measured_redundancy(
-    dataset: Dataset, frames: Sequence[Frame]
-) -> tuple[float | None, str | None]:
-    """The near-copy share of a pool and its level, `low` or `high`; None for too few frames to say."""
-    if len(frames) < _FEWEST:
-        return None, None
-    share = near_copy_share(*thumbnails(dataset, frames))
-    return share, "high" if share >= HIGH_SHARE else "low"

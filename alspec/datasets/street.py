@@ -10,16 +10,12 @@ import numpy as np
 from alspec.datasets.palette import PAINTS, Colour, Label
 
 RARE = (
-    Label.WALL,
-    Label.FENCE,
-    Label.TRAFFIC_LIGHT,
-    Label.RIDER,
-    Label.TRUCK,
-    Label.BUS,
-    Label.TRAIN,
-    Label.MOTORCYCLE,
+    (Label.WALL, Label.FENCE),
+    (Label.TRAFFIC_LIGHT, Label.RIDER),
+    (Label.TRUCK, Label.BUS),
+    (Label.MOTORCYCLE, Label.TRAIN),
 )
-"""Classes that only every second sequence of a seed has; bicycles come with riders."""
+"""Of each pair a sequence has one class, and the next sequence the other; bicycles have riders."""
 
 CELL = 9.0
 """Length of a piece of street that is drawn from its own seed."""
@@ -108,14 +104,11 @@ def _paint(label: Label, rng: np.random.Generator, jitter: int = 14) -> Colour:
 
 @lru_cache(maxsize=64)
 def street(seed: int, split: int, sequence: int) -> Street:
-    """The street of a sequence; the same for the same three numbers.
-
-    Of two sequences that follow each other, each rare class is in exactly one.
-    """
-    turns = np.random.default_rng((seed, split, 0)).integers(2, size=len(RARE))
-    rare = {label for label, turn in zip(RARE, turns, strict=True) if (sequence + turn) % 2 == 0}
+    """The street of a sequence; the same for the same three numbers."""
+    turns = np.random.default_rng((seed, split, 0)).integers(2, size=len(RARE)).tolist()
+    rare = {pair[(sequence + turn) % 2] for pair, turn in zip(RARE, turns, strict=True)}
     if Label.RIDER in rare:
-        rare |= {Label.BICYCLE}
+        rare.add(Label.BICYCLE)
     entropy = (seed, split, 1 + sequence)
     rng = np.random.default_rng(entropy)
     brightness, warmth = rng.uniform(0.6, 1.12), rng.uniform(-0.07, 0.07)
@@ -129,7 +122,7 @@ def street(seed: int, split: int, sequence: int) -> Street:
         road=road,
         sidewalk=float(rng.uniform(1.6, 3.6)),
         speed=float(rng.uniform(0.25, 0.6)),
-        density=(float(rng.uniform(0.15, 0.85)), float(rng.uniform(0.3, 0.9))),
+        density=(float(rng.uniform(0.15, 0.75)), float(rng.uniform(0.3, 0.9))),
         people=float(rng.uniform(0.2, 1.2)),
         bend=(float(rng.uniform(0.0, 0.006)), float(rng.uniform(40, 90))),
         horizon=float(rng.uniform(0.38, 0.48)),
@@ -166,7 +159,23 @@ def _traffic(
         paint = _paint(label, rng)
         lanes[lane].append(Thing(label, x, ends[lane], width, length, height, paint))
         ends[lane] += length + float(rng.uniform(5, 18))
+    lanes[0].extend(_cyclists(rare, road, rng))
     return tuple(lanes[0]), tuple(lanes[1])
+
+
+def _cyclists(rare: frozenset[Label], road: float, rng: np.random.Generator) -> list[Thing]:
+    """Those who ride a little ahead of the camera."""
+    found: list[Thing] = []
+    if Label.RIDER in rare:
+        x, z = 0.6 * road, float(rng.uniform(6, 11))
+        found.append(Thing(Label.BICYCLE, x, z, 0.9, 0, 1.0, _paint(Label.BICYCLE, rng)))
+        paint = _paint(Label.RIDER, rng)
+        found.append(Thing(Label.RIDER, x + 0.2, z - 0.02, 0.5, 0, 1.75, paint, base=0.7))
+    if Label.MOTORCYCLE in rare:
+        z = float(rng.uniform(5, 8))
+        paint = _paint(Label.MOTORCYCLE, rng)
+        found.append(Thing(Label.MOTORCYCLE, 0.1 * road, z, 1.1, 0, 1.1, paint))
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -185,7 +194,8 @@ def _lot(scene: Street, side: float, start: float, rng: np.random.Generator) -> 
     """Beyond the sidewalk: a building, or trees behind a wall or a fence."""
     edge = scene.road + scene.sidewalk
     found: list[Thing] = []
-    if rng.random() < scene.density[0]:
+    open_lot = side > 0 and round(start / CELL) % 3 == 0
+    if rng.random() < scene.density[0] and not open_lot:
         x = side * (edge + rng.uniform(0.2, 2.5))
         height, length = float(rng.uniform(5, 15)), float(rng.uniform(0.8, 1.0) * CELL)
         paint = _paint(Label.BUILDING, rng)
@@ -203,9 +213,9 @@ def _lot(scene: Street, side: float, start: float, rng: np.random.Generator) -> 
             Thing(Label.VEGETATION, x, z, width, 0, height, paint, look=float(rng.random()))
         )
     borders = sorted(scene.rare & {Label.WALL, Label.FENCE})
-    if borders and rng.random() < 0.8:
+    if borders and rng.random() < 0.9:
         label = borders[int(rng.integers(len(borders)))]
-        height = float(rng.uniform(1.2, 2.2))
+        height = float(rng.uniform(1.8, 2.8))
         x = side * (edge + 0.2)
         found.append(Thing(label, x, start, side * 0.3, CELL, height, _paint(label, rng)))
     return found
@@ -226,9 +236,9 @@ def _kerb(scene: Street, side: float, start: float, rng: np.random.Generator) ->
         x, z = side * (scene.road + 0.4), start + float(rng.uniform(0, CELL))
         put(Label.POLE, x, z, (0.18, 0, 5.5))
         carried = rng.random()
-        if Label.TRAFFIC_LIGHT in scene.rare and carried < 0.55:
+        if Label.TRAFFIC_LIGHT in scene.rare and carried < 0.7:
             put(Label.TRAFFIC_LIGHT, x - 0.16, z - 0.05, (0.5, 0, 4.0), base=2.7)
-        elif carried < 0.8:
+        elif carried < 0.85:
             put(Label.TRAFFIC_SIGN, x - 0.3, z - 0.05, (0.8, 0, 3.2), base=2.3)
     if rng.random() < 0.3 * scene.density[1]:
         put(Label.VEGETATION, side * (scene.road + 1.2) - 1.0, start + 4.0, (2.2, 0, 4.5))
@@ -242,7 +252,7 @@ def _kerb(scene: Street, side: float, start: float, rng: np.random.Generator) ->
         )
     x, z = side * (scene.road - 0.9), start + float(rng.uniform(0, 3))
     vehicle = rng.random()
-    if vehicle < 0.3:
+    if vehicle < 0.25:
         put(Label.CAR, x - 0.9, z, (1.8, 4.2, 1.5))
     elif vehicle < 0.52 and Label.RIDER in scene.rare:
         put(Label.BICYCLE, x, z, (0.9, 0, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -108,7 +109,7 @@ class _Painter:
         )
         return red, green, blue
 
-    def _polygon(self, points: list[Point], label: Label, colour: Colour) -> None:
+    def _polygon(self, points: Sequence[Point], label: Label, colour: Colour) -> None:
         self._draw.polygon(points, fill=colour)
         self._label.polygon(points, fill=int(label))
 

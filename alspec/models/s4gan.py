@@ -74,11 +74,16 @@ def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
+def _labels_of(batch: Mapping[str, Any]) -> Tensor:
+    """(B, H, W) labels of a preprocessed batch."""
+    return torch.stack([sample.gt_sem_seg.data for sample in batch["data_samples"]]).squeeze(1)
+
+
 class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     """A segmentor S and a discriminator D, trained in turn with one optimiser each.
 
-    In S's step D is frozen, in D's step S's predictions are detached. With both weights zero the
-    step is the supervised step and nothing else.
+    No gradient of S's losses reaches D, none of D's reaches S. With both weights zero the step is the
+    supervised step and nothing else.
     """
 
     def __init__(self, segmentor: nn.Module, discriminator: Discriminator, weights: S4GAN) -> None:
@@ -94,57 +99,57 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     def train_step(
         self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict
     ) -> dict[str, Tensor]:
-        """One step of S, then one of D.
+        """One step of S and one of D, both on the one forward pass of each.
+
+        D's weights do not change between the two steps, so the scores that teach S serve D too;
+        each backward pass is told whose parameters it is for.
 
         Args:
             data: `labelled` and `unlabelled`, each as the preprocessor takes it.
             optim_wrapper: `segmentor` and `discriminator`.
         """
         segmentor: Any = self.segmentor
-        labelled = self.data_preprocessor(data["labelled"], True)
-        labels = torch.stack([s.gt_sem_seg.data for s in labelled["data_samples"]]).squeeze(1)
         step_s, step_d = optim_wrapper["segmentor"], optim_wrapper["discriminator"]
+        labelled = self.data_preprocessor(data["labelled"], True)
         with step_s.optim_context(segmentor):
-            losses = segmentor(**labelled, mode="loss")
-            loss, logs = segmentor.parse_losses(losses)
+            loss, logs = segmentor.parse_losses(segmentor(**labelled, mode="loss"))
             if not (self.weights.feature_matching or self.weights.self_training):
                 step_s.update_params(loss)
                 return dict(logs)
             unlabelled = self.data_preprocessor(data["unlabelled"], True)
-            padding = torch.stack([s.gt_sem_seg.data for s in unlabelled["data_samples"]])
-            padding = padding.squeeze(1) == IGNORE
-            logits = logits_at(segmentor, unlabelled["inputs"], padding.shape[-2:])
-            maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
-            real_maps = one_hot(labels, logits.shape[1]).to(maps.dtype)
-            real_images = self._unit_images(labelled["inputs"], labels == IGNORE)
-            fake_images = self._unit_images(unlabelled["inputs"], padding)
+            loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled)
+            total = loss + loss_s
+        self._update(step_s, total, segmentor, keep_graph=True)
+        self._update(step_d, loss_d, self.discriminator, keep_graph=False)
+        return {**logs, **judged, "loss": total.detach()}
 
-            self.discriminator.requires_grad_(False)
-            _, real_features = self.discriminator(real_maps, real_images)
-            score, fake_features = self.discriminator(maps, fake_images)
-            confidence = score.detach().sigmoid()
-            accepted = confidence > self.weights.threshold
-            matching = feature_matching(real_features, fake_features)
-            training = self_training(logits, accepted, padding)
-            total = (
-                loss
-                + self.weights.feature_matching * matching
-                + self.weights.self_training * training
-            )
-        step_s.update_params(total)
-
-        self.discriminator.requires_grad_(True)
-        with step_d.optim_context(self.discriminator):
-            real, _ = self.discriminator(real_maps, real_images)
-            fake, _ = self.discriminator(maps.detach(), fake_images)
-            loss_d = 0.5 * (
-                F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
-                + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-            )
-        step_d.update_params(loss_d)
-        return {
-            **logs,
-            "loss": total.detach(),
+    def _adversarial_losses(
+        self, labelled: Mapping[str, Any], unlabelled: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """What S pays beside its cross-entropy, what D pays, and both in numbers for the log."""
+        truth, padding = _labels_of(labelled), _labels_of(unlabelled) == IGNORE
+        logits = logits_at(self.segmentor, unlabelled["inputs"], padding.shape[-2:])
+        maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
+        real_maps = one_hot(truth, logits.shape[1]).to(maps.dtype)
+        images = torch.cat(
+            [
+                self._unit_images(labelled["inputs"], truth == IGNORE),
+                self._unit_images(unlabelled["inputs"], padding),
+            ]
+        )
+        scores, pooled = self.discriminator(torch.cat([real_maps, maps]), images)
+        real, fake = scores.split([len(real_maps), len(maps)])
+        real_features, fake_features = pooled.split([len(real_maps), len(maps)])
+        confidence = fake.detach().sigmoid()
+        accepted = confidence > self.weights.threshold
+        matching = feature_matching(real_features.detach(), fake_features)
+        training = self_training(logits, accepted, padding)
+        loss_s = self.weights.feature_matching * matching + self.weights.self_training * training
+        loss_d = 0.5 * (
+            F.binary_cross_entropy_with_logits(real.float(), torch.ones_like(real.float()))
+            + F.binary_cross_entropy_with_logits(fake.float(), torch.zeros_like(fake.float()))
+        )
+        judged = {
             "loss_feature_matching": matching.detach(),
             "loss_self_training": training.detach(),
             "loss_discriminator": loss_d.detach(),
@@ -152,6 +157,16 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             "score_real": real.detach().sigmoid().mean(),
             "score_fake": confidence.mean(),
         }
+        return loss_s, loss_d, judged
+
+    @staticmethod
+    def _update(step: Any, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
+        """Backward into one module's parameters alone, then its optimiser's step."""
+        step.backward(
+            step.scale_loss(loss), inputs=list(module.parameters()), retain_graph=keep_graph
+        )
+        step.step()
+        step.zero_grad()
 
     def _unit_images(self, normalised: Tensor, ignored: Tensor) -> Tensor:
         """Network input back to 0..1, zero where nothing is known, the same for real and fake."""

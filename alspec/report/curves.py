@@ -120,7 +120,8 @@ def _panel(axes: Axes, comparison: Comparison, methods: Sequence[str]) -> None:
         shift = (place / (len(drawn) - 1) - 0.5) * DODGE * gap if len(drawn) > 1 else 0.0
         _curve(axes, entry, images, shift, methods.index(entry.method))
     if not drawn:
-        axes.text(0.5, 0.5, "nothing finished yet", transform=axes.transAxes, ha="center")
+        axes.set_ylim(0, 100)
+        axes.text(0.5, 0.15, "nothing finished yet", transform=axes.transAxes, ha="center")
 
 
 def _tick_labels(comparison: Comparison) -> list[str]:

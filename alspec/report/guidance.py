@@ -76,6 +76,8 @@ def _agreement(guidance: Guidance, comparison: Comparison) -> str:
         return "cannot tell yet: no such method is finished"
     if len(eligible) == len(advised):
         return "cannot tell: it has no other method to compare with"
+    if comparison.at_initial_set:
+        return "cannot tell: all methods still share the initial set"
     found = standing(eligible, "miou")
     if found is None or found.over_next is None:
         return "cannot tell yet: too little is finished"

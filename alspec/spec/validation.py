@@ -100,10 +100,14 @@ def tag_missing(tag: str, value: Mapping[str, Any], known: Collection[str]) -> V
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a typo stands for, or None when none is near."""
+    """The known word that a typo or a part of it stands for, or None when none is near."""
     folded = {name.lower().replace("-", "_"): name for name in known}
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.5)
-    return folded[near[0]] if near else None
+    word = word.lower().replace("-", "_")
+    near = difflib.get_close_matches(word, folded, n=1, cutoff=0.5)
+    longer = [name for name in folded if len(word) > 2 and word in name]
+    if near:
+        return folded[near[0]]
+    return folded[longer[0]] if len(longer) == 1 else None
 
 
 def failure(

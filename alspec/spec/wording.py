@@ -36,7 +36,7 @@ _WORDS: Mapping[str, str] = {
     "less_than_equal": "expected a number of at most {le:g}, got {got}",
     "string_pattern_mismatch": "expected {pattern}, got {got}",
     "string_too_short": "expected at least {min_length} characters, got {got}",
-    "string_too_long": "expected at most {max_length} characters, got {actual_length}",
+    "string_too_long": "expected at most {max_length} characters, got {got}",
     "too_short": "expected at least {min_length} in the list, got {actual_length}",
     "too_long": "expected at most {max_length} in the list, got {actual_length}",
     "tuple_type": "expected a list, got {got}",

@@ -115,7 +115,10 @@ def _compose(text: str, source: Source) -> yaml.Node | None:
         problem = source.at(Span(len(lines) - 1, len(lines[-1]), 1), what)
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
-        problem = source.at(_span(mark, mark) if mark else None, _not_yaml(err))
+        what = _not_yaml(err)
+        if mark and source.lines[mark.line][: mark.column + 1].endswith("${"):
+            what = "between brackets or braces, put text with `${...}` in quotes"
+        problem = source.at(_span(mark, mark) if mark else None, what)
     except (yaml.YAMLError, ValueError, OverflowError) as err:  # such as "\UFFFFFFFF"
         mark = loader.get_mark()
         problem = source.at(_span(mark, mark), f"not valid YAML: {err}")

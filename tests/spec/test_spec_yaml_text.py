@@ -92,6 +92,7 @@ def test_not_finite():
         ("%YAML 9.0\n---\na: 1", "1:1", "incompatible YAML"),
         ("[" * 5000, f"1:{MAX_DEPTH + 1}", "levels deep"),
         ("a: " * 3 + "1", "1:5", "not valid YAML"),
+        ("a: {b: ${X}}", "1:9", "put text with `${...}` in quotes"),
         ("é: 1\r\nb: 2\r\né: 3\r\n", "3:1", "repeated"),
     ],
 )
@@ -157,10 +158,21 @@ def test_byte_order_mark_and_crlf(tmp_path):
     assert load_study(path).study == "full_example"
 
 
-words = st.sampled_from(
-    "study|datasets|kind|toy|name|methods|bald|budgets|training|model|redundancy|every|10-10|${X}|"
-    "~|1e-3|true|&a|*a|!!x|<<|seeds|:|: |- |\n|\n  |\t|[|]|{|}|,|'|\"|>|#|?|%".split("|")
-)
+names = ["study", "datasets", "kind", "toy", "name", "methods", "bald", "budgets", "10-10", "seeds"]
+signs = [
+    *":-[]{},'\"|>#?%~\n\t",
+    ": ",
+    "- ",
+    "\n  ",
+    "${X}",
+    "&a",
+    "*a",
+    "!!x",
+    "<<",
+    "1e-3",
+    "true",
+]
+words = st.sampled_from([*names, *signs])
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
-from alspec.store import Store, StudyFolder
+from alspec.store import Store, StudyFolder, write_json, write_text
 
 CLASSES = ("road", "car", "pole|`thin`", "<b>sky</b>", "never there")
 FAMILIES = {
@@ -117,8 +118,10 @@ class MadeStudy:
 
     def commit(self, store: Store, wanted: Wanted = everything) -> None:
         """Commit the steps of every labelled set that is wanted finished, and the pool."""
-        from alspec.store import write_json, write_text
+        with mock.patch("os.fsync"):  # no test pulls the plug
+            self._commit(store, wanted)
 
+    def _commit(self, store: Store, wanted: Wanted) -> None:
         with store.draft(self.pool, {}) as draft:
             write_json(
                 draft / "pool.json",
