@@ -145,7 +145,7 @@ def fit(
         discriminator = Discriminator(segmentor.num_classes)
         model = S4GANSegmentor(segmentor, discriminator, s4gan)
         adam = torch.optim.Adam(
-            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99)
+            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
         )
         wrapped = wrapper(adam)
         optimiser = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)

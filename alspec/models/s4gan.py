@@ -131,15 +131,13 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         logits = logits_at(self.segmentor, unlabelled["inputs"], padding.shape[-2:])
         maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
         real_maps = one_hot(truth, logits.shape[1]).to(maps.dtype)
-        images = torch.cat(
-            [
-                self._unit_images(labelled["inputs"], truth == IGNORE),
-                self._unit_images(unlabelled["inputs"], padding),
-            ]
+        # Two calls, not one on both halves: S's backward pass then goes through the fake half alone.
+        real, real_features = self.discriminator(
+            real_maps, self._unit_images(labelled["inputs"], truth == IGNORE)
         )
-        scores, pooled = self.discriminator(torch.cat([real_maps, maps]), images)
-        real, fake = scores.split([len(real_maps), len(maps)])
-        real_features, fake_features = pooled.split([len(real_maps), len(maps)])
+        fake, fake_features = self.discriminator(
+            maps, self._unit_images(unlabelled["inputs"], padding)
+        )
         confidence = fake.detach().sigmoid()
         accepted = confidence > self.weights.threshold
         matching = feature_matching(real_features.detach(), fake_features)

@@ -125,7 +125,8 @@ def _results_section(compared: Sequence[Comparison]) -> str:
         "## Results",
         "S: scores images one by one, B: chooses a batch together. mIoU@B: percent, with B % of "
         "the pool labelled. AUC@B: area under the budget curve up to B %. Mean ± standard "
-        "deviation over seeds; the best mean in bold. `full` is trained on all images.",
+        "deviation over seeds; the best mean is bold where all methods with a result have the same "
+        "seeds. `full` is trained on all images.",
     ]
     for setting, group in _by_setting(compared):
         blocks.append(f"### {_title(group[0])}" if not group[0].mc_dropout else "")

@@ -19,10 +19,12 @@ def verdict(comparison: Comparison) -> str:
     if found["miou"] and comparison.at_initial_set:
         sentences.append(f"{at} all methods still share the initial set: nothing to compare.")
     elif found["miou"]:
-        sentences.append(f"{at} {_ranking(found['miou'], 'mIoU')}{_of_full(comparison, found)}.")
+        said = _ranking(found["miou"], "mIoU") + _basis(found["miou"], comparison)
+        sentences.append(f"{at} {said}{_of_full(comparison, found)}.")
     if found["auc"] and comparison.auc_at is not None:
         by = f"Over the whole budget (AUC@{percent(comparison.auc_at)}),"
-        sentences.append(f"{by} {_ranking(found['auc'], 'AUC')}.")
+        said = _ranking(found["auc"], "AUC") + _basis(found["auc"], comparison)
+        sentences.append(f"{by} {said}.")
     if not sentences:
         return _nothing_yet(comparison)
     if len(comparison.methods) > 1:
@@ -62,6 +64,17 @@ def _margin(margin: Margin) -> str:
     return text(margin.other.name) + ("" if unknown else f", {judged(margin)}")
 
 
+def _basis(found: Standing, comparison: Comparison) -> str:
+    """The seeds a ranking rests on, where they are not all that were planned."""
+    planned = {seed for entry in comparison.methods for seed in entry.seeds}
+    if found.over_next is None or set(found.seeds) == planned:
+        return ""
+    named = listed([str(seed) for seed in found.seeds])
+    if len(found.seeds) == 1:
+        return f" (so far over seed {named} alone, so no claim)"
+    return f" (so far over seeds {named})"
+
+
 def _of_full(comparison: Comparison, found: dict[str, Standing | None]) -> str:
     """How much of the best Full baseline the winner reaches."""
     means = [mean_and_spread(list(e.miou.values()))[0] for e in comparison.full if e.miou]
@@ -75,12 +88,8 @@ def _of_full(comparison: Comparison, found: dict[str, Standing | None]) -> str:
 def _caution(found: list[Standing], comparison: Comparison) -> list[str]:
     """What keeps the sentences above from being claims."""
     said = []
-    seeds = sorted({seed for s in found for seed in s.seeds})
-    planned = {seed for entry in comparison.methods for seed in entry.seeds}
     if all(len(s.seeds) == 1 for s in found):
         said.append("This rests on one seed: an order seen once may be chance, so claim nothing.")
-    elif any(set(s.seeds) != planned for s in found):
-        said.append(f"So far only {_named_seeds(seeds)} can be compared.")
     missing = [entry for entry in comparison.methods if not entry.miou]
     if missing:
         said.append(f"No result at this budget yet: {_names(missing)}.")
@@ -92,10 +101,6 @@ def _nothing_yet(comparison: Comparison) -> str:
         return "No seed has been finished by all methods yet, so there is nothing to compare."
     at = percent(comparison.miou_at)
     return f"No method has reached {at} % labelled yet, so there is nothing to compare."
-
-
-def _named_seeds(seeds: list[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
 def _names(entries: list[Entry]) -> str:

@@ -42,6 +42,11 @@ def test_one_seed_allows_no_claim():
     assert "spread" not in said
 
 
+def test_a_margin_over_one_of_many_seeds_is_no_claim():
+    said = verdict(compared(entry("random", 60, None), entry("entropy", 70, 71)))
+    assert "10.00 above random (so far over seed 0 alone, so no claim)" in said
+
+
 def test_random_may_win():
     said = verdict(compared(entry("random", 66, 66.2), entry("entropy", 61, 61.2)))
     assert "no method beats Random: **random** is best" in said
@@ -61,7 +66,7 @@ def test_unlike_seeds_and_missing_methods_are_told():
             entry("random", 60, 61, None), entry("entropy", 62, 63, 64), entry("coreset", None)
         )
     )
-    assert "So far only seeds 0 and 1 can be compared" in said
+    assert "(so far over seeds 0 and 1)" in said
     assert "No result at this budget yet: coreset." in said
 
 
