@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import Enum
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Annotated
 import typer
 
 from alspec import __version__
-from alspec.errors import AlspecError, ExitCode
+from alspec.errors import AlspecError, ExitCode, Interrupted
 from alspec.plugins import GROUPS
 
 app = typer.Typer(
-    help="Which images to label for semantic segmentation: studies of active learning, from one file.",
+    help="Which images to label for semantic segmentation: active learning studies in one file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -70,7 +71,7 @@ def _main(
 @app.command()
 def check(spec: Spec, overrides: Overrides = None) -> None:
     """Check a spec and read every image and mask it names; writes nothing."""
-    from alspec import commands
+    from alspec.commands import study as commands
 
     commands.check(spec, overrides or ())
 
@@ -81,10 +82,12 @@ def plan(
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
-    graph: Annotated[bool, typer.Option("--graph", help="A Mermaid flowchart of the steps.")] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="A Mermaid flowchart of the steps.")
+    ] = False,
 ) -> None:
     """Show what a study will do: labelled images, runs, steps, what sharing saves."""
-    from alspec import commands
+    from alspec.commands import study as commands
 
     commands.plan(spec, overrides or (), work_dir, as_json=as_json, graph=graph)
 
@@ -95,25 +98,30 @@ def run(
     overrides: Overrides = None,
     executor: Annotated[ExecutorName, typer.Option(help="Where steps run.")] = ExecutorName.local,
     devices: Annotated[
-        str | None, typer.Option(help="cpu, cpu:4 (workers), cuda:0 or cuda:0,1. [default: all GPUs, else cpu]")
+        str | None,
+        typer.Option(
+            help="cpu, cpu:4 (workers), cuda:0 or cuda:0,1.", show_default="all GPUs, else cpu"
+        ),
     ] = None,
     work_dir: WorkDir = WORK_DIR,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report."""
-    from alspec import commands
+    from alspec.commands import study as commands
 
     raise typer.Exit(commands.run(spec, overrides or (), devices, work_dir))
 
 
 @app.command()
 def status(
-    spec: Annotated[Path | None, typer.Argument(help="A study spec; every study without it.")] = None,
+    spec: Annotated[
+        Path | None, typer.Argument(help="A study spec; every study without it.")
+    ] = None,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
 ) -> None:
     """Show how far studies are."""
-    from alspec import commands
+    from alspec.commands import study as commands
 
     commands.status(spec, overrides or (), work_dir, as_json=as_json)
 
@@ -123,11 +131,13 @@ def report(
     study: Annotated[Path, typer.Argument(help="A study spec, or a study's folder.")],
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
-    form: Annotated[ReportFormat, typer.Option("--format", help="What to write.")] = ReportFormat.md,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="What to write.")
+    ] = ReportFormat.md,
     output: Annotated[Path | None, typer.Option("-o", help="Also copy the report here.")] = None,
 ) -> None:
     """Write tables, figures and report of what is finished."""
-    from alspec import commands
+    from alspec.commands import study as commands
 
     commands.report(study, overrides or (), work_dir, output)
 
@@ -146,16 +156,16 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Advise a method: the paper's guide, with its evidence and its limits."""
-    from alspec import commands
+    from alspec.commands import advice
 
-    levels = (redundancy.value if redundancy else None, budget.value if budget else None)
-    commands.recommend(spec, overrides or (), *levels, ssl, as_json=as_json)
+    known = advice.Known(redundancy and redundancy.value, budget and budget.value, ssl)
+    advice.recommend(spec, overrides or (), known, as_json=as_json)
 
 
 @app.command()
 def doctor(work_dir: WorkDir = WORK_DIR) -> None:
     """Look at this machine: does what alspec needs work here?"""
-    from alspec import commands
+    from alspec.commands import machine as commands
 
     raise typer.Exit(commands.doctor(work_dir))
 
@@ -163,11 +173,12 @@ def doctor(work_dir: WorkDir = WORK_DIR) -> None:
 @app.command()
 def work(
     key: Annotated[str, typer.Argument(help="A step's key.")],
-    store: Annotated[Path, typer.Option(help="The store with the step's recipe.")] = WORK_DIR / ".store",
+    store: Annotated[Path, typer.Option(help="The store with the step's recipe.")] = WORK_DIR
+    / ".store",
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
 ) -> None:
     """Do one step and commit it (for executors)."""
-    from alspec import commands
+    from alspec.commands import machine as commands
 
     commands.work(key, store, device)
 
@@ -175,7 +186,7 @@ def work(
 @plugins_app.command("list")
 def plugins_list(as_json: Json = False) -> None:
     """List acquisition functions and dataset kinds with the packages they come from."""
-    from alspec import commands
+    from alspec.commands import machine as commands
 
     commands.list_plugins(tuple(GROUPS), as_json=as_json)
 
@@ -183,15 +194,14 @@ def plugins_list(as_json: Json = False) -> None:
 @datasets_app.command("list")
 def datasets_list(as_json: Json = False) -> None:
     """List the kinds of datasets."""
-    from alspec import commands
+    from alspec.commands import machine as commands
 
     commands.list_plugins(("alspec.datasets",), as_json=as_json)
 
 
-
-
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(prog_name="alspec")
     except AlspecError as error:
@@ -201,3 +211,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.CTRL_C)
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted("stopped by SIGTERM; the same command goes on from here")

@@ -22,10 +22,11 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from alspec.plan.step import Step, StepKey
+    from alspec.recommend.guide import Entry
     from alspec.run.executor import Outcome
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 PLAIN_SECONDS = 30.0
 """At most one line in this time where there is no terminal."""
@@ -135,7 +136,7 @@ class RunDisplay:
 
     def progressed(self, step: Step, done: int, total: int) -> None:
         """A step did some of its units."""
-        self._partial[step.key] = done / total
+        self._partial[step.key] = done / max(total, 1)
         if self._progress and step.key in self._bars:
             self._progress.update(self._bars[step.key], completed=done, total=total)
         self._refresh()
@@ -180,12 +181,14 @@ def say_finding(mark: str, name: str, detail: str) -> None:
     out.print(f"{mark} {escape(name)}: {escape(detail)}")
 
 
-def say_advice(entry: Any) -> None:
+def say_advice(entry: Entry) -> None:
     """A cell of the guide: what it advises, on what evidence, with which limits."""
     arm = "SSL allowed" if entry.ssl else "no SSL"
-    methods = ", ".join(entry.methods)
-    label = entry.label.replace("Batch", "Batch (Coreset)") if entry.family == "batch" else entry.label
-    out.print(f"redundancy {entry.redundancy}, budget {entry.budget}, {arm}: [bold]{label}[/] ({methods})")
+    family = entry.family.capitalize()
+    methods = ", ".join(method.capitalize() for method in entry.methods)
+    advised = family if methods == family else f"{family} ({methods})"
+    advised += " with SSL" if entry.use_ssl else ""
+    out.print(f"redundancy {entry.redundancy}, budget {entry.budget}, {arm}: [bold]{advised}[/]")
     out.print(f"  {escape(entry.summary)}")
     for caveat in entry.caveats:
         out.print(f"  [yellow]caveat[/] {escape(caveat)}")

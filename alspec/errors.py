@@ -86,3 +86,9 @@ class StoreError(AlspecError):
 
 class StepFailed(AlspecError):
     """A step could not be finished; every other finished step stands."""
+
+
+class Interrupted(AlspecError):
+    """The process was asked to stop; what is finished stands."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -61,7 +61,11 @@ def load(group: str, name: str) -> Any:
             names the packages and what works.
     """
     kind = GROUPS[group]
-    found = {(entry.value, _package(entry)): entry for entry in _entry_points(group) if entry.name == name}
+    found = {
+        (entry.value, _package(entry)): entry
+        for entry in _entry_points(group)
+        if entry.name == name
+    }
     if not found:
         near = difflib.get_close_matches(name, names(group), n=1)
         hint = f"Did you mean `{near[0]}`? " if near else ""
@@ -74,7 +78,7 @@ def load(group: str, name: str) -> Any:
         return entry.load()
     except KeyboardInterrupt:
         raise
-    except BaseException as err:  # noqa: BLE001 - a plugin may fail in any way, SystemExit included
+    except BaseException as err:  # a plugin may fail in any way, SystemExit included
         others = ", ".join(other for other in names(group) if other != name)
         raise PluginError(
             f"the {kind} `{name}` comes from {package} ({value}) but could not be loaded: "

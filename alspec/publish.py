@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alspec.plan.dag import Plan, Setting
+from alspec.recommend.departures import departures, notes
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
+from alspec.recommend.match import comparable_rows, paper_setting
+from alspec.report.against import PaperFigures
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import write_report
 from alspec.results.pools import read_pools
@@ -15,7 +18,7 @@ from alspec.store import StudyFolder
 
 def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and report of what is finished; the path of the report."""
-    return write_report(plan, folder, list(guidance_for(plan, folder)))
+    return write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
 
 
 def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:
@@ -41,8 +44,38 @@ def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:
             )
 
 
-def advice_for(setting: Setting, redundancy: str | None, ssl: bool | None = None) -> Advice:
-    """The guide's advice for a setting, both sides of what is not known."""
+def figures_for(plan: Plan) -> Iterator[PaperFigures]:
+    """What the paper prints for each setting that it has too."""
+    study = plan.study
+    datasets = {dataset.name: dataset for dataset in study.datasets}
+    for setting in plan.settings:
+        dataset = datasets[setting.dataset]
+        budgets = dataset.budgets or study.budgets
+        budget = next(budget for budget in budgets if budget.name == setting.budget)
+        paper = paper_setting(dataset, setting, budget)
+        if paper is None:
+            continue
+        rows = comparable_rows(study, paper)
+        yield PaperFigures(
+            dataset=setting.dataset,
+            budget=setting.budget,
+            source=paper.source,
+            miou_at=paper.miou_at,
+            auc_at=paper.rows()[0].auc_at,
+            auc_factor=paper.rows()[0].auc_factor,
+            figures={key: (row.miou, row.auc_printed) for key, row in rows.items()},
+            departures=departures(study, dataset, paper),
+            notes=tuple(notes(dataset, setting, paper)),
+        )
+
+
+def advice_for(setting: Setting, redundancy: str | None) -> Advice:
+    """The guide's advice for a setting, with and without SSL, both sides of what is not known."""
+    facts = {"redundancy": redundancy, "budget": budget_level_of(setting)}
+    return advise(Facts.model_validate(facts))
+
+
+def budget_level_of(setting: Setting) -> str:
+    """Where the setting's last labelled set stands in the guide: low, between or high."""
     last = setting.labelled_images[-1]
-    level = level_of_budget(100 * last / setting.pool_images, last)
-    return advise(Facts.model_validate({"redundancy": redundancy, "budget": level, "ssl": ssl}))
+    return level_of_budget(100 * last / setting.pool_images, last)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
-import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +15,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alspec.drafts import new_draft
 from alspec.errors import StoreError
+from alspec.files import (
+    json_text,
+    sha256_of,
+    sync,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
+
+__all__ = [
+    "MANIFEST",
+    "Artifact",
+    "Store",
+    "StudyFolder",
+    "sha256_of",
+    "write_bytes",
+    "write_csv",
+    "write_json",
+    "write_text",
+]
 
 MANIFEST = "manifest.json"
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file of a committed step: its size in bytes, its SHA-256, and whether it was dropped since."""
+    """A file of a committed step: size in bytes, SHA-256, and whether it was dropped since."""
 
     bytes: int
     sha256: str
@@ -44,21 +65,27 @@ class Store:
     _read: dict[tuple[str, str], Artifact] = field(default_factory=dict, repr=False, compare=False)
 
     def home(self, key: str) -> Path:
-        """The folder of a step, there or not."""
-        return self.root / key
+        """The folder of a step, there or not. Raises StoreError for what cannot be a key."""
+        return self.root / _safe(key)
 
     def is_done(self, key: str) -> bool:
         """Whether the step is committed."""
         return (self.home(key) / MANIFEST).is_file()
 
     def artifacts(self, key: str) -> Mapping[str, Artifact]:
-        """What a committed step holds. Raises StoreError if the manifest cannot be read."""
+        """What a committed step holds.
+
+        Raises:
+            StoreError: the step is not done, or its manifest is damaged; then it is set aside.
+        """
         path = self.home(key) / MANIFEST
         try:
-            files = json.loads(path.read_text("utf-8"))["files"]
-            return {name: Artifact(**described) for name, described in files.items()}
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            raise StoreError(f"{path}: cannot be read ({err}). Remove {path.parent}") from err
+            files = json.loads(path.read_bytes())["files"]
+            return {_safe(name): Artifact(**described) for name, described in files.items()}
+        except OSError as err:
+            raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
+        except (ValueError, KeyError, TypeError, AttributeError, StoreError) as err:
+            raise self._damaged(key, path, f"it is no manifest: {err}") from err
 
     def holds(self, key: str, name: str) -> bool:
         """Whether a committed step still has this artifact (weights may have been dropped)."""
@@ -72,10 +99,7 @@ class Store:
     @contextmanager
     def draft(self, key: str, step: Mapping[str, Any]) -> Iterator[Path]:
         """A folder to write artifacts into; committed when the block ends well, else removed."""
-        drafts = self.root / "drafts"
-        drafts.mkdir(parents=True, exist_ok=True)
-        folder = drafts / f"{key[:16]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
+        folder = new_draft(self.root / "drafts", _safe(key))
         try:
             yield folder
             self._commit(key, folder, step)
@@ -85,37 +109,60 @@ class Store:
     def _commit(self, key: str, folder: Path, step: Mapping[str, Any]) -> None:
         files = {}
         for path in sorted(folder.iterdir()):
-            _sync(path)
-            files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        write_text(folder / MANIFEST, _json({"step": step, "files": files}))
-        _sync(folder)
-        home = self.home(key)
-        if home.exists() and not self.is_done(key):  # what a crash between two renames left
-            self._set_aside(key)
-        if home.exists() and any(
-            name in self.artifacts(key) and self.artifacts(key)[name].dropped for name in files
-        ):
-            self._set_aside(key)
+            sync(path)
+            files[_safe(path.name)] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        write_text(folder / MANIFEST, json_text({"step": step, "files": files}))
+        sync(folder)
+        replaced = self._make_room(key, files)
         try:
-            os.rename(folder, home)
-        except OSError:
+            folder.rename(self.home(key))
+        except OSError:  # a twin finished first: the same key, the same recipe
             if not self.is_done(key):
                 raise
-        _sync(self.root)
+        sync(self.root)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
         for cached in [pair for pair in self._read if pair[0] == key]:
             del self._read[cached]
 
-    def _set_aside(self, key: str) -> None:
-        aside = self.root / "aside"
-        aside.mkdir(exist_ok=True)
-        os.rename(self.home(key), aside / f"{key[:16]}-{uuid.uuid4().hex[:8]}")
+    def _make_room(self, key: str, files: Mapping[str, Any]) -> Path | None:
+        """Set aside what stands at the step's place, unless it has all the new files.
+
+        Returns:
+            Where a step went that lacks nothing but dropped artifacts; None if none went.
+        """
+        if not self.home(key).exists():
+            return None
+        if not self.is_done(key):
+            self._set_aside(key)
+            return None
+        try:
+            lacking = any(not self.holds(key, name) for name in files)
+        except StoreError:
+            return None
+        return self._set_aside(key) if lacking else None
+
+    def _set_aside(self, key: str) -> Path:
+        aside = self.root / "aside" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(exist_ok=True)
+        return self.home(key).rename(aside)
+
+    def _damaged(self, key: str, path: Path, why: str) -> StoreError:
+        """Set a damaged step aside, so that the next run makes it again; the error that says so."""
+        try:
+            what = f"its step was set aside as {self._set_aside(key)} and will be made again"
+        except OSError:
+            what = f"remove {self.home(key)}"
+        return StoreError(f"{path}: damaged ({why}); {what}. Run again")
 
     def drop(self, key: str, name: str) -> None:
         """Forget a large artifact nobody needs any more; the step stays done."""
+        if not self.holds(key, name):
+            return
         manifest = self.home(key) / MANIFEST
-        data = json.loads(manifest.read_text("utf-8"))
+        data = json.loads(manifest.read_bytes())
         data["files"][name]["dropped"] = True
-        write_text(manifest, _json(data))
+        write_text(manifest, json_text(data))
         (self.home(key) / name).unlink(missing_ok=True)
 
     # ---- reading
@@ -124,18 +171,17 @@ class Store:
         """The path of an artifact whose bytes match the manifest.
 
         Raises:
-            StoreError: it is missing, dropped or damaged.
+            StoreError: it is missing, dropped or damaged; a damaged step is set aside.
         """
-        path = self.home(key) / name
+        path = self.home(key) / _safe(name)
         described = self.artifacts(key).get(name)
         if described is None or described.dropped:
             raise StoreError(f"{path}: not among the artifacts of this step")
         if self._read.get((key, name)) != described:
-            if not path.is_file() or sha256_of(path) != described.sha256:
-                raise StoreError(
-                    f"{path}: damaged (its SHA-256 differs from the manifest's). "
-                    f"Remove {path.parent} and run again"
-                )
+            if not path.is_file():
+                raise self._damaged(key, path, "it is missing")
+            if sha256_of(path) != described.sha256:
+                raise self._damaged(key, path, "its SHA-256 is not the manifest's")
             self._read[key, name] = described
         return path
 
@@ -156,13 +202,13 @@ class Store:
 
     def recipe_path(self, key: str) -> Path:
         """Where the description of a step stands while it waits to be run."""
-        return self.root / "recipes" / f"{key}.json"
+        return self.root / "recipes" / f"{_safe(key)}.json"
 
     def write_recipe(self, step: Mapping[str, Any]) -> None:
         """Describe a step for the worker that will run it."""
         path = self.recipe_path(step["key"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, _json(step))
+        write_text(path, json_text(step))
 
     def read_recipe(self, key: str) -> dict[str, Any]:
         """The step described under a key. Raises StoreError if none is."""
@@ -231,54 +277,8 @@ class StudyFolder:
             file.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or nothing, in UTF-8."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: beside it, synced, then renamed over it."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON, whole or not at all; NaN is refused."""
-    write_text(path, _json(data))
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table, whole or not at all."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _safe(name: str) -> str:
+    """A key or a file name that cannot lead out of its folder."""
+    if not _SAFE.fullmatch(name):
+        raise StoreError(f"`{name}` is neither a key nor a file name of the store")
+    return name

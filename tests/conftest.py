@@ -1,1 +1,103 @@
-"""Its place puts this folder on the import path, so that `made_study` can be imported anywhere."""
+"""Fixtures of many tests; its place puts this folder on the path, for the `made_...` modules."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from alspec.spec.model import Study
+
+TOY = {
+    "study": "tiny",
+    "datasets": [
+        {
+            "name": "toy",
+            "kind": "toy",
+            "image_size": [32, 64],
+            "sequences": 2,
+            "frames": 10,
+            "val_sequences": 1,
+            "val_frames": 5,
+        }
+    ],
+    "budgets": [{"name": "20-20", "initial": 20, "step": 20, "cycles": 2}],
+    "methods": ["random", "entropy"],
+    "ssl": [False, True],
+    "seeds": [0],
+    "model": "deeplabv3plus_tiny",
+    "training": {"epochs": 1, "batch_size": 4, "lr": 0.01},
+}
+
+
+@pytest.fixture
+def toy_spec():
+    """The plain data of a tiny study on drawn video, to change at will."""
+    return copy.deepcopy(TOY)
+
+
+@pytest.fixture
+def toy_study(toy_spec):
+    """Validates the tiny study with some of its keys replaced."""
+
+    def validated(**changes):
+        return Study.model_validate({**toy_spec, **changes})
+
+    return validated
+
+
+@pytest.fixture
+def alspec(tmp_path):
+    """Runs the installed command in a process of its own, in an empty folder."""
+
+    def run(*arguments, timeout=120, env=None):
+        environment = {**os.environ, **(env or {})}
+        environment.pop("FORCE_COLOR", None)
+        return subprocess.run(
+            [sys.executable, "-c", "from alspec.cli import main; main()", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def performed(tmp_path_factory):
+    """A toy study with every step done: read it, and perform further steps elsewhere."""
+    from made_steps import Performed, study
+
+    from alspec.plan.expand import expand
+
+    whole = Performed(tmp_path_factory.mktemp("store"), expand(study()))
+    whole.perform_all()
+    return whole
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Runs a command in this process; its exit code, standard output and standard error."""
+    from alspec.cli import main
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["alspec", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as err:
+            code = int(err.code or 0)
+        else:
+            code = 0
+        return (code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)

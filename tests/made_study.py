@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,7 @@ from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
 from alspec.store import Store, StudyFolder, write_json, write_text
 
+CAMVID = DatasetSpec(name="camvid", kind="folder", root="/secret", image_size=(360, 480))
 CLASSES = ("road", "car", "pole|`thin`", "<b>sky</b>", "never there")
 FAMILIES = {
     "random": "random", "uniform": "random", "entropy": "single", "equal": "single",
@@ -32,7 +34,7 @@ class MadeStudy:
 
     def __init__(
         self,
-        methods: tuple[str, ...] = ("random", "entropy", "equal", "coreset", "uniform"),
+        methods: tuple[str | Method, ...] = ("random", "entropy", "equal", "coreset", "uniform"),
         ssl: tuple[bool, ...] = (False, True),
         seeds: tuple[int, ...] = (0, 1, 2),
         budgets: tuple[Budget, ...] = (Budget(name="10-10", initial=10, step=10),),
@@ -40,41 +42,45 @@ class MadeStudy:
         full: bool = True,
         pool_images: int = 2640,
         evaluation: Evaluation | None = None,
+        datasets: tuple[DatasetSpec, ...] = (CAMVID,),
+        **choices: object,
     ) -> None:
         self.steps: dict[StepKey, Step] = {}
         self.confusions: dict[StepKey, np.ndarray] = {}
-        self.pool = self._step(StepKind.POOL, pool="a")
+        self.pools: dict[str, StepKey] = {}
         self.pool_images = pool_images
+        arms = {False: list(map(_method, methods)), True: list(map(_method, dropout))}
         runs: list[Run] = []
         settings: list[Setting] = []
-        for budget in budgets:
-            counts = budget.labelled_images(pool_images)
-            settings.append(Setting("camvid", "11f", budget.name, self.pool, pool_images, counts))
-            for labels, mc_dropout in ((methods, False), (dropout, True)):
-                for arm in ssl:
-                    runs += [
-                        self._run(budget, label, arm, mc_dropout, seed)
-                        for label in labels
-                        for seed in seeds
-                    ]
-                if full and labels:
-                    runs += [self._full(budget, mc_dropout, seed) for seed in seeds]
-        labels = dict.fromkeys((*methods, *(label for label in dropout if label != "random")))
+        for dataset in datasets:
+            self.dataset = dataset.name
+            pool = self.pools[dataset.name] = self._step(StepKind.POOL)
+            for budget in budgets:
+                counts = budget.labelled_images(pool_images)
+                settings.append(
+                    Setting(dataset.name, "11f", budget.name, pool, pool_images, counts)
+                )
+                for mc_dropout, compared in arms.items():
+                    for arm, method, seed in product(ssl, compared, seeds):
+                        runs.append(self._run(budget, method, arm, mc_dropout, seed))
+                    if full and compared:
+                        runs += [self._full(budget, mc_dropout, seed) for seed in seeds]
+        own = [method for method in arms[True] if method.name != "random"]
+        named = {method.label: method for method in (*arms[False], *own)}
         study = Study(
             study="street_study",
-            datasets=(
-                DatasetSpec(name="camvid", kind="folder", root="/secret", image_size=(360, 480)),
-            ),
+            datasets=datasets,
             budgets=budgets,
-            methods=tuple(Method(name=label, label=label) for label in labels),
+            methods=tuple(named.values()),
             ssl=ssl,
             seeds=seeds,
             evaluation=evaluation or Evaluation(),
+            **choices,
         )
         self.plan = Plan(study, self.steps, tuple(runs), tuple(settings))
 
     def _step(self, kind: StepKind, **params: object) -> StepKey:
-        step = Step(kind, params)
+        step = Step(kind, params | {"dataset": self.dataset})
         self.steps[step.key] = step
         return step.key
 
@@ -84,7 +90,8 @@ class MadeStudy:
         self.confusions[evaluate] = confusion_of(quality, rng)
         return train, evaluate
 
-    def _run(self, budget: Budget, label: str, ssl: bool, mc_dropout: bool, seed: int) -> Run:
+    def _run(self, budget: Budget, method: Method, ssl: bool, mc_dropout: bool, seed: int) -> Run:
+        name, label = method.name, method.label
         counts = budget.labelled_images(self.pool_images)
         sets = []
         for cycle, count in enumerate(counts):
@@ -95,14 +102,14 @@ class MadeStudy:
             if cycle:  # the initial set is every method's own
                 who["method"] = label
                 rng = np.random.default_rng([seed, ssl, mc_dropout, count, len(label)])
-                quality += GAIN[label] * (1 - 0.5**cycle) + rng.normal(0, 0.3)
+                quality += GAIN[name] * (1 - 0.5**cycle) + rng.normal(0, 0.3)
             acquired = {key: value for key, value in who.items() if key != "dropout"}
             acquire = self._step(StepKind.ACQUIRE, **acquired)
             sets.append(
                 LabelledSet(cycle, count, percent, acquire, *self._measured(quality, rng, **who))
             )
         return Run(
-            "camvid", "11f", budget.name, label, FAMILIES[label], ssl, mc_dropout, seed,
+            self.dataset, "11f", budget.name, label, FAMILIES[name], ssl, mc_dropout, seed,
             _percent(budget, self.pool_images), tuple(sets),
         )  # fmt: skip
 
@@ -112,7 +119,7 @@ class MadeStudy:
         train, evaluate = self._measured(69 + rng.normal(0, 0.3), rng, **params)
         whole = LabelledSet(0, self.pool_images, 100.0, None, train, evaluate)
         return Run(
-            "camvid", "11f", budget.name, "full", "full", False, mc_dropout, seed,
+            self.dataset, "11f", budget.name, "full", "full", False, mc_dropout, seed,
             _percent(budget, self.pool_images), (whole,),
         )  # fmt: skip
 
@@ -122,14 +129,15 @@ class MadeStudy:
             self._commit(store, wanted)
 
     def _commit(self, store: Store, wanted: Wanted) -> None:
-        with store.draft(self.pool, {}) as draft:
-            write_json(
-                draft / "pool.json",
-                {
-                    "images": self.pool_images, "sequences": 4, "near_copy_share": 0.625,
-                    "redundancy": "high", "notes": ["class map: release19"],
-                },
-            )  # fmt: skip
+        for pool in self.pools.values():
+            with store.draft(pool, {}) as draft:
+                write_json(
+                    draft / "pool.json",
+                    {
+                        "images": self.pool_images, "sequences": 4, "near_copy_share": 0.625,
+                        "redundancy": "high", "notes": ["class map: release19"],
+                    },
+                )  # fmt: skip
         for run in self.plan.runs:
             for labelled in run.sets:
                 if not wanted(run, labelled) or store.is_done(labelled.evaluate):
@@ -152,6 +160,10 @@ class MadeStudy:
         folder = StudyFolder(work_dir, self.plan.study.study)
         self.commit(folder.store, wanted)
         return folder
+
+
+def _method(named: str | Method) -> Method:
+    return named if isinstance(named, Method) else Method(name=named, label=named)
 
 
 def confusion_of(quality: float, rng: np.random.Generator) -> np.ndarray:

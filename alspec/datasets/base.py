@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alspec import plugins
 from alspec.errors import Problem
-from alspec.spec.model import DatasetSpec
+from alspec.spec.model import AugmentedFrames, DatasetSpec
 
 ImageId = NewType("ImageId", str)
 """Names an image inside its dataset: a relative path with forward slashes, the same on any machine."""
@@ -89,9 +89,22 @@ class Dataset(Protocol):
 
 
 def open_dataset(spec: DatasetSpec) -> Dataset:
-    """The dataset that a validated spec describes; touches no file yet."""
+    """The dataset that a validated spec describes; touches no file yet.
+
+    With the redundancy `augmented` it can also read the duplicates that the pool is made of.
+    """
     dataset: Dataset = plugins.load("alspec.datasets", spec.kind)(spec)
+    if isinstance(spec.redundancy, AugmentedFrames):
+        from alspec.datasets.augmented import Augmented
+
+        return Augmented(dataset, spec.redundancy)
     return dataset
+
+
+def pixels_identity(spec: DatasetSpec) -> str:
+    """Equal for two specs that give the same pixels and labels to the same ids on this machine."""
+    apart = {"name"} if isinstance(spec.redundancy, AugmentedFrames) else {"name", "redundancy"}
+    return repr(spec.model_dump(exclude=apart))
 
 
 def resolve(root: str | None, relative: str) -> Path:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from alspec.datasets.augmented import duplicates_of, original_of
 from alspec.datasets.base import Frame
 from alspec.errors import DataError, Problem
-from alspec.spec.model import AllFrames, EveryNth, FollowingFrames, ListedFrames, Redundancy
+from alspec.spec.model import (
+    AllFrames,
+    AugmentedFrames,
+    EveryNth,
+    FollowingFrames,
+    ListedFrames,
+    Redundancy,
+)
 
 _SHOWN = 20
 
@@ -20,7 +28,8 @@ class Pool:
     """The frames that can be labelled.
 
     Attributes:
-        frames: no frame twice, in the dataset's order, which is time.
+        frames: no frame twice, in the dataset's order, which is time; duplicates right after the
+            frame they were made of.
         notes: what the user should know about how the pool came about.
     """
 
@@ -45,12 +54,14 @@ def build_pool(redundancy: Redundancy, frames: Sequence[Frame]) -> Pool:
             return Pool(candidates(frames, n))
         case FollowingFrames():
             return Pool(_following(redundancy, frames))
+        case AugmentedFrames():
+            return Pool(_augmented(redundancy, frames))
         case ListedFrames():
             return _listed(Path(redundancy.path), frames)
 
 
 def short_name(redundancy: Redundancy) -> str:
-    """What tables call a pool: `all`, `every-5`, `frames-440x6` (groups x frames), `list-a`."""
+    """What tables call a pool: `all`, `every-5`, `frames-440x6` (groups x frames), `aug-440x6`."""
     match redundancy:
         case AllFrames():
             return "all"
@@ -58,6 +69,8 @@ def short_name(redundancy: Redundancy) -> str:
             return f"every-{n}"
         case FollowingFrames(size=size, consecutive=consecutive):
             return f"frames-{size // (consecutive + 1)}x{consecutive + 1}"
+        case AugmentedFrames(size=size, duplicates=duplicates):
+            return f"aug-{size // (duplicates + 1)}x{duplicates + 1}"
         case ListedFrames(path=path):
             return f"list-{Path(path).stem}"
 
@@ -110,6 +123,29 @@ def _starts(frames: int, groups: int, length: int, rng: np.random.Generator) -> 
     """
     shrunk = np.sort(rng.choice(frames - groups * (length - 1), size=groups, replace=False))
     yield from (shrunk + np.arange(groups) * (length - 1)).tolist()
+
+
+def _augmented(redundancy: AugmentedFrames, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """Random frames, every choice equally likely, each with its duplicates behind it."""
+    originals = redundancy.size // (redundancy.duplicates + 1)
+    if originals > len(frames):
+        what = (
+            f"{redundancy.size} images with {redundancy.duplicates} duplicates of each frame need "
+            f"{originals} frames, but there are {len(frames)}. Use size "
+            f"{len(frames) * (redundancy.duplicates + 1)} or less, or more `duplicates`"
+        )
+        raise DataError([Problem("redundancy", what, loc=("redundancy", "size"))])
+    taken = next((frame.id for frame in frames if original_of(frame.id)), None)
+    if taken is not None:
+        what = f"`{taken}` reads as a duplicate of another image; rename it, or use another pool"
+        raise DataError([Problem("redundancy", what, loc=("redundancy", "kind"))])
+    rng = np.random.default_rng(redundancy.seed)
+    chosen = np.sort(rng.choice(len(frames), size=originals, replace=False)).tolist()
+    return tuple(
+        frame
+        for place in chosen
+        for frame in (frames[place], *duplicates_of(frames[place], redundancy.duplicates))
+    )
 
 
 def _listed(path: Path, frames: Sequence[Frame]) -> Pool:

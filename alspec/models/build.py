@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from alspec.models import compat  # isort: skip  (mends the imports below)
-import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 import alspec.models.wrn38
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError
 from alspec.models.mc_dropout import add_decoder_dropout
+from alspec.models.weights import load_weights
 
 __all__ = ["build_segmentor", "compat", "model_config"]
 
@@ -71,7 +72,9 @@ def _resnet18(base_channels: int) -> dict[str, Any]:
     }
 
 
-def _resnet18_deeplab(base_channels: int, channels: int, low: int, dilations: Any) -> dict[str, Any]:
+def _resnet18_deeplab(
+    base_channels: int, channels: int, low: int, dilations: tuple[int, ...]
+) -> dict[str, Any]:
     return _deeplabv3plus(
         _resnet18(base_channels),
         in_channels=8 * base_channels,
@@ -106,18 +109,43 @@ def _named(name: str) -> dict[str, Any]:
 def _from_file(path: Path) -> dict[str, Any]:
     """The `model` of an MMSegmentation config file; what it would download is left out."""
     try:
-        model = Config.fromfile(str(path)).get("model")
+        whole = Config.fromfile(str(path)).to_dict()
     except Exception as err:
         raise InputError.at(path, f"cannot be read as an MMSegmentation config: {err}") from err
-    if not isinstance(model, Mapping):
-        raise InputError.at(path, "has no `model`; is it a whole MMSegmentation config?")
-    plain: dict[str, Any] = copy.deepcopy(model.to_dict())
-    plain["pretrained"] = None
-    backbone = plain.get("backbone", {})
-    backbone.pop("pretrained", None)
-    if (backbone.get("init_cfg") or {}).get("type") == "Pretrained":
-        backbone["init_cfg"] = None
-    return plain
+    plain = _plain(path, whole.get("model"))
+    if not isinstance(plain, dict) or "decode_head" not in plain:
+        raise InputError.at(
+            path, "has no `model` with a `decode_head`; is it a whole MMSegmentation config?"
+        )
+    model: dict[str, Any] = _without_downloads(plain)
+    return model
+
+
+def _plain(path: Path, part: Any) -> Any:
+    """A part of a config, if it is all literals, tuples told from lists as MMSegmentation does."""
+    try:
+        return ast.literal_eval(repr(part))
+    except (ValueError, SyntaxError) as err:
+        raise InputError.at(
+            path, "its `model` holds objects, but only plain data can be kept with the weights"
+        ) from err
+
+
+def _without_downloads(part: Any) -> Any:
+    """A part of a config without the weights it names, which MMEngine would fetch."""
+    if isinstance(part, (list, tuple)):
+        return type(part)(_without_downloads(item) for item in part if not _is_download(item))
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: _without_downloads(value)
+        for key, value in part.items()
+        if key != "pretrained" and not (key == "init_cfg" and _is_download(value))
+    }
+
+
+def _is_download(init_cfg: Any) -> bool:
+    return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
 
 
 def _heads(model: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -128,15 +156,27 @@ def _heads(model: Mapping[str, Any]) -> list[dict[str, Any]]:
     return heads
 
 
-def model_config(
-    name: str | None, classes: int, config_file: Path | None = None
-) -> dict[str, Any]:
+def _check_class_weights(head: Mapping[str, Any], classes: int, path: Path | None) -> None:
+    losses = head.get("loss_decode") or []
+    for loss in losses if isinstance(losses, list) else [losses]:
+        weights = loss.get("class_weight")
+        if isinstance(weights, list) and len(weights) != classes:
+            raise InputError.at(
+                path or "model",
+                f"its {loss['type']} has {len(weights)} class weights, but the dataset has "
+                f"{classes} classes. Give `class_weight` one number a class, or leave it out",
+            )
+
+
+def model_config(name: str | None, classes: int, config_file: Path | None = None) -> dict[str, Any]:
     """The MMSegmentation model config of a built-in model, or of a config file, as plain data.
 
-    Classes, the ignored label and the preprocessing are set; the losses of a config file stay.
+    Classes, the ignored label and the preprocessing are set; the losses of a config file stay, the
+    weights it would download do not.
 
     Raises:
-        InputError: the config file cannot be read.
+        InputError: the config file cannot be read, holds no model or something else than plain
+            data, or weighs another number of classes.
     """
     config = _from_file(config_file) if config_file else _named(str(name))
     config["data_preprocessor"] = {
@@ -152,6 +192,7 @@ def model_config(
         head["num_classes"] = classes
         head["ignore_index"] = IGNORE
         head["out_channels"] = classes
+        _check_class_weights(head, classes, config_file)
         if config_file is None:
             head["loss_decode"] = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
     return config
@@ -176,72 +217,38 @@ def build_segmentor(
         checkpoint: weights of the whole segmentor.
 
     Raises:
-        InputError: a file cannot be read, or its weights do not fit the model.
+        InputError: the config builds no segmentor, a file cannot be read, or its weights do not
+            fit the model.
     """
-    model: nn.Module = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
-    model.init_weights()  # type: ignore[operator]
-    if mc_dropout:
-        add_decoder_dropout(model)
+    model = assemble(config, mc_dropout=mc_dropout)
+    model.init_weights()
     if pretrained:
-        backbone: nn.Module = model.backbone  # type: ignore[assignment]
-        _load(backbone, pretrained, ("module.", "backbone."), ("classifier.", "fc."))
+        load_weights(model.backbone, pretrained, ("module.", "backbone."))
     if checkpoint:
-        _load(model, checkpoint, ("module.",), ())
-    return model
+        load_weights(model, checkpoint, ("module.",))
+    return model  # type: ignore[no-any-return]
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` or `.pth` file; nothing but tensors is ever unpickled.
+def assemble(config: Mapping[str, Any], *, mc_dropout: bool) -> Any:
+    """The segmentor of a config before its weights are set.
 
     Raises:
-        InputError: the file is missing, or holds anything else.
+        InputError: the config builds no segmentor, or its decoder takes no dropout layers.
     """
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            tensors: dict[str, Tensor] = load_file(path)
-            return tensors
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
     except Exception as err:
         raise InputError.at(
-            path, f"cannot be read as weights ({type(err).__name__}: {err}). Only tensors are loaded"
+            "model", f"MMSegmentation cannot build it ({type(err).__name__}: {err})"
         ) from err
-    if isinstance(data, Mapping) and isinstance(data.get("state_dict"), Mapping):
-        data = data["state_dict"]
-    if not isinstance(data, Mapping) or not all(isinstance(v, Tensor) for v in data.values()):
-        raise InputError.at(path, "holds no state dict (parameter name to tensor)")
-    return dict(data)
-
-
-def _load(
-    module: nn.Module, path: Path, prefixes: tuple[str, ...], left_out: tuple[str, ...]
-) -> None:
-    """Load weights key by key; a missing or misshapen one is an error, spare ones must be `left_out`."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in read_weights(path).items():
-        for prefix in prefixes:
-            name = name.removeprefix(prefix)
-        if not name.startswith(left_out or ("\0",)):
-            found[name] = tensor
-    expected = module.state_dict()
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = sorted(expected.keys() - found.keys() - counters)
-    misshapen = sorted(
-        name for name in expected.keys() & found.keys() if expected[name].shape != found[name].shape
-    )
-    if missing or misshapen:
-        raise InputError.at(
-            path,
-            f"does not fit {type(module).__name__}: {len(missing)} parameters missing "
-            f"({', '.join(missing[:3])}), {len(misshapen)} of another shape ({', '.join(misshapen[:3])})",
-        )
-    module.load_state_dict({name: found[name] for name in expected if name in found}, strict=False)
+    if mc_dropout:
+        add_decoder_dropout(model)
+    return model
 
 
 def parameter_count(module: nn.Module) -> int:
     """Trainable numbers in a module."""
-    return sum(parameter.numel() for parameter in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 _ = alspec.models.wrn38.WideResNet38  # registers the backbone

@@ -24,7 +24,8 @@ def _stand_in() -> types.ModuleType:
         def missing(*_args: Any, **_kwargs: Any) -> NoReturn:
             raise RuntimeError(
                 f"this model calls the compiled op `{name}`, which mmcv-lite does not have. "
-                "Install the full mmcv (>=2.0.0rc4,<2.2) in place of mmcv-lite, or choose another model"
+                "Install the full mmcv (>=2.0.0rc4,<2.2) in place of mmcv-lite, or choose another "
+                "model"
             )
 
         return missing

@@ -1,4 +1,4 @@
-"""Images and labels for the model: decoded once, drawn in an order that depends on the seed alone."""
+"""Images and labels for the model: decoded once, drawn in an order that the seed decides."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Order:
-    """Which images a batch holds: a pure function of its number, so that any position can be resumed.
+    """Which images a batch holds: a pure function of its number, so any position can be resumed.
 
     An epoch is a permutation of the images; batches run on over its end, so every batch is full
     however few images there are.
@@ -81,11 +81,11 @@ class Order:
 
     def __getitem__(self, batch: int) -> Position:
         first = batch * self.batch_size
-        chosen = tuple(
-            self.images[self._permutation(place // len(self.images))[place % len(self.images)]]
-            for place in range(first, first + self.batch_size)
-        )
-        return Position(chosen, (self.seed, batch))
+        places = range(first, first + self.batch_size)
+        epochs = {place // len(self.images) for place in places}
+        orders = {epoch: self._permutation(epoch) for epoch in epochs}
+        rows = [orders[place // len(self.images)][place % len(self.images)] for place in places]
+        return Position(tuple(self.images[row] for row in rows), (self.seed, batch))
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
@@ -107,13 +107,17 @@ class Augmentation:
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """An augmented copy of an image (H, W, 3) and its mask (H, W); padding is ignored pixels."""
+        """An augmented image (H, W, 3) and mask (H, W); padding is ignored pixels.
+
+        Without a crop size, scaled images are cropped or padded to the size they came in.
+        """
+        crop = self.crop or (mask.shape[0], mask.shape[1])
         if self.scale:
             factor = rng.uniform(*self.scale)
             height, width = (max(1, round(side * factor)) for side in mask.shape)
             image, mask = resize(image, (height, width)), resize_mask(mask, (height, width))
-        if self.crop:
-            image, mask = _cropped(image, mask, self.crop, rng)
+        if self.crop or self.scale:
+            image, mask = _cropped(image, mask, crop, rng)
         if self.flip and rng.integers(2):
             image, mask = image[:, ::-1], mask[:, ::-1]
         return image, mask

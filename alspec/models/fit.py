@@ -44,7 +44,7 @@ class Trained:
 
     Attributes:
         segmentor: in eval mode.
-        epochs: means of losses and scores, an entry an epoch.
+        epochs: means of losses and scores over each epoch, with its number under `epoch`.
         iterations: optimiser steps taken.
         seconds: wall time of the loop.
         parameters: trainable numbers of the segmentor.
@@ -118,8 +118,13 @@ def fit(
 
     Args:
         build: makes the segmentor; called once, after seeding.
-        unlabelled: what s4GAN adds without labels; the labelled images where the pool has no others.
+        frames: where images and masks come from.
+        labelled: the labelled set, at least one image.
+        unlabelled: what s4GAN adds without labels; the labelled set where the pool has no others.
+        training: how long, how fast and on what crops.
         s4gan: weights of the semi-supervised losses; None trains on labels alone.
+        seeds: where the random numbers come from; torch's global generator is seeded from them.
+        device: where to train.
         progress: called after every iteration.
 
     Raises:
@@ -155,8 +160,8 @@ def fit(
         }
     model.to(device)
     if device.type == "cuda":
-        model.to(memory_format=torch.channels_last)
-    log = TrainingLog(max(1, round(len(labelled) / training.batch_size)), progress)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
     loader = DataLoader(feed, batch_size=None, sampler=FromPosition(0, iterations))
     with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
         runner = StepRunner(
@@ -188,8 +193,12 @@ def _sgd(segmentor: nn.Module, training: Training) -> torch.optim.Optimizer:
     ]
     in_heads = {id(parameter) for parameter in heads}
     rest = [parameter for parameter in segmentor.parameters() if id(parameter) not in in_heads]
+    groups: list[dict[str, Any]] = [
+        {"params": rest},
+        {"params": heads, "lr": training.lr * training.head_lr_factor},
+    ]
     return torch.optim.SGD(
-        [{"params": rest}, {"params": heads, "lr": training.lr * training.head_lr_factor}],
+        groups,
         lr=training.lr,
         momentum=training.momentum,
         weight_decay=training.weight_decay,

@@ -20,7 +20,7 @@ RATE = 0.1
 def _head(model: nn.Module) -> nn.Module:
     """The decode head whose classifier makes the prediction: the last one of a cascade."""
     head: Any = model.decode_head
-    return head[-1] if isinstance(head, nn.ModuleList) else head  # type: ignore[no-any-return]
+    return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
 def _conv_blocks(head: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -40,11 +40,12 @@ def _conv_blocks(head: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
-    """Put three `Dropout2d` into a segmentor's decoder: two between its blocks, one before the classifier.
+    """Put three `Dropout2d` into a segmentor's decoder.
 
-    The first follows the block that fuses the scales (`bottleneck`, as in ASPP heads) or else the
-    third block from the end, the second the block before the last. Parameter names stay as
-    they were, so that checkpoints load with and without the layers.
+    Two stand between its blocks, one before the classifier. The first follows the block that
+    fuses the scales (`bottleneck`, as in ASPP heads) or else the third block from the end, the
+    second the block before the last. Parameter names stay as they were, so that checkpoints load
+    with and without the layers.
 
     Args:
         model: an mmseg EncoderDecoder; changed in place. Dropout already in its head is replaced.

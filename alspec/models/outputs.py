@@ -6,7 +6,7 @@ B = images, C = classes, H, W = pixels of the image, D = feature channels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,19 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from alspec.errors import InputError
 from alspec.models.mc_dropout import sampling
 
 
 def _decode(segmentor: Any, levels: Any) -> Tensor:
     """The decoder alone, a cascade of heads included: logits at the head's own resolution."""
     head = segmentor.decode_head
-    if not isinstance(head, nn.ModuleList):
-        logits: Tensor = head(levels)
-        return logits
-    out = head[0](levels)
-    for stage in head[1:]:
-        out = stage(levels, out)
-    return out  # type: ignore[no-any-return]
+    first, *later = head if isinstance(head, nn.ModuleList) else [head]
+    logits = first(levels)
+    for stage in later:
+        logits = stage(levels, logits)
+    if not isinstance(logits, Tensor):
+        raise InputError.at(
+            "model",
+            f"the decode head {type(head).__name__} returns {type(logits).__name__}, not one "
+            "tensor of logits; choose a model with a plain decode head",
+        )
+    return logits
 
 
 def _upsampled(logits: Tensor, size: Any, align_corners: bool) -> Tensor:
@@ -37,7 +42,8 @@ def _upsampled(logits: Tensor, size: Any, align_corners: bool) -> Tensor:
 
 def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
     """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
-    return _upsampled(_decode(segmentor, segmentor.extract_feat(inputs)), size, segmentor.align_corners)
+    levels = segmentor.extract_feat(inputs)
+    return _upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
 
 
 @dataclass
@@ -57,7 +63,6 @@ class BatchOutputs:
     inputs: Tensor
     passes: int = 0
     generator_seed: int = 0
-    _aspp: list[Tensor] = field(default_factory=list)
 
     @property
     def _size(self) -> Any:
@@ -89,25 +94,30 @@ class BatchOutputs:
     def log_p_passes(self) -> Iterator[Tensor]:
         """One tensor (B, C, H, W) a dropout pass, decoded from the one encoding.
 
-        Dropout draws from the global generator, which is put back as it was after the last pass.
+        Each pass has a seed of its own; between passes the global generator and the layers' modes
+        are as they were, whatever the reader does and wherever it stops.
         """
+        for number in range(self.passes):
+            yield self._pass(number)
+
+    def _pass(self, number: int) -> Tensor:
         levels = self._levels
         devices = [self.inputs.device] if self.inputs.is_cuda else []
         with torch.random.fork_rng(devices), sampling(self.segmentor):
-            torch.manual_seed(self.generator_seed)
-            for _ in range(self.passes):
-                logits = _decode(self.segmentor, levels)
-                yield _upsampled(logits, self._size, self.segmentor.align_corners).log_softmax(dim=1)
+            torch.manual_seed(self.generator_seed + number)
+            logits = _decode(self.segmentor, levels)
+        return _upsampled(logits, self._size, self.segmentor.align_corners).log_softmax(dim=1)
 
     @cached_property
     def features_BD(self) -> Tensor:
-        """Global average of the ASPP bottleneck, or of the last encoder level where there is none."""
+        """Global average of the head's `bottleneck` (as ASPP's), or of the last encoder level."""
         head = self.segmentor.decode_head
         head = head[-1] if isinstance(head, nn.ModuleList) else head
         fused: list[Tensor] = []
         bottleneck = getattr(head, "bottleneck", None)
         if bottleneck is None:
-            last: Tensor = self._levels[-1]
+            levels = self._levels
+            last: Tensor = levels if isinstance(levels, Tensor) else levels[-1]
             return last.float().mean(dim=(2, 3))
         handle = bottleneck.register_forward_hook(lambda _m, _i, output: fused.append(output))
         try:

@@ -47,6 +47,10 @@ class StepRunner(Runner):  # type: ignore[misc]
         """A visualiser of this run's name, so that users' backends can be added to it."""
         return Visualizer(name=self._experiment_name)
 
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        """Leave the model where it is: MMEngine would move it to the first GPU it finds."""
+        return model
+
     def _log_env(self, env_cfg: Any) -> None:
         """Leave it out: asking compilers for their versions takes seconds; provenance has it."""
 

@@ -21,7 +21,7 @@ from alspec.spec.model import S4GAN
 
 
 class Discriminator(nn.Module):
-    """Judges a pair of class maps and image as a whole: four strided convolutions, pooling, linear."""
+    """Judges class maps and image as a whole: four strided convolutions, pooling, linear."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ def _labels_of(batch: Mapping[str, Any]) -> Tensor:
 class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     """A segmentor S and a discriminator D, trained in turn with one optimiser each.
 
-    No gradient of S's losses reaches D, none of D's reaches S. With both weights zero the step is the
-    supervised step and nothing else.
+    No gradient of S's losses reaches D, none of D's reaches S. With both weights zero the step is
+    the supervised step and nothing else.
     """
 
     def __init__(self, segmentor: nn.Module, discriminator: Discriminator, weights: S4GAN) -> None:
@@ -131,7 +131,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         logits = logits_at(self.segmentor, unlabelled["inputs"], padding.shape[-2:])
         maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
         real_maps = one_hot(truth, logits.shape[1]).to(maps.dtype)
-        # Two calls, not one on both halves: S's backward pass then goes through the fake half alone.
+        # Two calls, so that S's backward pass goes through the fake half alone.
         real, real_features = self.discriminator(
             real_maps, self._unit_images(labelled["inputs"], truth == IGNORE)
         )
@@ -160,14 +160,13 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     @staticmethod
     def _update(step: Any, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
         """Backward into one module's parameters alone, then its optimiser's step."""
-        step.backward(
-            step.scale_loss(loss), inputs=list(module.parameters()), retain_graph=keep_graph
-        )
+        own = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        step.backward(step.scale_loss(loss), inputs=own, retain_graph=keep_graph)
         step.step()
         step.zero_grad()
 
     def _unit_images(self, normalised: Tensor, ignored: Tensor) -> Tensor:
         """Network input back to 0..1, zero where nothing is known, the same for real and fake."""
         preprocessor: Any = self.data_preprocessor
-        images = (normalised * preprocessor.std + preprocessor.mean) / 255
+        images: Tensor = (normalised * preprocessor.std + preprocessor.mean) / 255
         return images * ~ignored.unsqueeze(1)

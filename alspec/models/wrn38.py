@@ -24,7 +24,7 @@ def _norm_act(channels: int) -> nn.Sequential:
 
 
 class _PreActivationBlock(nn.Module):
-    """Norm, activation, then two 3x3 convolutions or a 1x1, 3x3, 1x1 bottleneck, plus a shortcut."""
+    """Norm, activation, two 3x3 convolutions or a 1x1, 3x3, 1x1 bottleneck; plus a shortcut."""
 
     def __init__(
         self,
@@ -65,14 +65,10 @@ class _PreActivationBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, channels[-1], H / stride, W / stride)."""
-        if hasattr(self, "proj_conv"):
-            activated = self.bn1(x)
-            shortcut = self.proj_conv(activated)
-        else:
-            shortcut = x
-            activated = self.bn1(x)
-        out: Tensor = self.convs(activated)
-        return out + shortcut
+        activated = self.bn1(x)
+        shortcut: Tensor = self.proj_conv(activated) if hasattr(self, "proj_conv") else x
+        residual: Tensor = self.convs(activated)
+        return residual + shortcut
 
 
 @MODELS.register_module(name="WideResNet38")

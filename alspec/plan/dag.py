@@ -17,7 +17,7 @@ class LabelledSet:
         cycle: 0 for the initial set.
         labelled_images: how many images are labelled.
         labelled_percent: the same as a percentage of the pool.
-        acquire: the step whose `labelled.txt` is the set; None for a Full baseline (the whole pool).
+        acquire: the step whose `labelled.txt` is the set; None for a Full baseline.
         train: the step that trains on it.
         evaluate: the step that measures it.
     """

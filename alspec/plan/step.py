@@ -39,7 +39,7 @@ class Step:
         kind: what is computed.
         params: everything that changes the result, plain data.
         inputs: role to the key of the step whose artifacts are read.
-        places: where things lie on this machine (dataset spec with its root, files); never in the key.
+        places: where things lie on this machine (dataset with its root, files); never in the key.
         label: how people call it: `toy 10-10 entropy ssl seed 0 cycle 2`.
         key: SHA-256 of kind, version, params and inputs; derived.
     """

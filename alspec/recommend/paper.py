@@ -43,11 +43,14 @@ class PaperRow:
     auc_printed: float | None
 
     @property
+    def auc_factor(self) -> int:
+        """What the table prints over eq. (1): 2 in Table 5, else 1."""
+        return 2 if self.table == _TABLE_WITH_DOUBLE_AUC else 1
+
+    @property
     def auc(self) -> float | None:
-        """AUC@B by eq. (1): the printed number, of Table 5 its half."""
-        if self.auc_printed is None or self.table != _TABLE_WITH_DOUBLE_AUC:
-            return self.auc_printed
-        return self.auc_printed / 2
+        """AUC@B by eq. (1)."""
+        return None if self.auc_printed is None else self.auc_printed / self.auc_factor
 
 
 @cache

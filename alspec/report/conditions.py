@@ -81,7 +81,7 @@ def _choices(study: Study) -> Iterator[tuple[str, str]]:
 
 def _dataset(dataset: DatasetSpec) -> str:
     height, width = dataset.image_size
-    apart = {"name", "kind", "root", "image_size"}
+    apart = {"name", "kind", "root", "image_size", "budgets"}
     own = dataset.model_dump(mode="json", exclude=apart)
     return f"{text(dataset.kind)}, images of {height} x {width} (height x width); {_fields(own)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from alspec.report.cells import listed, number, percent, text
 from alspec.report.verdict import judged
@@ -45,26 +46,68 @@ class Guidance:
         return entry.family == self.family and entry.ssl is self.use_ssl
 
 
-def guidance_item(guidance: Guidance, comparison: Comparison) -> str:
-    """One list item: the advice, its evidence, and what this study says to it."""
+Asked: TypeAlias = tuple[Guidance, Comparison]
+"""An advice and the setting it is for."""
+
+
+def guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> str:
+    """The guide beside the study, each advice and each caveat once; empty without any advice."""
+    here = {(c.setting.dataset, c.setting.budget): c for c in compared if not c.mc_dropout}
+    asked = [(g, here[g.dataset, g.budget]) for g in guidance if (g.dataset, g.budget) in here]
+    if not asked:
+        return ""
+    cells: dict[tuple[str, str, bool], list[Asked]] = {}
+    for advice, comparison in asked:
+        cell = advice.redundancy, advice.budget_level, advice.ssl
+        cells.setdefault(cell, []).append((advice, comparison))
+    about = "What Table 6 of the paper advises for pools and budgets such as these."
+    items = "\n".join(guidance_item(same) for same in cells.values())
+    caveats = caveats_block([advice for advice, _ in asked])
+    return "\n\n".join(filter(None, ["## The guide", about, items, caveats]))
+
+
+def guidance_item(same: Sequence[Asked]) -> str:
+    """One list item: the advice, its evidence, and what this study says to it in each setting.
+
+    Args:
+        same: settings that get the same advice, at least one.
+    """
+    guidance = same[0][0]
     arm = "with s4GAN allowed" if guidance.ssl else "without s4GAN"
     such = f" ({listed([text(m) for m in guidance.methods], 'or')})" if guidance.methods else ""
     parts = [
-        f"Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
+        f"- Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
         f"the guide advises **{text(guidance.label)}**{such}."
     ]
     if guidance.evidence:
         parts.append(f"The paper: {text(guidance.evidence)}")
-    parts.append(f"This study {_agreement(guidance, comparison)}.")
-    return "- " + " ".join(parts)
+    found = [
+        f"  - {_place(advice)}: this study {_agreement(advice, comparison)}."
+        for advice, comparison in same
+    ]
+    return "\n".join([" ".join(parts), *found])
 
 
 def caveats_block(advice: Sequence[Guidance]) -> str:
-    """The caveats of several entries, each once; empty if there are none."""
-    caveats = dict.fromkeys(caveat for guidance in advice for caveat in guidance.caveats)
-    if not caveats:
+    """The caveats of several entries, each once, with its settings if not all have it."""
+    places: dict[str, dict[str, None]] = {}
+    for guidance in advice:
+        for caveat in guidance.caveats:
+            places.setdefault(caveat, {})[_place(guidance)] = None
+    if not places:
         return ""
-    return "Caveats:\n\n" + "\n".join(f"- {text(caveat)}" for caveat in caveats)
+    everywhere = {_place(guidance) for guidance in advice}
+    lines = [
+        f"- {text(caveat)}"
+        if set(where) == everywhere
+        else f"- {listed(list(where))}: {text(caveat)}"
+        for caveat, where in places.items()
+    ]
+    return "Caveats:\n\n" + "\n".join(lines)
+
+
+def _place(guidance: Guidance) -> str:
+    return f"{text(guidance.dataset)} {text(guidance.budget)}"
 
 
 def _agreement(guidance: Guidance, comparison: Comparison) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from alspec import __version__
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.step import StepKey
+from alspec.report.against import PaperFigures, against_section
 from alspec.report.cells import UNKNOWN, counted, number, over_seeds, percent, table, text
 from alspec.report.conditions import (
     progress_sentence,
@@ -19,8 +20,8 @@ from alspec.report.conditions import (
     unfinished_section,
 )
 from alspec.report.curves import draw_setting
-from alspec.report.guidance import Guidance, caveats_block, guidance_item
-from alspec.report.verdict import seeds_phrase, verdict
+from alspec.report.guidance import Guidance, guide_section
+from alspec.report.verdict import leaders_table, seeds_phrase, verdict
 from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
@@ -29,14 +30,23 @@ from alspec.store import StudyFolder, write_bytes, write_text
 
 _LETTERS = {"single": "S", "batch": "B"}
 
+_VERDICTS_IN_OPENING = 3
+"""With more comparisons the report opens with a table, and each verdict stands by its numbers."""
 
-def write_report(plan: Plan, folder: StudyFolder, guidance: Sequence[Guidance] = ()) -> Path:
+
+def write_report(
+    plan: Plan,
+    folder: StudyFolder,
+    guidance: Sequence[Guidance] = (),
+    paper: Sequence[PaperFigures] = (),
+) -> Path:
     """Write the tables, the figures and report.md of a study, finished or not.
 
     Args:
         plan: the study, expanded.
         folder: where they go.
         guidance: what the guide advises for its settings, an entry a cell of the guide.
+        paper: the paper's figures for those of its settings that the paper has.
 
     Returns:
         The path of report.md.
@@ -50,7 +60,8 @@ def write_report(plan: Plan, folder: StudyFolder, guidance: Sequence[Guidance] =
         for suffix, drawn in draw_setting(group).items():
             write_bytes(folder.figures / f"{figure_name(setting)}.{suffix}", drawn)
     pools = read_pools(plan, folder.store)
-    write_text(folder.report, render(plan, results, pools, guidance, _command(folder)))
+    command = _command(folder)
+    write_text(folder.report, render(plan, results, pools, guidance, paper, command=command))
     return folder.report
 
 
@@ -69,6 +80,8 @@ def render(
     results: Results,
     pools: Mapping[StepKey, PoolFacts],
     guidance: Sequence[Guidance] = (),
+    paper: Sequence[PaperFigures] = (),
+    *,
     command: str = "alspec run spec.yaml",
     version: str = __version__,
 ) -> str:
@@ -79,6 +92,7 @@ def render(
         results: what is finished of it.
         pools: the facts of its finished pool steps.
         guidance: what the guide advises for its settings.
+        paper: the paper's figures for those of its settings that the paper has.
         command: what runs the study again.
         version: alspec's.
     """
@@ -87,7 +101,8 @@ def render(
         _opening(plan, results, compared),
         _results_section(compared),
         _classes_section(results, compared),
-        _guide_section(compared, guidance),
+        guide_section(compared, guidance),
+        against_section(compared, paper),
         settings_section(plan, compared, pools),
         unfinished_section(plan, results, command),
         time_section(results),
@@ -116,7 +131,10 @@ def _opening(plan: Plan, results: Results, compared: Sequence[Comparison]) -> st
         f"{counted(len(plan.settings), 'setting')} over {seeds_phrase(study.seeds)}."
     )
     lead = " ".join(filter(None, [about, progress_sentence(plan, results)]))
-    verdicts = "\n".join(f"- {_title(c)}: {verdict(c)}" for c in compared)
+    if len(compared) > _VERDICTS_IN_OPENING:
+        verdicts = leaders_table([(_title(c), c) for c in compared])
+    else:
+        verdicts = "\n".join(f"- {_title(c)}: {verdict(c)}" for c in compared)
     return f"# {text(study.study)}\n\n{lead}\n\n{verdicts}"
 
 
@@ -127,16 +145,15 @@ def _results_section(compared: Sequence[Comparison]) -> str:
         "the pool labelled. AUC@B: area under the budget curve up to B %. Mean ± standard "
         "deviation over seeds; the best mean is bold where all methods with a result have the same "
         "seeds. `full` is trained on all images.",
+        "Dropout layers in the decoder change the model: methods that need them are compared among "
+        "themselves."
+        if any(comparison.mc_dropout for comparison in compared)
+        else "",
     ]
     for setting, group in _by_setting(compared):
-        blocks.append(f"### {_title(group[0])}" if not group[0].mc_dropout else "")
         for comparison in group:
-            if comparison.mc_dropout:
-                blocks.append(
-                    f"### {_title(comparison)}\n\nDropout layers in the decoder change the model, "
-                    "so these are compared among themselves."
-                )
-            blocks.append(_setting_table(comparison))
+            said = verdict(comparison) if len(compared) > _VERDICTS_IN_OPENING else ""
+            blocks += [f"### {_title(comparison)}", said, _setting_table(comparison)]
         where = f"{text(setting.dataset)}, budget {text(setting.budget)}"
         blocks.append(f"![Budget curves: {where}](figures/{figure_name(setting)}.svg)")
     return "\n\n".join(filter(None, blocks))
@@ -182,7 +199,13 @@ def _best(entries: Sequence[Entry], measure: str) -> str:
 
 def _classes_section(results: Results, compared: Sequence[Comparison]) -> str:
     blocks = [block for c in compared if (block := _class_table(results, c))]
-    return "\n\n".join(["## IoU by class", *blocks]) if blocks else ""
+    if not blocks:
+        return ""
+    about = (
+        f"Percent, mean over the finished seeds. {UNKNOWN}: no result, or the class is neither "
+        "there nor predicted."
+    )
+    return "\n\n".join(["## IoU by class", about, *blocks])
 
 
 def _class_table(results: Results, comparison: Comparison) -> str:
@@ -199,26 +222,4 @@ def _class_table(results: Results, comparison: Comparison) -> str:
     ]
     header = ["Class", *(text(entry.name) for entry, _ in columns)]
     at = percent(comparison.budget_percent[cycle])
-    absent = f" {UNKNOWN}: neither there nor predicted." if any(UNKNOWN in r for r in rows) else ""
-    return (
-        f"### {_title(comparison)}: classes\n\nPercent, at {at} % labelled, mean over the finished "
-        f"seeds.{absent}\n\n{table(header, rows)}"
-    )
-
-
-def _guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> str:
-    blocks = []
-    for comparison in (c for c in compared if not c.mc_dropout):
-        setting = comparison.setting
-        advice = [
-            entry
-            for entry in guidance
-            if (entry.dataset, entry.budget) == (setting.dataset, setting.budget)
-        ]
-        if advice:
-            items = "\n".join(guidance_item(entry, comparison) for entry in advice)
-            blocks += [f"### {_title(comparison)}: advice", items, caveats_block(advice)]
-    if not blocks:
-        return ""
-    about = "What Table 6 of the paper advises for pools and budgets such as these."
-    return "\n\n".join(filter(None, ["## The guide", about, *blocks]))
+    return f"### {_title(comparison)}: classes at {at} % labelled\n\n{table(header, rows)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from alspec.report.cells import counted, listed, number, percent, text
+from alspec.report.cells import UNKNOWN, counted, listed, number, percent, table, text
 from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
 from alspec.results.stats import mean_and_spread
 
@@ -30,6 +31,37 @@ def verdict(comparison: Comparison) -> str:
     if len(comparison.methods) > 1:
         sentences += _caution([s for s in found.values() if s], comparison)
     return " ".join(sentences)
+
+
+def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
+    """Who won each of many settings, a row a setting.
+
+    Args:
+        compared: comparisons with their titles.
+    """
+    rows = []
+    for title, comparison in compared:
+        decided = not comparison.at_initial_set
+        miou = standing(comparison.methods, "miou") if decided else None
+        auc = standing(comparison.methods, "auc") if comparison.auc_at is not None else None
+        rows.append((title, percent(comparison.miou_at), *_leader(miou), *_leader(auc)))
+    header = ("Setting", "B", "Best mIoU@B", "", "over Random", "Best AUC", "", "over Random")
+    return table(header, rows)
+
+
+def _leader(found: Standing | None) -> tuple[str, str, str]:
+    """Name, mean and margin over Random of the best."""
+    if found is None:
+        return UNKNOWN, UNKNOWN, UNKNOWN
+    margin = found.over_random
+    over = UNKNOWN if margin is None else f"{margin.points:+.2f} {_surely(margin)}"
+    return text(found.best.name), number(found.mean), over
+
+
+def _surely(margin: Margin) -> str:
+    if math.isnan(margin.spread):
+        return "(one seed)"
+    return "(clear)" if margin.points > margin.spread else "(within the spread)"
 
 
 def judged(margin: Margin) -> str:

@@ -36,7 +36,7 @@ def parse_devices(text: str | None) -> list[str]:
         One device name a worker, as torch spells it.
 
     Raises:
-        InputError: the text is none of these.
+        InputError: the text is none of these, or names a GPU that is not there.
     """
     if text is None:
         gpus = visible_gpus()
@@ -55,5 +55,19 @@ def parse_devices(text: str | None) -> list[str]:
         else:
             slots.append(f"cuda:{match[2] or match[3] or 0}")
     if not slots:
-        raise InputError.at("--devices", "names no device")
+        raise InputError.at("--devices", f"`{text}` asks for no worker")
+    _check_gpus(slots)
     return slots
+
+
+def _check_gpus(slots: list[str]) -> None:
+    """Raises InputError for a GPU that cannot be there; what the driver hides is left to torch."""
+    wanted = {int(slot.partition(":")[2]) for slot in slots if slot != "cpu"}
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    others = any(Path(path).exists() for path in ("/dev/dxg", "/dev/kfd")) or os.name == "nt"
+    if not wanted or (others and not hidden):
+        return
+    there = len(visible_gpus())
+    if max(wanted) >= there:
+        what = f"cuda:{max(wanted)} is not there; this machine shows {there} GPUs"
+        raise InputError.at("--devices", f"{what}. `--devices cpu` always works")

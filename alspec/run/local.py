@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -33,18 +34,19 @@ class LocalExecutor:
         self._logs = logs
         self._workers: list[_Worker | None] = [None] * len(self._devices)
         self._events: SimpleQueue[Event] = SimpleQueue()
+        self._lock = threading.Lock()
 
     @property
     def free_slots(self) -> int:
         """Slots with no step at work."""
-        return sum(worker is None or worker.key is None for worker in self._workers)
+        return len(self._free())
 
     def submit(self, key: StepKey) -> None:
         """Give a step to a free worker, a warm one first."""
-        free = [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
-        slot = min(free, key=lambda i: (self._workers[i] is None, i))
-        worker = self._workers[slot] or self._start(slot)
-        worker.key = key
+        with self._lock:
+            slot = min(self._free(), key=lambda i: (self._workers[i] is None, i))
+            worker = self._workers[slot] or self._start(slot)
+            worker.key = key
         stdin = worker.process.stdin
         try:
             if stdin:
@@ -52,6 +54,9 @@ class LocalExecutor:
                 stdin.flush()
         except OSError:
             pass  # the reader thread tells of a worker that is gone
+
+    def _free(self) -> list[int]:
+        return [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
 
     def wait(self, timeout_seconds: float) -> Event | None:
         """The next event of any worker."""
@@ -61,19 +66,20 @@ class LocalExecutor:
             return None
 
     def close(self) -> None:
-        """Kill every worker and wait for it."""
-        for worker in self._workers:
-            if worker is not None:
-                worker.process.kill()
-        for worker in self._workers:
-            if worker is not None:
-                worker.process.wait()
+        """Kill every worker with its children, and wait for it."""
+        with self._lock:
+            workers = [worker for worker in self._workers if worker is not None]
+        for worker in workers:
+            with suppress(ProcessLookupError):  # the group: also what a plugin has started
+                os.killpg(worker.process.pid, signal.SIGKILL)
+        for worker in workers:
+            worker.process.wait()
         self._workers = [None] * len(self._devices)
 
     def _start(self, slot: int) -> _Worker:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{slot}.txt"
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         command = [sys.executable, "-m", "alspec.run.worker"]
         command += ["--store", str(self._store), "--device", self._devices[slot]]
         with log.open("a", encoding="utf-8") as file:
@@ -94,8 +100,11 @@ class LocalExecutor:
     def _read(self, slot: int, worker: _Worker) -> None:
         """Turn what a worker says into events, its silence at the end into a lost step."""
         for line in worker.process.stdout or ():
-            message = json.loads(line)
             key = worker.key
+            try:
+                message = json.loads(line)
+            except ValueError:  # cut off by the worker's end
+                continue
             if message["event"] == "progress" and key:
                 self._events.put(Progressed(key, message["done"], message["total"]))
             elif message["event"] in ("done", "failed") and key:
@@ -103,13 +112,14 @@ class LocalExecutor:
                 outcome = Outcome.DONE if message["event"] == "done" else Outcome.FAILED
                 self._events.put(Ended(key, outcome, message.get("message", ""), str(worker.log)))
         code = worker.process.wait()
-        self._workers[slot] = None
-        if worker.key is not None:
+        with self._lock:  # a step handed over by now is lost; a later one gets a new worker
+            key = worker.key
+            if self._workers[slot] is worker:
+                self._workers[slot] = None
+        if key is not None:
             why = f"the worker process ended with {_exit_words(code)}"
             last = worker.log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
-            self._events.put(
-                Ended(worker.key, Outcome.LOST, "; ".join([why, *last]), str(worker.log))
-            )
+            self._events.put(Ended(key, Outcome.LOST, "; ".join([why, *last]), str(worker.log)))
 
 
 def _exit_words(code: int) -> str:

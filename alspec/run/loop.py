@@ -1,4 +1,4 @@
-"""Runs what a plan needs and the store does not have: ready steps to free slots, until none is left."""
+"""Runs what a plan needs and the store does not have: ready steps to free slots."""
 
 from __future__ import annotations
 
@@ -131,18 +131,25 @@ class _Loop:
     def _end(self, event: Ended) -> None:
         self.at_work.discard(event.key)
         step = self.todo[event.key]
-        outcome = event.outcome
-        if outcome is Outcome.DONE and not self.store.is_done(event.key):
-            outcome = Outcome.LOST
-        self.observer.ended(step, outcome, event.message, event.log)
+        outcome, message = event.outcome, event.message
+        if self._is_finished(step):  # the store says so, whatever became of the worker
+            outcome, message = Outcome.DONE, ""
+        elif outcome is Outcome.DONE:
+            outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
+        self.observer.ended(step, outcome, message, event.log)
         if outcome is Outcome.DONE:
             self.summary.executed.append(event.key)
             self.store.recipe_path(event.key).unlink(missing_ok=True)
             for source in {*step.inputs.values(), event.key}:
                 self._drop_weights(source)
         else:
-            self.summary.failed[event.key] = event.message
+            self.summary.failed[event.key] = message
             self._skip_descendants(event.key)
+
+    def _is_finished(self, step: Step) -> bool:
+        if step.kind is StepKind.TRAIN:
+            return self.store.holds(step.key, WEIGHTS)
+        return self.store.is_done(step.key)
 
     def _skip_descendants(self, key: StepKey) -> None:
         for reader in self.consumers[key]:

@@ -1,4 +1,4 @@
-"""Reads every file of a study's datasets once, before the first step: bad data never reach training."""
+"""Reads every file of a study once, before the first step: bad data never reach training."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ def _read_all(dataset: Dataset, progress: Progress) -> tuple[list[Problem], int]
 
 
 def _identity(dataset: Dataset) -> str:
-    kept = dataset.spec.model_dump(mode="json", exclude={"name", "root", "redundancy", "image_size"})
+    kept = dataset.spec.model_dump(
+        mode="json", exclude={"name", "root", "redundancy", "budgets", "image_size"}
+    )
     prints = [dataset.fingerprint(split) for split in Split]
     return hashlib.sha256(json.dumps([kept, prints], sort_keys=True).encode()).hexdigest()

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from alspec.errors import AlspecError
+from alspec.errors import AlspecError, StoreError
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
@@ -75,6 +75,18 @@ def performers() -> Mapping[StepKind, Any]:
     }
 
 
+def described_step(store: Store, key: str) -> Step:
+    """The step whose recipe waits in the store.
+
+    Raises:
+        StoreError: there is no recipe, or it describes another step than its name says.
+    """
+    step = Step.from_json(store.read_recipe(key))
+    if step.key != key:
+        raise StoreError(f"{store.recipe_path(key)}: describes another step; plan again")
+    return step
+
+
 def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
     """Do a step and commit it. Raises what the step raises; then nothing is committed."""
     from alspec.steps.work import Work
@@ -97,9 +109,9 @@ def main() -> None:
     store = Store(options.store)
     telling.tell(event="ready")
     while (key := keys.get()) is not None:
-        step = Step.from_json(store.read_recipe(key))
-        sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
         try:
+            step = described_step(store, key)
+            sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
             work_on(step, store, desk, telling.progress)
         except AlspecError as err:
             telling.tell(event="failed", message=str(err))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from alspec.spec.budget import Budgets
 from alspec.spec.fields import Frozen, Name, OptionalPath, PathText, Size
 from alspec.spec.validation import (
     of_its_kind,
@@ -41,21 +42,43 @@ class FollowingFrames(Frozen):
 
     @model_validator(mode="after")
     def _whole_groups(self) -> FollowingFrames:
-        group = self.consecutive + 1
-        if self.size % group:
-            raise PydanticCustomError(
-                "groups",
-                "size {size} is not a multiple of {group} (a frame and its {following} followers); "
-                "nearest sizes: {below} and {above}",
-                {
-                    "size": self.size,
-                    "group": group,
-                    "following": self.consecutive,
-                    "below": self.size // group * group,
-                    "above": (self.size // group + 1) * group,
-                },
-            )
+        _require_whole_groups(self.size, self.consecutive, "followers")
         return self
+
+
+class AugmentedFrames(Frozen):
+    """Random frames, each with changed copies of itself (the paper's Pool-Aug)."""
+
+    kind: Literal["augmented"]
+    size: int = Field(ge=1, description="images in the pool, duplicates included")
+    duplicates: int = Field(ge=1, description="changed copies of each random frame")
+    crop_area: float = Field(
+        default=0.85, gt=0, le=1, description="fraction of the frame's area that a copy shows"
+    )
+    seed: int = Field(default=0, ge=0, description="draws frames, crops and colours")
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> AugmentedFrames:
+        _require_whole_groups(self.size, self.duplicates, "duplicates")
+        return self
+
+
+def _require_whole_groups(size: int, others: int, name: str) -> None:
+    group = others + 1
+    if size % group:
+        raise PydanticCustomError(
+            "groups",
+            "size {size} is not a multiple of {group} (a frame and its {others} {name}); "
+            "nearest sizes: {below} and {above}",
+            {
+                "size": size,
+                "group": group,
+                "others": others,
+                "name": name,
+                "below": size // group * group,
+                "above": (size // group + 1) * group,
+            },
+        )
 
 
 class ListedFrames(Frozen):
@@ -66,9 +89,9 @@ class ListedFrames(Frozen):
 
 
 Redundancy: TypeAlias = Annotated[
-    AllFrames | EveryNth | FollowingFrames | ListedFrames,
+    AllFrames | EveryNth | FollowingFrames | AugmentedFrames | ListedFrames,
     Field(discriminator="kind"),
-    of_its_kind(AllFrames, EveryNth, FollowingFrames, ListedFrames),
+    of_its_kind(AllFrames, EveryNth, FollowingFrames, AugmentedFrames, ListedFrames),
 ]
 
 
@@ -80,6 +103,9 @@ class DatasetSpec(Frozen):
     root: OptionalPath = Field(default=None, description="folder that holds the dataset")
     image_size: Size = Field(description="height, width that images are resized to")
     redundancy: Redundancy = Field(default_factory=AllFrames)
+    budgets: Budgets | None = Field(
+        default=None, description="of this dataset alone; the study's where there are none"
+    )
 
 
 def _dataset_of_its_kind(value: Any) -> Any:

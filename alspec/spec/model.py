@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from alspec.spec.budget import Budget, Budgets
 from alspec.spec.dataset import (
     AllFrames,
     AnyDataset,
+    AugmentedFrames,
     DatasetSpec,
     EveryNth,
     FollowingFrames,
@@ -26,6 +26,7 @@ from alspec.spec.validation import distinct
 __all__ = [
     "S4GAN",
     "AllFrames",
+    "AugmentedFrames",
     "Budget",
     "Candidates",
     "DatasetSpec",
@@ -47,69 +48,6 @@ __all__ = [
     "Study",
     "Training",
 ]
-
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_PERCENT_BUDGET = re.compile(f"({_NUMBER})-({_NUMBER})")
-
-
-class Budget(Frozen):
-    """How many images are labelled: `initial`, then `step` more a cycle, `cycles` sets in all.
-
-    `10-10` stands for 10 % + 4 x 10 %, five labelled sets (paper, section 4).
-    """
-
-    name: Name
-    unit: Literal["percent", "images"] = "percent"
-    initial: float = Field(gt=0)
-    step: float = Field(gt=0)
-    cycles: int = Field(default=5, ge=1, le=1000, description="labelled sets, the initial included")
-
-    @model_validator(mode="after")
-    def _within_bounds(self) -> Budget:
-        last = Fraction(str(self.initial)) + (self.cycles - 1) * Fraction(str(self.step))
-        if self.unit == "percent" and last > 100:
-            raise PydanticCustomError(
-                "budget",
-                "budget {name} ends at {last} % labelled: {initial} + {more} x {step}; "
-                "100 % is the whole pool. Use fewer cycles or smaller steps",
-                {
-                    "name": self.name,
-                    "last": f"{float(last):g}",
-                    "initial": f"{self.initial:g}",
-                    "more": self.cycles - 1,
-                    "step": f"{self.step:g}",
-                },
-            )
-        if self.unit == "images" and not (self.initial.is_integer() and self.step.is_integer()):
-            raise PydanticCustomError("budget", "a budget in images takes whole numbers", {})
-        return self
-
-    def labelled_images(self, pool_images: int) -> tuple[int, ...]:
-        """Images labelled at each cycle of a pool of that size, cumulative, rounded half up."""
-        totals = [
-            Fraction(str(self.initial)) + cycle * Fraction(str(self.step))
-            for cycle in range(self.cycles)
-        ]
-        if self.unit == "percent":
-            totals = [total * pool_images / 100 for total in totals]
-        return tuple(int(total + Fraction(1, 2)) for total in totals)
-
-
-def _budget_from_text(value: Any) -> Any:
-    if isinstance(value, (Mapping, Budget)):
-        return value
-    found = _PERCENT_BUDGET.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise PydanticCustomError(
-            "budget",
-            "`{value}` is not a budget. Write `10-10` (initial and step in percent), or "
-            "{name: 3k, unit: images, initial: 1000, step: 1000, cycles: 3}",
-            {"value": str(value)},
-        )
-    return {"name": value, "initial": float(found[1]), "step": float(found[2])}
-
-
-AnyBudget: TypeAlias = Annotated[Budget, BeforeValidator(_budget_from_text)]
 
 
 class ModelConfig(Frozen):
@@ -171,6 +109,9 @@ class Evaluation(Frozen):
         tuple[Annotated[float, Field(gt=0, le=100)], ...], distinct("percentage")
     ] = (30.0, 15.0, 7.5, 6.0)
     auc: bool = True
+    image_size: Size | None = Field(
+        default=None, description="height, width to measure at; the dataset's where there is none"
+    )
 
 
 def _as_list(value: Any) -> Any:
@@ -186,9 +127,7 @@ class Study(Frozen):
         Field(min_length=1),
         distinct("dataset", lambda dataset: dataset.name),
     ]
-    budgets: Annotated[
-        tuple[AnyBudget, ...], Field(min_length=1), distinct("budget", lambda budget: budget.name)
-    ]
+    budgets: Budgets
     methods: Annotated[
         tuple[AnyMethod, ...], Field(min_length=1), distinct("method", lambda method: method.label)
     ]

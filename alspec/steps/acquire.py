@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,14 @@ BATCH = 8
 
 
 def perform(work: Work) -> None:
-    """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json`; scores where there are any."""
+    """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json` and any `scores.csv`."""
     started = time.perf_counter()
     pool = work.pool()
     total = work.step.params["images"]
     if work.step.params["method"] == INITIAL:
         labelled: tuple[ImageId, ...] = ()
         rows = work.rng("select").choice(len(pool), total, replace=False)
-        selected = [pool[row].id for row in rows]
+        selected: Sequence[ImageId] = [pool[row].id for row in rows]
     else:
         labelled = work.labelled()
         selected = _acquire(work, pool, labelled, total - len(labelled))
@@ -65,7 +65,13 @@ def _acquire(
         )
         if Need.FEATURES in kind.needs:
             offered = _with_features(work, offered, labelled)
-        selected = list(function.select(offered, n, work.rng("select")))
+        chosen = function.select(offered, n, work.rng("select"))
+        if not isinstance(chosen, Iterable):
+            raise PluginError(
+                f"{_maker(params['method'])} returned a {type(chosen).__name__}; it must be the "
+                "chosen ids"
+            )
+        selected = list(chosen)
     _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
     return selected
 
@@ -74,9 +80,8 @@ def _highest(work: Work, function: Any, images: Sequence[ImageId], n: int) -> Se
     """The n images of the highest score; equal scores in the order of their ids."""
     scores = _scores(work, function, images)
     ranked = sorted(zip(images, scores.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
-    write_csv(
-        work.folder / "scores.csv", ("id", "score"), [(image, repr(score)) for image, score in ranked]
-    )
+    rows = [(image, repr(score)) for image, score in ranked]
+    write_csv(work.folder / "scores.csv", ("id", "score"), rows)
     return [image for image, _ in ranked[:n]]
 
 
@@ -96,10 +101,11 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
             generator_seed=work.seed(f"dropout/{number}"),
         )
         scores = function.score(outputs)
-        if scores.shape != (len(ids),):
+        if not isinstance(scores, Tensor) or scores.shape != (len(ids),):
+            shape = tuple(getattr(scores, "shape", ()))
             raise PluginError(
-                f"{_maker(function.name)} returned scores of shape {tuple(scores.shape)} for "
-                f"{len(ids)} images; it must be ({len(ids)},)"
+                f"{_maker(function.name)} returned a {type(scores).__name__} of shape {shape} for "
+                f"{len(ids)} images; it must be a tensor of shape ({len(ids)},)"
             )
         parts.append(scores.double())
         done += len(ids)

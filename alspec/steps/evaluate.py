@@ -22,7 +22,7 @@ BATCH = 8
 
 @torch.inference_mode()
 def perform(work: Work) -> None:
-    """Write `confusion.npy`, (C, C) int64, truth by prediction at image size, and `evaluate.json`."""
+    """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`."""
     started = time.perf_counter()
     dataset = work.dataset()
     images = [frame.id for frame in dataset.frames(Split.VAL)]

@@ -19,7 +19,8 @@ def perform(work: Work) -> None:
             f"the files of {dataset.spec.name} changed since the plan was made; run again"
         )
     pool = build_pool(dataset.spec.redundancy, frames)
-    write_csv(work.folder / "pool.csv", ("id", "sequence"), [(f.id, f.sequence) for f in pool.frames])
+    rows = [(frame.id, frame.sequence) for frame in pool.frames]
+    write_csv(work.folder / "pool.csv", ("id", "sequence"), rows)
     share, level = measured_redundancy(dataset, pool.frames)
     write_json(
         work.folder / "pool.json",

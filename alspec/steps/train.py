@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import assemble, build_segmentor, model_config
 from alspec.models.fit import Seeds, fit
 from alspec.provenance import machine
 from alspec.spec.model import S4GAN, Training
@@ -42,24 +44,19 @@ def perform(work: Work) -> None:
         [frame.id for frame in work.pool() if frame.id not in chosen],
         training,
         s4gan,
-        Seeds(
-            *(work.seed(role) for role in ("init", "order", "unlabelled", "dropout", "discriminator"))
-        ),
+        Seeds(**{role.name: work.seed(role.name) for role in fields(Seeds)}),
         work.device,
         work.progress,
     )
-    weights = {name: tensor.contiguous().cpu() for name, tensor in trained.segmentor.state_dict().items()}
+    state = trained.segmentor.state_dict()
+    weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     save_file(weights, work.folder / "weights.safetensors")
-    write_json(work.folder / "model.json", {"config": config, "mc_dropout": params["mc_dropout"]})
-    names = sorted({name for epoch in trained.epochs for name in epoch})
-    write_csv(
-        work.folder / "epochs.csv",
-        ("epoch", *names),
-        [
-            (number, *(f"{epoch[name]:.6g}" for name in names))
-            for number, epoch in enumerate(trained.epochs, start=1)
-        ],
-    )
+    # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
+    model = {"config": repr(config), "mc_dropout": params["mc_dropout"]}
+    write_json(work.folder / "model.json", model)
+    names = ["epoch", *sorted(trained.epochs[0].keys() - {"epoch"})]
+    rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]
+    write_csv(work.folder / "epochs.csv", names, rows)
     images = trained.iterations * training.batch_size
     write_json(
         work.folder / "train.json",
@@ -76,10 +73,8 @@ def perform(work: Work) -> None:
 
 def load_trained(store: Store, key: str, device: torch.device) -> Any:
     """The segmentor that a finished train step holds, in eval mode, on the device."""
-    from safetensors.torch import load_file
-
     model = store.read_json(key, "model.json")
-    segmentor = build_segmentor(model["config"], mc_dropout=model["mc_dropout"])
+    segmentor = assemble(ast.literal_eval(model["config"]), mc_dropout=model["mc_dropout"])
     segmentor.load_state_dict(load_file(store.file(key, "weights.safetensors")))
     segmentor.eval().to(device)
     if device.type == "cuda":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from alspec import plugins
-from alspec.datasets.base import Dataset, Frame, ImageId, open_dataset
+from alspec.datasets.base import Dataset, Frame, ImageId, open_dataset, pixels_identity
 from alspec.models.data import Frames
 from alspec.models.hooks import Progress
 from alspec.plan.step import Step, seed_of
@@ -28,7 +28,7 @@ class Desk:
 
     def frames(self, dataset: Dataset) -> Frames:
         """The images of a dataset at its image size; those of the dataset last used are kept."""
-        identity = repr(dataset.spec.model_dump(exclude={"name", "redundancy"}))
+        identity = pixels_identity(dataset.spec)
         if identity not in self._frames:
             self._frames = {identity: Frames(dataset, dataset.spec.image_size)}
         return self._frames[identity]

@@ -4,9 +4,10 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from made_study import MadeStudy
+from made_study import CAMVID, MadeStudy
 
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import render, write_report
@@ -106,6 +107,21 @@ def test_each_setting_has_a_table_and_a_figure(tmp_path):
         assert (folder.root / image).with_suffix(".png").is_file()
     assert "mIoU@6 | AUC@10" in found
     assert folder.table("results").is_file()
+
+
+def test_many_settings_open_with_a_table_and_say_each_thing_once(tmp_path):
+    folders = [CAMVID.model_copy(update={"name": name}) for name in ("a", "b")]
+    made = MadeStudy(
+        methods=("random", "coreset"), dropout=("bald",), seeds=(0,), datasets=tuple(folders)
+    )
+    advice = [replace(ADVICE, dataset=name) for name in ("a", "b")]
+    found = report_of(made, made.in_folder(tmp_path), guidance=advice)
+    opening, results = found.split("## Results")
+    assert len([line for line in opening.splitlines() if line.startswith("| ")]) == 2 + 4
+    assert "claim nothing" not in opening
+    assert results.count("This rests on one seed") == 4
+    assert found.count("Volatile") == found.count("the guide advises") == 1
+    assert found.count("Dropout layers") == 1
 
 
 def test_class_names_cannot_break_the_table_and_places_stay_private(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from alspec.plan.dag import Setting
 from alspec.plan.step import StepKey
 from alspec.report.guidance import Guidance, caveats_block, guidance_item
-from alspec.report.verdict import verdict
+from alspec.report.verdict import leaders_table, verdict
 from alspec.results.standings import Comparison, Entry
 
 FAMILIES = {"random": "random", "entropy": "single", "coreset": "batch"}
@@ -106,19 +106,19 @@ def advice(family="batch", ssl=False, use_ssl=False):
 )
 def test_the_study_agrees_with_the_guide_or_not(guidance, entries, says):
     made = [entry(name, 66 - rank, 66.2 - rank) for rank, name in enumerate(entries)]
-    assert says in guidance_item(guidance, compared(*made))
+    assert says in guidance_item([(guidance, compared(*made))])
 
 
 def test_agreement_waits_for_results():
-    item = guidance_item(advice(), compared(entry("coreset", None), entry("entropy", 60)))
+    item = guidance_item([(advice(), compared(entry("coreset", None), entry("entropy", 60)))])
     assert "cannot tell yet" in item
-    lone = guidance_item(advice(), compared(entry("coreset", 60), entry("entropy", None)))
+    lone = guidance_item([(advice(), compared(entry("coreset", 60), entry("entropy", None)))])
     assert "cannot tell yet" in lone
 
 
 def test_disagreement_is_measured_against_the_best_advised_method():
     made = compared(entry("entropy", 66, 66), entry("random", 65, 65), entry("coreset", 63, 63.2))
-    assert "entropy is best at 30 %, 2.90 above coreset" in guidance_item(advice(), made)
+    assert "entropy is best at 30 %, 2.90 above coreset" in guidance_item([(advice(), made)])
 
 
 def test_caveats_are_told_once():
@@ -128,3 +128,34 @@ def test_caveats_are_told_once():
     ]
     assert caveats_block(both) == "Caveats:\n\n- volatile\n- a\\|b"
     assert caveats_block([advice()]) == ""
+
+
+def test_a_caveat_of_some_settings_names_them():
+    shared = [
+        Guidance(name, "2-2", "low", "low", False, "random", False, "x", caveats=caveats)
+        for name, caveats in (("a", ("all", "some")), ("b", ("all",)), ("c", ("some", "all")))
+    ]
+    assert caveats_block(shared) == "Caveats:\n\n- all\n- a 2-2 and c 2-2: some"
+
+
+def test_the_same_advice_is_given_once_for_many_settings():
+    won = compared(entry("coreset", 66, 66.2), entry("entropy", 65, 65.2))
+    lost = compared(entry("coreset", 61, 61.2), entry("entropy", 65, 65.2))
+    lines = guidance_item([(advice(), won), (advice(), lost)]).splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("  - toy 10-10: this study agrees")
+    assert lines[2].startswith("  - toy 10-10: this study does not agree")
+
+
+def test_many_settings_are_led_by_a_table():
+    clear = compared(entry("random", 60, 61), entry("entropy", 64, 65))
+    unclear = compared(entry("random", 60, 64), entry("entropy", 61, 65))
+    lone = compared(entry("random", 60), entry("entropy", 64))
+    start = compared(entry("random", 60), entry("entropy", 60), at=10.0)
+    made = leaders_table(list(zip("abcd", (clear, unclear, lone, start), strict=True)))
+    assert [line.split(" | ")[2:5] for line in made.splitlines()[2:]] == [
+        ["entropy", "64.50", "+4.00 (clear)"],
+        ["entropy", "63.00", "+1.00 (within the spread)"],
+        ["entropy", "64.00", "+4.00 (one seed)"],
+        ["–", "–", "–"],
+    ]

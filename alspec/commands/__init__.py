@@ -1,0 +1,1 @@
+"""What each command does, in terms of the layers below."""

@@ -1,0 +1,54 @@
+"""The commands about this machine: doctor, work, and the lists of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alspec import console, plugins
+from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.store import Store
+
+
+def doctor(work_dir: Path) -> ExitCode:
+    """Print what works on this machine; STEP_FAILED if something needed does not."""
+    from alspec.run.doctor import examine
+
+    healthy = True
+    for finding in examine(work_dir):
+        healthy &= finding.works or not finding.needed
+        mark = "[green]✓[/]" if finding.works else "[red]✗[/]" if finding.needed else "[yellow]-[/]"
+        console.say_finding(mark, finding.name, finding.detail)
+    return ExitCode.DONE if healthy else ExitCode.STEP_FAILED
+
+
+def work(key: str, store: Path, device: str) -> None:
+    """Do one step in this process and commit it; nothing to do for a step that is done."""
+    from alspec.run import worker
+
+    target = Store(store)
+    if not target.recipe_path(key).is_file():
+        if not target.is_done(key):
+            raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
+        console.out.print(f"{key}: done before", markup=False)
+        return
+    step = worker.described_step(target, key)
+    worker.work_on(step, target, worker.prepare(device), lambda _done, _total: None)
+    console.out.print(f"{step.label}: done", markup=False)
+
+
+def list_plugins(groups: Sequence[str], *, as_json: bool) -> None:
+    """Print the plugins of some groups; a broken one is shown with what is wrong."""
+    rows = []
+    for plugin in (plugin for group in groups for plugin in plugins.declared(group)):
+        kind = plugins.GROUPS[plugin.group]
+        try:
+            lines = (plugins.load(plugin.group, plugin.name).__doc__ or "").strip().splitlines()
+            about = lines[0] if lines else ""
+        except AlspecError as err:
+            about = f"broken: {err}"
+        rows.append({"name": plugin.name, "kind": kind, "package": plugin.package, "about": about})
+    if as_json:
+        console.say_json(rows)
+        return
+    console.say_table("", ("name", "kind", "package", "about"), [tuple(r.values()) for r in rows])

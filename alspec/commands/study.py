@@ -1,0 +1,184 @@
+"""The commands about a study: check, plan, run, status, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from alspec import console
+from alspec.commands.planning import planned, told_by_place
+from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
+from alspec.plan.dag import Plan
+from alspec.spec.load import dump_study
+from alspec.store import StudyFolder, write_text
+
+
+def check(spec: Path, overrides: Sequence[str]) -> None:
+    """Validate, list and read everything; print what was found."""
+    from alspec.run.preflight import check_data
+
+    plan = planned(spec, overrides)
+    with told_by_place(spec, overrides), console.Reading() as progress:
+        images = check_data(plan.study.datasets, progress)
+    for setting in plan.settings:
+        counts = ", ".join(map(str, setting.labelled_images))
+        console.out.print(
+            f"{setting.dataset}: pool of {setting.pool_images} ({setting.pool}), "
+            f"{setting.budget} labels {counts}",
+            markup=False,
+        )
+    console.out.print(f"{spec}: good; {sum(images.values())} images read", markup=False)
+
+
+def plan(
+    spec: Path, overrides: Sequence[str], work_dir: Path, *, as_json: bool, graph: bool
+) -> None:
+    """Print the plan as a table, as JSON or as a graph."""
+    from alspec.plan.explain import as_data, step_rows
+    from alspec.plan.graph import mermaid
+
+    expanded = planned(spec, overrides)
+    store = StudyFolder(work_dir, expanded.study.study).store
+    done = {key for key in expanded.steps if store.is_done(key)}
+    if graph:
+        console.out.print(mermaid(expanded, done), markup=False, end="")
+        return
+    data = as_data(expanded, done)
+    if as_json:
+        console.say_json(data)
+        return
+    header = ("dataset", "pool", "budget", "images", "labelled at each cycle")
+    rows = [
+        (s.dataset, s.pool, s.budget, s.pool_images, " ".join(map(str, s.labelled_images)))
+        for s in expanded.settings
+    ]
+    console.say_table(f"{expanded.study.study}: labelled images", header, rows)
+    console.say_table("", ("step", "distinct", "done", "to run"), step_rows(expanded, done))
+    console.out.print(
+        f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
+        f"{data['trainings_unshared']}. About {data['disk_bytes'] / 1e6:.0f} MB on disk."
+    )
+
+
+def run(spec: Path, overrides: Sequence[str], devices: str | None, work_dir: Path) -> ExitCode:
+    """Run a study and publish it."""
+    from alspec.plan.estimate import step_costs
+    from alspec.publish import publish
+    from alspec.run.devices import parse_devices
+    from alspec.run.events import EventLog
+    from alspec.run.local import LocalExecutor
+    from alspec.run.loop import needed
+    from alspec.run.loop import run as run_plan
+    from alspec.run.preflight import check_data
+
+    slots = parse_devices(devices)
+    expanded = planned(spec, overrides)
+    folder = StudyFolder(work_dir, expanded.study.study)
+    todo = needed(expanded, folder.store)
+    with _writable(folder):
+        if todo:
+            with told_by_place(spec, overrides), console.Reading() as progress:
+                check_data(expanded.study.datasets, progress, folder.store)
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_text(folder.spec, dump_study(expanded.study))
+    executor = LocalExecutor(folder.store.root.absolute(), slots[: len(todo)], folder.logs)
+    costs = step_costs(expanded)
+    try:
+        with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
+            summary = run_plan(expanded, folder.store, executor, EventLog(folder, display))
+    finally:
+        executor.close()
+    written = publish(expanded, folder)
+    console.out.print(
+        f"{expanded.study.study}: {len(summary.executed)} steps executed, "
+        f"{summary.finished_before} were done before, {len(summary.failed)} failed, "
+        f"{len(summary.skipped)} wait for them. Report: {written}",
+        markup=False,
+    )
+    if summary.failed:
+        console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
+        return ExitCode.STEP_FAILED
+    return ExitCode.DONE
+
+
+@contextmanager
+def _writable(folder: StudyFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        where = err.filename or folder.root
+        what = f"{where}: cannot be written ({err.strerror}). Choose another --work-dir"
+        raise StoreError(what) from err
+
+
+def status(spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool) -> None:
+    """Print how far studies are; one whose spec or data are gone is told of and passed over."""
+    plans = [planned(spec, overrides)] if spec else list(_plans_in(work_dir))
+    data = [_progress(plan, work_dir) for plan in plans]
+    if as_json:
+        console.say_json(data)
+        return
+    if not data:
+        console.out.print(f"no study in {work_dir}", markup=False)
+    for study in data:
+        title = f"{study['study']}: {study['done']} of {study['steps']} steps done"
+        rows = [
+            (r["run"], "●" * r["done"] + "○" * (r["cycles"] - r["done"])) for r in study["runs"]
+        ]
+        console.say_table(title, ("run", "cycles"), rows)
+
+
+def _plans_in(work_dir: Path) -> Iterator[Plan]:
+    for path in sorted(work_dir.glob("*/spec.yaml")):
+        try:
+            yield planned(path, ())
+        except AlspecError as err:
+            console.say_error(err)
+
+
+def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
+    from alspec.results.table import finished_sets
+
+    store = StudyFolder(work_dir, plan.study.study).store
+    return {
+        "study": plan.study.study,
+        "steps": len(plan.steps),
+        "done": sum(store.is_done(key) for key in plan.steps),
+        "runs": [
+            {"run": r.name, "cycles": len(r.sets), "done": len(list(finished_sets(r, store)))}
+            for r in plan.runs
+        ],
+    }
+
+
+def report(study: Path, overrides: Sequence[str], work_dir: Path, output: Path | None) -> None:
+    """Write tables, figures and report of a spec's study, or of a study's folder."""
+    from alspec.publish import publish
+
+    if study.is_dir():
+        folder = StudyFolder(study.absolute().parent, study.resolve().name)
+        if not folder.spec.is_file():
+            raise SpecError.at(study, "is not a study's folder: it has no spec.yaml")
+        expanded = planned(folder.spec, overrides)
+    else:
+        expanded = planned(study, overrides)
+        folder = StudyFolder(work_dir, expanded.study.study)
+    written = publish(expanded, folder)
+    if output is not None:
+        _copy_report(folder, output)
+        written = output
+    console.out.print(str(written), markup=False)
+
+
+def _copy_report(folder: StudyFolder, output: Path) -> None:
+    """Copy the report; its figures stay in the study's folder and are linked from there."""
+    figures = quote(Path(os.path.relpath(folder.figures, output.parent)).as_posix())
+    text = folder.report.read_text("utf-8").replace("](figures/", f"]({figures}/")
+    try:
+        write_text(output, text)
+    except OSError as err:
+        raise InputError.at(output, f"cannot be written ({err.strerror})") from err

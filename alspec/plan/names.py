@@ -1,0 +1,57 @@
+"""Refuses labels that stand for something else, and names that would share a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from alspec.errors import InputError, Problem
+from alspec.plan.dag import Run, Setting
+from alspec.spec.model import Method
+
+INITIAL = "initial"
+"""The name of the draw that makes the initial labelled set; no plugin can have it."""
+
+FULL = "full"
+"""What tables call training on the whole pool; no method can be labelled so."""
+
+RANDOM = "random"
+"""The baseline that other methods are measured against; no other method can be labelled so."""
+
+
+def check_labels(methods: Sequence[Method]) -> None:
+    """Raises InputError for each method that takes a name of alspec's own."""
+    problems = []
+    for index, method in enumerate(methods):
+        if method.name == INITIAL:
+            what = "`initial` is the draw of the first labelled set; a plugin needs another name"
+            problems.append(Problem("methods", what, loc=("methods", index, "name")))
+        label = method.label.casefold()
+        if label == FULL or (label == RANDOM and method.name != RANDOM):
+            what = f"the label `{label}` is kept for the baseline of that name; use another"
+            problems.append(Problem("methods", what, loc=("methods", index, "label")))
+    if problems:
+        raise InputError(problems)
+
+
+def check_names(settings: Iterable[Setting], runs: Iterable[Run]) -> None:
+    """Raises InputError where two settings or two runs would write the same file on some disk."""
+    named = [(f"{s.dataset}_{s.budget}", (s.dataset, s.budget)) for s in settings]
+    problems = list(_clashes(named, ("datasets",)))
+    if not problems:
+        runs_named = [(run.name, (run.dataset, run.budget, run.method)) for run in runs]
+        problems = list(_clashes(runs_named, ("methods",)))
+    if problems:
+        raise InputError(problems)
+
+
+def _clashes(
+    named: Iterable[tuple[str, tuple[str, ...]]], loc: tuple[str, ...]
+) -> Iterable[Problem]:
+    first: dict[str, tuple[str, ...]] = {}
+    told: set[tuple[str, ...]] = set()
+    for name, parts in named:
+        other = first.setdefault(name.casefold(), parts)
+        if other is not parts and (other + parts) not in told:
+            told.add(other + parts)
+            what = f"`{' '.join(other)}` and `{' '.join(parts)}` would both be named `{name}`"
+            yield Problem(loc[0], f"{what} in the study's folder. Rename one of them", loc=loc)

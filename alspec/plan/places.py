@@ -1,0 +1,39 @@
+"""Makes the paths of a study hold wherever a worker is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alspec.spec.model import DatasetSpec, ListedFrames, ModelConfig, Study
+
+
+def with_absolute_paths(study: Study) -> Study:
+    """The study with every path made absolute, links kept as they are.
+
+    A config file that is not here stays as written: mmsegmentation may ship it.
+    """
+    model = study.model
+    if isinstance(model, ModelConfig):
+        config = _absolute(model.config) if Path(model.config).is_file() else model.config
+        checkpoint = _absolute(model.checkpoint) if model.checkpoint else None
+        model = ModelConfig(config=config, checkpoint=checkpoint)
+    return study.model_copy(
+        update={
+            "datasets": tuple(_dataset(spec) for spec in study.datasets),
+            "model": model,
+            "pretrained": _absolute(study.pretrained) if study.pretrained else None,
+        }
+    )
+
+
+def _dataset(spec: DatasetSpec) -> DatasetSpec:
+    changes: dict[str, object] = {}
+    if spec.root is not None:
+        changes["root"] = _absolute(spec.root)
+    if isinstance(spec.redundancy, ListedFrames):
+        changes["redundancy"] = ListedFrames(kind="list", path=_absolute(spec.redundancy.path))
+    return spec.model_copy(update=changes)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())

@@ -1,0 +1,134 @@
+"""The pools of a study: listed, never read, and checked against what its budgets ask of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from alspec.datasets.base import Dataset, Frame, Split, open_dataset
+from alspec.datasets.redundancy import build_pool, candidates, short_name
+from alspec.errors import InputError, Problem
+from alspec.plan.step import Step, StepKind
+from alspec.spec.model import Budget, DatasetSpec, Study
+
+
+@dataclass(frozen=True)
+class ListedPool:
+    """A dataset of the study with its pool.
+
+    Attributes:
+        spec: the dataset, its paths absolute.
+        classes: how many.
+        frames: of the pool, in time order.
+        step: the step that lists the pool.
+        validation: what makes the validation images and labels what they are.
+        place: the dataset as a worker opens it, with its root on this machine.
+    """
+
+    spec: DatasetSpec
+    classes: int
+    frames: tuple[Frame, ...]
+    step: Step
+    validation: dict[str, Any]
+    place: dict[str, Any]
+
+    def budgets(self, study: Study) -> tuple[tuple[Budget, tuple[str | int, ...]], ...]:
+        """The pool's own budgets, or the study's, each with its place in the spec."""
+        if self.spec.budgets is None:
+            return tuple((budget, ("budgets", i)) for i, budget in enumerate(study.budgets))
+        own = ("datasets", study.datasets.index(self.spec), "budgets")
+        return tuple((budget, (*own, i)) for i, budget in enumerate(self.spec.budgets))
+
+    @property
+    def name(self) -> str:
+        """What tables call the pool."""
+        return short_name(self.spec.redundancy)
+
+
+def open_pools(study: Study) -> list[ListedPool]:
+    """List every dataset of the study, whose paths are absolute.
+
+    Raises:
+        InputError: what is wrong with any of them, each problem with its place in the spec.
+    """
+    pools = []
+    problems: list[Problem] = []
+    for index, spec in enumerate(study.datasets):
+        try:
+            pools.append(_open(spec))
+        except InputError as err:
+            problems += [
+                Problem(p.where, p.what, p.excerpt, ("datasets", index, *p.loc))
+                for p in err.problems
+            ]
+    if problems:
+        raise InputError(problems)
+    return pools
+
+
+def _open(spec: DatasetSpec) -> ListedPool:
+    dataset = open_dataset(spec)
+    frames = build_pool(spec.redundancy, dataset.frames(Split.POOL)).frames
+    params = {
+        "dataset": _identity(dataset, Split.POOL),
+        "redundancy": spec.redundancy.model_dump(mode="json", exclude={"path"}),
+        "pool": hashlib.sha256("\n".join(frame.id for frame in frames).encode()).hexdigest(),
+    }
+    place = spec.model_dump(mode="json")
+    step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
+    validation = _identity(dataset, Split.VAL)
+    return ListedPool(spec, len(dataset.classes), frames, step, validation, place)
+
+
+def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:
+    """What makes a dataset's pixels and labels what they are, wherever it lies."""
+    kept = dataset.spec.model_dump(mode="json", exclude={"name", "root", "redundancy", "budgets"})
+    return {**kept, "split": split.value, "fingerprint": dataset.fingerprint(split)}
+
+
+def check_budgets(study: Study, pools: Sequence[ListedPool]) -> None:
+    """Raises InputError for each budget that a pool, or a method's candidates, cannot fill."""
+    problems: list[Problem] = []
+    for pool in pools:
+        for budget, loc in pool.budgets(study):
+            what = _misfit(budget, pool)
+            if what:
+                problems.append(Problem("budgets", what, loc=loc))
+            else:
+                problems += _short_of_candidates(study, pool, budget)
+    if problems:
+        raise InputError(problems)
+
+
+def _misfit(budget: Budget, pool: ListedPool) -> str:
+    size = len(pool.frames)
+    counts = budget.labelled_images(size)
+    if counts[-1] > size:
+        return (
+            f"{budget.name} ends at {counts[-1]} labelled images, but the pool `{pool.spec.name}` "
+            f"has {size}. Use fewer cycles or smaller steps"
+        )
+    if counts[0] < 1 or any(after <= before for before, after in pairwise(counts)):
+        return (
+            f"{budget.name} labels {', '.join(map(str, counts))} of the {size} images of "
+            f"`{pool.spec.name}`: every cycle must add at least one. Use larger steps"
+        )
+    return ""
+
+
+def _short_of_candidates(study: Study, pool: ListedPool, budget: Budget) -> Iterator[Problem]:
+    last = budget.labelled_images(len(pool.frames))[-1]
+    for index, method in enumerate(study.methods):
+        if method.candidates is None:
+            continue
+        have = len(candidates(pool.frames, method.candidates.every))
+        if have < last:
+            yield Problem(
+                "methods",
+                f"{method.label} has {have} candidates in the pool `{pool.spec.name}`, too few to "
+                f"be sure of the {last} images of {budget.name}. Use a smaller `every`",
+                loc=("methods", index, "candidates"),
+            )

@@ -1,0 +1,96 @@
+"""What a study does otherwise than the paper, so that figures are compared with open eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from alspec.plan.arms import acquisition_function
+from alspec.plan.dag import Setting
+from alspec.recommend.match import POOL_IMAGES, PaperSetting, paper_method
+from alspec.spec.model import (
+    S4GAN,
+    AugmentedFrames,
+    DatasetSpec,
+    FollowingFrames,
+    ListedFrames,
+    ModelConfig,
+    Study,
+    Training,
+)
+
+_SEEDS = 3
+_SIZES = {"pascal-voc": (321, 321)}
+_USUAL_SIZE = (256, 512)
+_S4GAN = {"pascal-voc": S4GAN(threshold=0.6, discriminator_lr=1e-4)}
+_USUAL_S4GAN = S4GAN(threshold=0.7, discriminator_lr=2.5e-5)
+_CLASS_MAP = "release19"
+_NOT_IN_THE_PAPER = {"precision", "crop", "scale"}
+
+
+def departures(study: Study, dataset: DatasetSpec, paper: PaperSetting) -> tuple[str, ...]:
+    """The study's settings that are not the paper's, each as `epochs 6 instead of 100`."""
+    return tuple(
+        f"{name} {ours} instead of {theirs}"
+        for name, ours, theirs in _compared(study, dataset, paper)
+        if ours != theirs
+    )
+
+
+def _compared(
+    study: Study, dataset: DatasetSpec, paper: PaperSetting
+) -> Iterator[tuple[str, Any, Any]]:
+    """Name, the study's value and the paper's, for all that the paper gives."""
+    of_study, of_paper = study.model, Study.model_fields["model"].default
+    name = PurePath(of_study.config).name if isinstance(of_study, ModelConfig) else of_study
+    yield "model", name, of_paper
+    yield "pretrained weights", "ImageNet's" if study.pretrained else "none", "ImageNet's"
+    yield "number of seeds", len(study.seeds), _SEEDS
+    seen = study.training.crop or dataset.image_size
+    yield "training images", _pixels(seen), _pixels(_SIZES.get(paper.dataset, _USUAL_SIZE))
+    if dataset.kind == "a2d2":
+        measured = study.evaluation.image_size or dataset.image_size
+        yield "measured at", _pixels(measured), _pixels(_USUAL_SIZE)
+    scaled = "scaled at random" if study.training.scale else "of one scale"
+    yield "images", scaled, "scaled at random" if paper.dataset == "pascal-voc" else "of one scale"
+    for key, default in Training().model_dump(exclude=_NOT_IN_THE_PAPER).items():
+        yield f"training.{key}", getattr(study.training, key), default
+    if any(study.ssl):
+        for key, value in _S4GAN.get(paper.dataset, _USUAL_S4GAN).model_dump().items():
+            yield f"s4gan.{key}", getattr(study.s4gan, key), value
+    yield "class map", getattr(dataset, "class_map", _CLASS_MAP), _CLASS_MAP
+    if isinstance(dataset.redundancy, AugmentedFrames):
+        yield "redundancy.crop_area", dataset.redundancy.crop_area, 0.85
+    yield from _parameters(study, paper)
+
+
+def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, Any, Any]]:
+    """Parameters of the methods that are compared; alspec's defaults stand for the paper's."""
+    rows = {row.method for row in paper.rows()}
+    for method in study.methods:
+        if paper_method(method) in rows:
+            defaults = acquisition_function(method.name).Params().model_dump(mode="json")
+            for key, value in method.params.items():
+                yield f"{method.label}'s {key}", value, defaults.get(key)
+
+
+def _pixels(size: tuple[int, int] | None) -> str:
+    return f"{size[0]} x {size[1]}" if size else "their own size"
+
+
+def notes(dataset: DatasetSpec, setting: Setting, paper: PaperSetting) -> Iterator[str]:
+    """What else to know before comparing: whose frames the pool has, where mIoU is read."""
+    match dataset.redundancy:
+        case ListedFrames() if setting.pool_images != POOL_IMAGES:
+            yield (
+                f"The list holds {setting.pool_images:,} different images; the paper counts "
+                f"{POOL_IMAGES:,}."
+            )
+        case FollowingFrames() | AugmentedFrames():
+            yield "The pool is built like the paper's; its frames are drawn anew."
+    if paper.rows()[0].miou_at is None:
+        yield (
+            f"The paper does not say where its mIoU of {paper.budget} is read; here it is at "
+            f"{paper.miou_at:g} %, the third labelled set, as for its other budgets in percent."
+        )

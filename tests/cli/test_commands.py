@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alspec.cli import app
+from alspec.errors import ExitCode
+from alspec.plan.expand import expand
+from alspec.store import Store
+
+SPECS = Path(__file__).parents[2] / "specs"
+QUICKSTART = str(SPECS / "quickstart.yaml")
+
+COLD = [
+    ["--help"],
+    ["run", "--help"],
+    ["check", "study.yaml"],
+    ["plan", "study.yaml"],
+    ["plan", "study.yaml", "--json"],
+    ["plan", "study.yaml", "--graph"],
+    ["recommend", "--redundancy", "high"],
+    ["recommend", "study.yaml"],
+    ["status"],
+    ["status", "study.yaml", "--json"],
+    ["report", "study.yaml"],
+    ["plugins", "list"],
+    ["datasets", "list", "--json"],
+]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch, toy_spec):
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text(yaml.safe_dump(toy_spec))
+
+
+def test_cold_commands_never_load_torch():
+    code = (
+        "import json, sys\n"
+        "from alspec.cli import main\n"
+        "for command in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['alspec', *command]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as err:\n"
+        "        assert not err.code, command\n"
+        "    heavy = {'torch', 'mmengine', 'mmseg', 'mmcv'} & set(sys.modules)\n"
+        "    assert not heavy, (command, heavy)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(COLD)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_loads_neither_pandas_nor_matplotlib():
+    code = (
+        "import sys\nfrom alspec.cli import main\nsys.argv = ['alspec', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "slow = {'pandas', 'matplotlib', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", COLD)
+def test_without_a_terminal_there_is_no_colour(cli, command):
+    code, out, err = cli(*command)
+    assert code == 0
+    assert not re.search("[\x1b\r]", out + err)
+
+
+def test_the_commands_are_those_of_the_contract():
+    from typer.main import get_command
+
+    commands = get_command(app).commands
+    wanted = {"check", "plan", "run", "status", "report", "recommend", "doctor", "work"}
+    assert wanted <= set(commands)
+    assert {"plugins", "datasets"} <= set(commands)
+    options = {name for option in commands["run"].params for name in option.opts}
+    assert {"--set", "--executor", "--devices", "--work-dir"} <= options
+
+
+def test_exit_codes_are_those_of_the_contract():
+    assert {code.name: code.value for code in ExitCode} == {
+        "DONE": 0, "STEP_FAILED": 1, "BAD_INPUT": 2, "WAITING_FOR_LABELS": 3, "LOCKED": 4,
+        "STORE_DAMAGED": 5, "INTERRUPTED": 75, "CTRL_C": 130,
+    }  # fmt: skip
+
+
+def test_plan_in_json_has_the_contracts_keys(cli):
+    code, out, err = cli("plan", "study.yaml", "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert list(told) == [
+        "study", "runs", "trainings", "trainings_unshared", "steps", "done", "settings",
+        "seconds", "disk_bytes",
+    ]  # fmt: skip
+    assert told["settings"] == [
+        {
+            "dataset": "toy", "pool": "all", "budget": "20-20", "pool_images": 20,
+            "labelled_images": [4, 8],
+        }
+    ]  # fmt: skip
+    assert (told["runs"], told["trainings"], told["trainings_unshared"]) == (5, 7, 9)
+    assert told["seconds"] is None or told["seconds"] >= 0
+    assert told["disk_bytes"] > 0
+    assert told["done"] == 0
+
+
+def test_plan_counts_what_is_done_and_writes_nothing(cli, toy_study, tmp_path):
+    store = Store(tmp_path / "elsewhere/.store")
+    with store.draft(next(iter(expand(toy_study()).steps)), {}):
+        pass
+    _, out, _ = cli("plan", "study.yaml", "--json", "--work-dir", "elsewhere")
+    assert json.loads(out)["done"] == 1
+    cli("plan", "study.yaml")
+    cli("check", "study.yaml")
+    assert not (tmp_path / "work_dirs").exists()
+
+
+def test_set_changes_the_plan(cli):
+    _, out, _ = cli("plan", "study.yaml", "--json", "--set", "seeds=[0, 1]", "--set", "ssl=[true]")
+    assert json.loads(out)["runs"] == 2 * 2 + 2
+
+
+def test_check_says_what_it_found(cli):
+    code, out, _ = cli("check", "study.yaml")
+    assert code == 0
+    assert out.splitlines() == [
+        "toy: pool of 20 (all), 20-20 labels 4, 8",
+        "study.yaml: good; 25 images read",
+    ]
+
+
+def test_recommend_names_coreset_for_redundant_pools(cli):
+    for budget in ("low", "high"):
+        _, out, _ = cli("recommend", "--redundancy", "high", "--budget", budget)
+        cells = [line for line in out.splitlines() if line.startswith("redundancy")]
+        assert len(cells) == 2
+        assert all(line.count("Batch (Coreset)") == 1 for line in cells)
+        assert all(line.lower().count("coreset") == 1 for line in cells)
+        assert ("with SSL" in cells[1]) == (budget == "high")
+
+
+def test_recommend_in_json_is_the_contracts(cli):
+    code, out, err = cli("recommend", "--redundancy", "high", "--budget", "low", "--json")
+    assert (code, err) == (0, "")
+    (no_ssl, with_ssl) = json.loads(out)["advice"]
+    assert (no_ssl["ssl"], with_ssl["ssl"]) == (False, True)
+    for entry in (no_ssl, with_ssl):
+        assert {
+            "redundancy", "budget", "ssl", "family", "use_ssl", "label", "methods", "evidence",
+            "caveats",
+        } <= set(entry)  # fmt: skip
+        assert (entry["family"], entry["methods"]) == ("batch", ["coreset"])
+        for row in entry["evidence"]:
+            assert {
+                "table", "dataset", "budget", "method", "miou", "auc", "random_miou",
+                "best_method", "best_miou", "regret",
+            } <= set(row)  # fmt: skip
+
+
+def test_recommend_measures_a_spec(cli):
+    code, out, _ = cli("recommend", "study.yaml", "--no-ssl", "--json")
+    assert code == 0
+    measured = json.loads(out)["advice"]
+    said = [cli("recommend", "study.yaml", "--no-ssl", "--json", "--redundancy", level)[1]
+            for level in ("low", "high")]  # fmt: skip
+    assert {entry["ssl"] for entry in measured} == {False}
+    assert all(json.loads(text)["advice"] for text in said)
+
+
+def test_status_without_and_with_a_study(cli):
+    assert cli("status") == (0, "no study in work_dirs\n", "")
+    assert cli("status", "--json")[1].strip() == "[]"
+    (told,) = json.loads(cli("status", "study.yaml", "--json")[1])
+    assert (told["study"], told["done"], len(told["runs"])) == ("tiny", 0, 5)
+    assert {"run", "cycles", "done"} == set(told["runs"][0])
+
+
+def test_status_passes_over_a_study_whose_spec_is_broken(cli, toy_spec):
+    for name, text in (("good", yaml.safe_dump(toy_spec)), ("broken", "study: [")):
+        Path("work_dirs", name).mkdir(parents=True)
+        Path("work_dirs", name, "spec.yaml").write_text(text)
+    code, out, err = cli("status", "--json")
+    assert code == 0
+    assert [study["study"] for study in json.loads(out)] == ["tiny"]
+    assert "broken" in err
+
+
+def test_a_report_of_nothing_finished(cli):
+    code, out, _ = cli("report", "study.yaml")
+    assert code == 0
+    assert out == "work_dirs/tiny/report.md\n"
+    assert Path("work_dirs/tiny/report.md").is_file()
+
+
+def test_a_copied_report_links_to_the_figures(cli):
+    Path("out of the way").mkdir()
+    from alspec.commands import study
+    from alspec.store import StudyFolder
+
+    folder = StudyFolder(Path("work dirs"), "tiny")
+    folder.figures.mkdir(parents=True)
+    folder.report.write_text("![curve](figures/a.svg)\n")
+    study._copy_report(folder, Path("out of the way/mine.md"))
+    copied = Path("out of the way/mine.md").read_text()
+    assert copied == "![curve](../work%20dirs/tiny/figures/a.svg)\n"
+    code, _, err = cli("report", "study.yaml", "-o", "no/such/folder/x.md")
+    assert code == 2
+    assert "no/such/folder" in err
+
+
+def test_plugins_and_datasets(cli):
+    names = {row["name"] for row in json.loads(cli("plugins", "list", "--json")[1])}
+    assert {"random", "uniform", "entropy", "equal", "bald", "coreset", "toy", "folder"} <= names
+    kinds = {row["kind"] for row in json.loads(cli("datasets", "list", "--json")[1])}
+    assert kinds == {"dataset kind"}
+    assert "entropy" in cli("plugins", "list")[1]
+
+
+def test_a_plugin_without_a_docstring_is_listed(cli, monkeypatch):
+    monkeypatch.setattr("alspec.plugins.load", lambda group, name: type("Bare", (), {}))
+    assert all(row["about"] == "" for row in json.loads(cli("plugins", "list", "--json")[1]))
+
+
+def test_a_store_that_cannot_be_written_is_told(cli):
+    Path("file").write_text("")
+    code, out, err = cli("run", "study.yaml", "--work-dir", "file/below")
+    assert (code, out) == (5, "")
+    assert "cannot be written" in err
+
+
+def test_version(cli):
+    assert re.fullmatch(r"alspec \d+\.\d+.*\n", cli("--version")[1])

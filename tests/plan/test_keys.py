@@ -1,0 +1,354 @@
+"""What a step's key holds and what it does not, over every leaf field of the spec."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from alspec.acquisition.bald import Bald
+from alspec.datasets.folder import Spec as FolderSpec
+from alspec.datasets.toy import Spec as ToySpec
+from alspec.plan.expand import expand
+from alspec.spec.dataset import DatasetSpec
+from alspec.spec.load import load_study
+from alspec.spec.model import Study
+
+SPECS = Path(__file__).parents[2] / "specs"
+GOLDEN = Path(__file__).parents[1] / "golden" / "quickstart_keys.json"
+
+
+class Field(Enum):
+    SEMANTIC = "changes a number, so it changes keys"
+    OPERATIONAL = "changes no number, so no key"
+
+
+S, O = Field.SEMANTIC, Field.OPERATIONAL  # noqa: E741
+
+# leaf: (what it is, where it stands, another value, edits before)
+LEAVES = {
+    "study": (O, "study", "other", {}),
+    "datasets.toy.name": (O, "datasets.0.name", "other", {}),
+    "datasets.toy.kind": (S, None, None, {}),  # told by the two bases having no step in common
+    "datasets.toy.root": (O, "datasets.0.root", None, {}),  # a toy has none
+    "datasets.toy.image_size": (S, "datasets.0.image_size", [32, 32], {}),
+    "datasets.toy.sequences": (S, "datasets.0.sequences", 3, {}),
+    "datasets.toy.frames": (S, "datasets.0.frames", 11, {}),
+    "datasets.toy.val_sequences": (S, "datasets.0.val_sequences", 2, {}),
+    "datasets.toy.val_frames": (S, "datasets.0.val_frames", 6, {}),
+    "datasets.toy.seed": (S, "datasets.0.seed", 1, {}),
+    "datasets.folder.name": (O, "datasets.0.name", "other", {}),
+    "datasets.folder.kind": (S, None, None, {}),
+    "datasets.folder.root": (O, "datasets.0.root", "COPY", {}),
+    "datasets.folder.image_size": (S, "datasets.0.image_size", [32, 32], {}),
+    "datasets.folder.images": (S, "datasets.0.images", "train2", {}),
+    "datasets.folder.masks": (S, "datasets.0.masks", "trainannot2", {}),
+    "datasets.folder.classes": (S, "datasets.0.classes", ["a", "c"], {}),
+    "datasets.folder.ignore": (S, "datasets.0.ignore", 7, {}),
+    "datasets.folder.sequence": (S, "datasets.0.sequence", "^(..)", {}),
+    "datasets.folder.val.images": (S, "datasets.0.val.images", "val2", {}),
+    "datasets.folder.val.masks": (S, "datasets.0.val.masks", "valannot2", {}),
+    "redundancy.all.kind": (S, "datasets.0.redundancy", {"kind": "every", "n": 2}, {}),
+    "redundancy.every.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "every"}),
+    "redundancy.every.n": (S, "datasets.0.redundancy.n", 1, {"r": "every"}),
+    "redundancy.frames.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "frames"}),
+    "redundancy.frames.size": (S, "datasets.0.redundancy.size", 10, {"r": "frames"}),
+    "redundancy.frames.consecutive": (S, "datasets.0.redundancy.consecutive", 0, {"r": "frames"}),
+    "redundancy.frames.seed": (S, "datasets.0.redundancy.seed", 1, {"r": "frames"}),
+    "redundancy.augmented.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "augmented"}),
+    "redundancy.augmented.size": (S, "datasets.0.redundancy.size", 10, {"r": "augmented"}),
+    "redundancy.augmented.duplicates": (
+        S, "datasets.0.redundancy.duplicates", 3, {"r": "augmented"},
+    ),
+    "redundancy.augmented.crop_area": (
+        S, "datasets.0.redundancy.crop_area", 0.5, {"r": "augmented"},
+    ),
+    "redundancy.augmented.seed": (S, "datasets.0.redundancy.seed", 1, {"r": "augmented"}),
+    "redundancy.list.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "list"}),
+    "redundancy.list.path": (O, "datasets.0.redundancy.path", "SAME_LIST", {"r": "list"}),
+    "budgets.name": (O, "budgets.0.name", "other", {}),
+    "budgets.unit": (S, "budgets.0.unit", "images", {}),
+    "budgets.initial": (S, "budgets.0.initial", 25, {}),
+    "budgets.step": (S, "budgets.0.step", 30, {}),
+    "budgets.cycles": (S, "budgets.0.cycles", 3, {}),
+    "methods.name": (S, "methods.0.name", "coreset", {}),
+    "methods.label": (O, "methods.0.label", "other", {}),
+    "methods.candidates.every": (S, "methods.0.candidates", {"every": 2}, {}),
+    "methods.passes": (S, "methods.1.passes", 3, {}),
+    "ssl": (S, "ssl", [False], {}),
+    "baselines": (S, "baselines", [], {}),
+    "seeds": (S, "seeds", [1], {}),
+    "model.name": (S, "model", "deeplabv3plus_small", {}),
+    "model.config": (S, "model.config", "CONFIG2", {"model": {"config": "CONFIG"}}),
+    "model.checkpoint": (S, "model.checkpoint", "WEIGHTS", {"model": {"config": "CONFIG"}}),
+    "pretrained": (S, "pretrained", "WEIGHTS", {}),
+    "training.epochs": (S, "training.epochs", 2, {}),
+    "training.batch_size": (S, "training.batch_size", 2, {}),
+    "training.lr": (S, "training.lr", 0.5, {}),
+    "training.head_lr_factor": (S, "training.head_lr_factor", 1, {}),
+    "training.momentum": (S, "training.momentum", 0.5, {}),
+    "training.weight_decay": (S, "training.weight_decay", 0, {}),
+    "training.power": (S, "training.power", 1, {}),
+    "training.precision": (S, "training.precision", "float32", {}),
+    "training.crop": (S, "training.crop", [16, 16], {}),
+    "training.scale": (S, "training.scale", [0.5, 2.0], {}),
+    "training.flip": (S, "training.flip", False, {}),
+    "s4gan.feature_matching": (S, "s4gan.feature_matching", 0.2, {}),
+    "s4gan.self_training": (S, "s4gan.self_training", 0.5, {}),
+    "s4gan.threshold": (S, "s4gan.threshold", 0.5, {}),
+    "s4gan.discriminator_lr": (S, "s4gan.discriminator_lr", 0.1, {}),
+    "evaluation.miou_at": (O, "evaluation.miou_at", [40], {}),
+    "evaluation.image_size": (S, "evaluation.image_size", [48, 48], {}),
+    "evaluation.auc": (O, "evaluation.auc", False, {}),
+    "keep": (O, "keep", "all", {}),
+}  # fmt: skip
+
+REDUNDANCY = {
+    "every": {"kind": "every", "n": 2},
+    "frames": {"kind": "frames", "size": 12, "consecutive": 1},
+    "augmented": {"kind": "augmented", "size": 12, "duplicates": 1},
+    "list": {"kind": "list", "path": "LIST"},
+}
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def kind_of(model):
+    return get_args(model.model_fields["kind"].annotation)[0]
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Files that specs point to; the planner reads names and sizes of images, no pixel."""
+    tree = tmp_path / "tree"
+    for folder in ("train", "train2", "val", "val2"):
+        for masks in ("", "annot", "annot2"):
+            home = tree / (folder.rstrip("2") + masks + folder.removeprefix(folder.rstrip("2")))
+            home.mkdir(parents=True, exist_ok=True)
+            for n in range(20):
+                (home / f"s{n % 2}_{n:02d}.png").write_bytes(b"x" * (n + 1))
+    for name in ("trainannot2", "valannot2"):
+        (tree / name).mkdir(exist_ok=True)
+        for n in range(20):
+            (tree / name / f"s{n % 2}_{n:02d}.png").write_bytes(b"x" * (n + 2))
+    shutil.copytree(tree, tmp_path / "copy")
+    ids = "".join(f"pool/seq00/{n:06d}\n" for n in range(10))
+    for name in ("list.txt", "same.txt"):
+        (tmp_path / name).write_text(ids)
+    (tmp_path / "base.py").write_text("a = 1\n")
+    (tmp_path / "config.py").write_text("_base_ = 'base.py'\n")
+    (tmp_path / "config2.py").write_text("_base_ = ['base.py']\nb = 2\n")
+    (tmp_path / "weights").write_bytes(b"weights")
+    names = {
+        "LIST": "list.txt", "SAME_LIST": "same.txt", "CONFIG": "config.py",
+        "CONFIG2": "config2.py", "WEIGHTS": "weights", "TREE": "tree", "COPY": "copy",
+    }  # fmt: skip
+    return {name: str(tmp_path / file) for name, file in names.items()}
+
+
+def put(value, places):
+    """Plain data with the names of files replaced by their paths."""
+    if isinstance(value, dict):
+        return {key: put(inner, places) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [put(inner, places) for inner in value]
+    return places.get(value, value) if isinstance(value, str) else value
+
+
+def base(kind, toy_spec):
+    spec = copy.deepcopy(toy_spec)
+    spec["methods"] = [{"name": "entropy"}, {"name": "bald", "passes": 2}]
+    if kind == "folder":
+        spec["datasets"] = [
+            {
+                "name": "mine", "kind": "folder", "root": "TREE", "image_size": [32, 64],
+                "images": "train", "masks": "trainannot", "classes": ["a", "b"], "ignore": 9,
+                "sequence": "^(.*)_", "val": {"images": "val", "masks": "valannot"},
+            }
+        ]  # fmt: skip
+    return spec
+
+
+def changed(spec, path, value):
+    spec = copy.deepcopy(spec)
+    here, keys = spec, [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in keys[:-1]:
+        here = here.setdefault(key, {}) if isinstance(here, dict) else here[key]
+    here[keys[-1]] = value
+    return spec
+
+
+def keys_of(spec):
+    return set(expand(Study.model_validate(spec)).steps)
+
+
+def test_every_leaf_of_the_spec_is_declared():
+    assert set(all_leaves()) == set(LEAVES)
+
+
+def all_leaves():
+    for name, field in Study.model_fields.items():
+        if name == "datasets":
+            for kind, model in (("toy", ToySpec), ("folder", FolderSpec)):
+                yield from leaves_of(model, f"datasets.{kind}.", {"redundancy", "budgets"})
+            for model in models_in(DatasetSpec.model_fields["redundancy"].annotation):
+                yield from leaves_of(model, f"redundancy.{kind_of(model)}.", set())
+        elif name == "methods":
+            yield from ("methods.name", "methods.label", "methods.candidates.every")
+            yield from leaves_of(Bald.Params, "methods.", set())
+        elif name == "model":
+            yield "model.name"
+            for model in models_in(field.annotation):
+                yield from leaves_of(model, "model.", set())
+        else:
+            below = list(models_in(field.annotation))
+            yield from [name] if not below else []
+            for model in below:
+                yield from leaves_of(model, f"{name}.", set())
+
+
+def leaves_of(model, prefix, without):
+    for name, field in model.model_fields.items():
+        below = list(models_in(field.annotation))
+        if name in without:
+            continue
+        yield from [prefix + name] if not below else []
+        for inner in below:
+            yield from leaves_of(inner, f"{prefix}{name}.", set())
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf, row in LEAVES.items() if row[1]])
+def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, places):
+    what, path, value, before = LEAVES[leaf]
+    kind = "folder" if leaf.startswith("datasets.folder") else "toy"
+    spec = base(kind, toy_spec)
+    if "r" in before:
+        spec["datasets"][0]["redundancy"] = REDUNDANCY[before["r"]]
+    if "model" in before:
+        spec["model"] = before["model"]
+    if leaf == "budgets.unit":
+        spec["budgets"] = [{"name": "n", "initial": 4, "step": 6, "cycles": 2}]
+        spec["datasets"][0]["frames"] = 30
+    one = put(spec, places)
+    other = put(changed(spec, path, value), places)
+    assert Study.model_validate(one) != Study.model_validate(other) or value is None
+    same = keys_of(one) == keys_of(other)
+    assert same == (what is O)
+
+
+def test_the_kind_of_dataset_is_semantic(toy_spec, places):
+    kinds = [keys_of(put(base(kind, toy_spec), places)) for kind in ("toy", "folder")]
+    assert not kinds[0] & kinds[1]
+
+
+def test_s4gan_matters_only_where_it_trains(toy_spec):
+    one = {**toy_spec, "ssl": [False]}
+    assert keys_of(one) == keys_of({**one, "s4gan": {"threshold": 0.1}})
+
+
+def test_own_budgets_of_a_dataset_are_the_studys(toy_spec):
+    own = changed(toy_spec, "datasets.0.budgets", toy_spec["budgets"])
+    own["budgets"] = ["10-10"]
+    assert keys_of(own) == keys_of(toy_spec)
+
+
+def test_the_files_decide_and_not_their_place(toy_spec, places):
+    spec = put(base("folder", toy_spec), places)
+    before = keys_of(spec)
+    image = Path(places["TREE"], "train", "s0_00.png")
+    image.write_bytes(b"another size")
+    assert not before & keys_of(spec)
+    weights = {**put(toy_spec, places), "pretrained": places["WEIGHTS"]}
+    before = keys_of(weights)
+    Path(places["WEIGHTS"]).write_bytes(b"WEIGHTS")
+    trained = {step.key for step in expand(Study.model_validate(weights)).in_order()} & before
+    assert len(trained) < len(before)
+    Path(places["WEIGHTS"]).write_bytes(b"weights")
+    assert keys_of(weights) == before
+
+
+def test_a_changed_list_of_frames_is_another_pool(toy_spec, places):
+    spec = put(changed(toy_spec, "datasets.0.redundancy", REDUNDANCY["list"]), places)
+    before = keys_of(spec)
+    text = Path(places["LIST"]).read_text()
+    Path(places["LIST"]).write_text("# a remark\n" + text)
+    assert keys_of(spec) == before
+    Path(places["LIST"]).write_text(text + "pool/seq01/000000\n")
+    assert not keys_of(spec) & before
+
+
+def test_a_changed_file_below_a_config_is_another_model(toy_spec, places):
+    spec = put({**toy_spec, "model": {"config": "CONFIG"}}, places)
+    before = keys_of(spec)
+    Path(places["CONFIG"]).with_name("base.py").write_text("a = 2\n")
+    after = keys_of(spec)
+    assert before != after
+
+
+def test_order_of_keys_and_relative_paths_do_not_matter(toy_spec, places, monkeypatch, tmp_path):
+    spec = base("folder", toy_spec)
+    straight = yaml.safe_dump(put(spec, places), sort_keys=False)
+    (tmp_path / "one.yaml").write_text(straight)
+
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(inner) for key, inner in reversed(value.items())}
+        return [turned(inner) for inner in value] if isinstance(value, list) else value
+
+    (tmp_path / "two.yaml").write_text(
+        yaml.safe_dump(turned(put(spec, {"TREE": "tree"})), sort_keys=False)
+    )
+    monkeypatch.chdir(tmp_path)
+    one = expand(load_study(Path("one.yaml")))
+    two = expand(load_study(Path("two.yaml")))
+    assert set(one.steps) == set(two.steps)
+    assert one.study == two.study  # paths are absolute, so workers may start anywhere
+
+
+def test_keys_do_not_hang_on_the_process(toy_spec):
+    code = (
+        "import json, sys; from alspec.plan.expand import expand; "
+        "from alspec.spec.model import Study; "
+        "print(sorted(expand(Study.model_validate(json.load(sys.stdin))).steps))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(toy_spec),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert told == {f"{sorted(keys_of(toy_spec))}\n"}
+
+
+def test_the_quickstarts_keys_are_pinned():
+    """Keys that move re-run people's studies: raise VERSIONS and write a line under Re-runs.
+
+    ALSPEC_UPDATE_GOLDEN=1 writes the file anew.
+    """
+    plan = expand(load_study(SPECS / "quickstart.yaml"))
+    keys = {step.label: step.key for step in plan.in_order()}
+    assert len(keys) == len(plan.steps)
+    text = json.dumps(keys, indent=1) + "\n"
+    if os.environ.get("ALSPEC_UPDATE_GOLDEN"):
+        GOLDEN.write_text(text)
+    assert GOLDEN.read_text() == text

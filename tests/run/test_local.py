@@ -1,0 +1,103 @@
+"""The local executor with workers that are shell scripts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from alspec.run import local
+from alspec.run.executor import Ended, Outcome, Progressed
+from alspec.run.local import LocalExecutor
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+KEY = "a" * 64
+
+
+@pytest.fixture
+def executor(tmp_path, monkeypatch):
+    """Makes an executor of one slot whose worker is a script; closed in the end."""
+    made = []
+
+    def with_worker(script, slots=1):
+        path = tmp_path / "worker"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(local.sys, "executable", str(path))
+        made.append(LocalExecutor(tmp_path / "store", ["cpu"] * slots, tmp_path / "logs"))
+        return made[-1]
+
+    yield with_worker
+    for one in made:
+        one.close()
+
+
+def test_a_worker_serves_one_step_after_another(executor):
+    one = executor("""while read key; do
+        echo '{"event": "progress", "done": 1, "total": 2}'
+        echo '{"event": "done"}'
+        done""")
+    for key in (KEY, "b" * 64):
+        assert one.free_slots == 1
+        one.submit(key)
+        assert one.wait(10) == Progressed(key, 1, 2)
+        ended = one.wait(10)
+        assert (ended.key, ended.outcome) == (key, Outcome.DONE)
+    assert one.wait(0.01) is None
+
+
+def test_a_failed_step_says_why(executor):
+    one = executor("""read key; echo '{"event": "failed", "message": "too big"}'; read key""")
+    one.submit(KEY)
+    ended = one.wait(10)
+    assert (ended.outcome, ended.message) == (Outcome.FAILED, "too big")
+    assert ended.log.endswith("worker-0.txt")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo no torch >&2; exit 3", "exit code 3; no torch"),
+        ("""read key; echo '{"ev'; kill -9 $$""", "signal SIGKILL (out of memory?)"),
+        ("read key; kill -15 $$", "signal SIGTERM"),
+    ],
+)
+def test_a_worker_that_dies_loses_its_step_and_is_replaced(executor, script, words):
+    one = executor(script)
+    for key in (KEY, "b" * 64):
+        one.submit(key)
+        ended = one.wait(10)
+        assert isinstance(ended, Ended)
+        assert (ended.key, ended.outcome) == (key, Outcome.LOST)
+        assert words in ended.message
+        assert one.free_slots == 1
+
+
+def test_every_submitted_step_ends_even_if_its_worker_is_gone(executor):
+    one = executor("""read key; echo '{"event": "done"}'""")
+    for n in range(30):  # the worker ends while the next step is handed over
+        key = f"{n:064d}"
+        one.submit(key)
+        ended = one.wait(10)
+        assert ended is not None
+        assert ended.key == key
+
+
+def test_close_leaves_no_process_behind(executor, tmp_path):
+    one = executor(f"""sleep 60 & echo $! > {tmp_path}/child
+        read key; echo '{{"event": "progress", "done": 0, "total": 1}}'; wait""")
+    one.submit(KEY)
+    assert isinstance(one.wait(10), Progressed)
+    pids = [one._workers[0].process.pid, int((tmp_path / "child").read_text())]
+    one.close()
+    one.close()
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

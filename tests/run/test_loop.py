@@ -1,0 +1,241 @@
+"""The loop with an executor that works in this process and writes token artifacts."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+
+import pytest
+
+from alspec.plan.estimate import remaining_cost
+from alspec.plan.expand import expand
+from alspec.plan.step import StepKind
+from alspec.run.events import EventLog
+from alspec.run.executor import Ended, Outcome, Progressed
+from alspec.run.loop import WEIGHTS, needed, run
+from alspec.store import Store, StudyFolder
+
+
+class Fake:
+    """Does each step at once when asked for its event; some fail, are lost, or lie."""
+
+    def __init__(self, store, slots=2, **how):
+        self.store, self.slots, self.how = store, slots, how
+        self.taken: list[str] = []
+        self.queue = deque()
+        self.most = 0
+
+    @property
+    def free_slots(self):
+        return self.slots - len(self.queue)
+
+    def submit(self, key):
+        step = self.store.read_recipe(key)["recipe"]
+        for role, source in step["inputs"].items():
+            assert self.store.is_done(source), f"{role} is not there"
+            if role == "train":
+                assert self.store.holds(source, WEIGHTS), "its weights are gone"
+        self.taken.append(key)
+        self.queue.append(key)
+        self.most = max(self.most, len(self.queue))
+
+    def wait(self, timeout_seconds):
+        if not self.queue:
+            return None
+        key = self.queue.popleft()
+        how = self.how.get(key) or self.how.get("k" + key)
+        if how in ("failed", "lost"):
+            return Ended(key, Outcome[how.upper()], f"it {how}", "log.txt")
+        if how != "liar":
+            with self.store.draft(key, {}) as draft:
+                (draft / "artifact.txt").write_text(key)
+                if self.store.read_recipe(key)["recipe"]["kind"] == "train":
+                    (draft / WEIGHTS).write_text("numbers")
+        return Ended(key, Outcome.LOST if how == "committed, then lost" else Outcome.DONE)
+
+    def close(self):
+        pass
+
+
+class Silent:
+    def __init__(self):
+        self.heard = []
+
+    def started(self, step):
+        self.heard.append(("started", step.key))
+
+    def progressed(self, step, done, total):
+        self.heard.append(("progressed", step.key))
+
+    def ended(self, step, outcome, message, log):
+        self.heard.append((outcome.name, step.key, message))
+
+    def idle(self):
+        raise AssertionError("a step was ready")
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def plan(toy_study):
+    return expand(toy_study())
+
+
+def holding(plan, store):
+    trainings = [s.key for s in plan.in_order() if s.kind is StepKind.TRAIN]
+    return {key for key in trainings if store.holds(key, WEIGHTS)}
+
+
+def test_everything_is_run_once_after_its_inputs(plan, store):
+    executor, observer = Fake(store), Silent()
+    summary = run(plan, store, executor, observer)
+    assert sorted(executor.taken) == sorted(plan.steps) == sorted(summary.executed)
+    assert executor.most == 2
+    assert (summary.failed, summary.skipped, summary.finished_before) == ({}, [], 0)
+    assert [h[0] for h in observer.heard].count("DONE") == len(plan.steps)
+    assert list((store.root / "recipes").iterdir()) == []
+
+
+def test_a_finished_study_runs_nothing(plan, store):
+    run(plan, store, Fake(store), Silent())
+    again = Fake(store)
+    summary = run(plan, store, again, Silent())
+    assert again.taken == summary.executed == []
+    assert summary.finished_before == len(plan.steps)
+
+
+def test_the_longest_chain_goes_first(plan, store):
+    executor = Fake(store, slots=1)
+    run(plan, store, executor, Silent())
+    left = remaining_cost(plan)
+    done = set()
+    for key in executor.taken:
+        ready = [
+            k for k, s in plan.steps.items() if k not in done and set(s.inputs.values()) <= done
+        ]
+        assert left[key] == max(left[k] for k in ready)
+        done.add(key)
+
+
+def descendants(plan, key):
+    found = set()
+    for step in plan.in_order():
+        if {key} & set(step.inputs.values()) or found & set(step.inputs.values()):
+            found.add(step.key)
+    return found
+
+
+@pytest.mark.parametrize("how", ["failed", "lost", "liar"])
+def test_a_step_that_is_not_done_stops_only_its_descendants(plan, store, how):
+    broken = next(r for r in plan.runs if r.method == "entropy" and r.ssl).sets[0].train
+    observer = Silent()
+    summary = run(plan, store, Fake(store, **{"k" + broken: how}), observer)
+    below = descendants(plan, broken)
+    assert set(summary.failed) == {broken}
+    assert summary.failed[broken]
+    assert set(summary.skipped) == below
+    assert len(summary.skipped) == len(below)
+    assert set(summary.executed) == set(plan.steps) - below - {broken}
+    told = [heard for heard in observer.heard if heard[0] in ("FAILED", "LOST")]
+    assert len(told) == 1
+    assert told[0][2]
+    fresh = Fake(store)
+    again = run(plan, store, fresh, Silent())
+    assert set(again.executed) == below | {broken}
+    assert not again.failed
+
+
+def test_the_store_says_what_is_done_not_the_worker(plan, store):
+    key = plan.runs[0].sets[0].train
+    summary = run(plan, store, Fake(store, **{"k" + key: "committed, then lost"}), Silent())
+    assert not summary.failed
+    assert key in summary.executed
+
+
+@pytest.mark.parametrize("keep", ["none", "last", "all"])
+def test_weights_are_kept_as_the_study_says(toy_study, store, keep):
+    plan = expand(toy_study(keep=keep))
+    run(plan, store, Fake(store), Silent())
+    every = {s.train for r in plan.runs for s in r.sets}
+    last = {r.sets[-1].train for r in plan.runs}
+    assert holding(plan, store) == {"none": set(), "last": last, "all": every}[keep]
+
+
+def test_weights_wait_for_readers_that_failed(toy_study, store):
+    plan = expand(toy_study(keep="none"))
+    chain = next(r for r in plan.runs if r.method == "entropy" and not r.ssl)
+    broken = chain.sets[1].acquire
+    run(plan, store, Fake(store, **{"k" + broken: "failed"}), Silent())
+    assert holding(plan, store) == {chain.sets[0].train}
+    summary = run(plan, store, Fake(store), Silent())
+    assert chain.sets[0].train not in summary.executed
+    assert holding(plan, store) == set()
+
+
+def test_a_new_method_makes_dropped_weights_again(toy_study, store):
+    before = expand(toy_study(methods=["random"], ssl=[False]))
+    run(before, store, Fake(store), Silent())
+    plan = expand(toy_study(methods=["random", "entropy"], ssl=[False]))
+    first = plan.runs[1].sets[0]
+    assert first.train in before.steps
+    assert not store.holds(first.train, WEIGHTS)
+    todo = set(needed(plan, store))
+    own = {s for labelled in plan.runs[1].sets[1:] for s in (labelled.acquire, labelled.train)}
+    assert todo == own | {first.train, plan.runs[1].sets[1].evaluate}
+    summary = run(plan, store, Fake(store), Silent())
+    assert set(summary.executed) == todo
+    assert summary.finished_before == len(plan.steps) - len(todo)
+    assert not store.holds(first.train, WEIGHTS)
+    assert list((store.root / "aside").iterdir()) == []
+    assert needed(plan, store) == {}
+
+
+def test_a_step_set_aside_for_damage_is_made_again(plan, store):
+    run(plan, store, Fake(store), Silent())
+    key = plan.runs[0].sets[0].evaluate
+    (store.home(key) / "artifact.txt").write_text("changed")
+    fresh = Store(store.root)
+    with pytest.raises(Exception, match="damaged"):
+        fresh.file(key, "artifact.txt")
+    assert set(needed(plan, fresh)) >= {key}
+    assert key in run(plan, fresh, Fake(fresh), Silent()).executed
+
+
+def test_events_are_written_as_they_happen(plan, store, tmp_path):
+    folder = StudyFolder(tmp_path, "tiny")
+    broken = plan.runs[0].sets[0].train
+    observer = EventLog(folder, Silent())
+    run(plan, store, Fake(store, **{"k" + broken: "failed"}), observer)
+    observer.progressed(plan.steps[broken], 1, 2)
+    events = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    assert {event["event"] for event in events} == {"started", "done", "failed", "skipped"}
+    (failed,) = [event for event in events if event["event"] == "failed"]
+    assert (failed["key"], failed["message"]) == (broken, "it failed")
+    starts = [event["key"] for event in events if event["event"] == "started"]
+    assert len(starts) == len(set(starts))
+
+
+def test_progress_reaches_the_observer(plan, store):
+    class Slow(Fake):
+        def wait(self, timeout_seconds):
+            if self.queue and not self.told:
+                self.told = True
+                return Progressed(self.queue[0], 1, 2)
+            return super().wait(timeout_seconds)
+
+    executor, observer = Slow(store), Silent()
+    executor.told = False
+    run(plan, store, executor, observer)
+    assert [heard[0] for heard in observer.heard].count("progressed") == 1
+
+
+def test_every_outcome_has_its_words():
+    assert len({outcome.word for outcome in Outcome}) == len(Outcome) == 4
