@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,14 +26,16 @@ def doctor(work_dir: Path) -> ExitCode:
 def work(key: str, store: Path, device: str) -> None:
     """Do one step in this process and commit it; nothing to do for a step that is done."""
     from alspec.run import worker
+    from alspec.run.loop import is_finished
 
     target = Store(store)
-    if not target.recipe_path(key).is_file():
-        if not target.is_done(key):
-            raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
-        console.out.print(f"{key}: done before", markup=False)
-        return
+    waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()
+    if not waits:
+        raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
     step = worker.described_step(target, key)
+    if is_finished(step, target):
+        console.out.print(f"{step.label}: done before", markup=False)
+        return
     worker.work_on(step, target, worker.prepare(device), lambda _done, _total: None)
     console.out.print(f"{step.label}: done", markup=False)
 

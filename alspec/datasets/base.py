@@ -103,7 +103,9 @@ def open_dataset(spec: DatasetSpec) -> Dataset:
 
 def pixels_identity(spec: DatasetSpec) -> str:
     """Equal for two specs that give the same pixels and labels to the same ids on this machine."""
-    apart = {"name"} if isinstance(spec.redundancy, AugmentedFrames) else {"name", "redundancy"}
+    apart = {"name", "budgets"}
+    if not isinstance(spec.redundancy, AugmentedFrames):
+        apart.add("redundancy")
     return repr(spec.model_dump(exclude=apart))
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from alspec.datasets.base import IGNORE, Frame, Image, ImageId, Mask, Split, resolve
-from alspec.datasets.pixels import read_labels, read_rgb
-from alspec.datasets.tree import Pair, Tree, list_pairs
-from alspec.errors import DataError, Problem
-from alspec.spec.model import DatasetSpec, Frozen, OptionalPath
-
-_READERS = 4
+from alspec.datasets.base import IGNORE, Mask, Split
+from alspec.datasets.labels import ValueTable
+from alspec.datasets.paired import PairedFiles, RootedSpec
+from alspec.datasets.pixels import read_labels
+from alspec.datasets.tree import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIXES,
+    Files,
+    Pair,
+    Tree,
+    join,
+    list_pairs,
+)
+from alspec.spec.model import DatasetSpec, Frozen
 
 
 def _below_root(value: str) -> str:
@@ -62,13 +65,12 @@ class Half(Frozen):
         return masks
 
 
-class Spec(Half, DatasetSpec):
+class Spec(Half, RootedSpec):
     """A tree that any person has; image and mask have the same path but for the extension."""
 
+    HOLDS: ClassVar[str] = "`images` and `masks`"
+
     kind: Literal["folder"]
-    root: OptionalPath = Field(
-        default=None, validate_default=True, description="folder that holds images and masks"
-    )
     classes: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         min_length=2, max_length=IGNORE, description="names; the position is the value in the masks"
     )
@@ -81,15 +83,6 @@ class Spec(Half, DatasetSpec):
         "extension: the video it belongs to; none: all images are one sequence, ordered by name",
     )
     val: Half
-
-    @field_validator("root")
-    @classmethod
-    def _root_is_needed(cls, root: str | None) -> str:
-        if root is None:
-            raise PydanticCustomError(
-                "root", "`root` is needed: the folder that holds `images` and `masks`", {}
-            )
-        return root
 
     @field_validator("classes")
     @classmethod
@@ -133,16 +126,22 @@ class Spec(Half, DatasetSpec):
         return val
 
 
-class Folder:
+class Folder(PairedFiles):
     """Images and masks in folders; see `Spec` for what the user says about them."""
 
     kind: ClassVar[str] = "folder"
     Spec: ClassVar[type[DatasetSpec]] = Spec
 
     def __init__(self, spec: Any) -> None:
-        self.spec: Any = spec
-        self._pairs: dict[Split, dict[ImageId, Pair]] = {}
-        self._lookup = _lookup(len(spec.classes), spec.ignore)
+        super().__init__(spec)
+        classes = {value: value for value in range(len(spec.classes))}
+        ignored = () if spec.ignore in (None, IGNORE) else (spec.ignore,)
+        meaning = (
+            f"`classes` has {len(classes)} names, so 0 to {len(classes) - 1} are valid, and "
+            f"{' and '.join(str(value) for value in (*ignored, IGNORE))} count for nothing. "
+            "Name the classes that are missing, or set `ignore`"
+        )
+        self._table = ValueTable(classes | dict.fromkeys(ignored, IGNORE), meaning)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -150,108 +149,49 @@ class Folder:
         names: tuple[str, ...] = self.spec.classes
         return names
 
-    def frames(self, split: Split) -> tuple[Frame, ...]:
-        """All frames of a split in time order; the folders are listed once.
+    def list_split(self, split: Split) -> list[Pair]:
+        """The pairs of a split in time order. Raises DataError, all problems at once."""
+        half, loc = (self.spec.val, ("val",)) if split is Split.VAL else (self.spec, ())
+        pattern = self.spec.sequence
+        tree = Tree(
+            root=self.root,
+            images=_files(half.images, "images", IMAGE_SUFFIXES, "", loc),
+            masks=_files(half.masks, "masks", MASK_SUFFIXES, ".png", loc),
+            sequence=lambda key: _video(pattern, key),
+            unnamed=f"`sequence` {_literal(pattern)} does not match `{{key}}`; every image needs a "
+            "sequence",
+        )
+        return list_pairs(tree)
 
-        Raises:
-            DataError: a folder is missing or empty, or names do not pair; all of it at once.
-        """
-        return tuple(pair.frame for pair in self._listed(split).values())
-
-    def fingerprint(self, split: Split) -> str:
-        """SHA-256 over names and sizes of the split's files; classes and `ignore` are not in it."""
-        root = resolve(self.spec.root, "")
-        files = [
-            (path.relative_to(root).as_posix(), size)
-            for pair in self._listed(split).values()
-            for path, size in ((pair.image, pair.image_bytes), (pair.mask, pair.mask_bytes))
-        ]
-        digest = hashlib.sha256()
-        for name, size in sorted(files):
-            digest.update(f"{name}\0{size}\n".encode())
-        return digest.hexdigest()
-
-    def read_image(self, image: ImageId) -> Image:
-        """The image at its own size, (H, W, 3). Raises DataError naming the file."""
-        return read_rgb(self._pair(image).image)
-
-    def read_mask(self, image: ImageId) -> Mask:
-        """The labels at their own size, (H, W). Raises DataError naming the file."""
-        return self._read_mask(self._pair(image).mask)
-
-    def check(self) -> Iterator[Sequence[Problem]]:
-        """Read every file of both splits; yields once for each image, its problems or nothing."""
-        pairs = [pair for split in Split for pair in self._listed(split).values()]
-        readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
-        try:
-            yield from readers.map(self._check, pairs)
-        finally:
-            readers.shutdown(cancel_futures=True)
-
-    def _check(self, pair: Pair) -> Sequence[Problem]:
-        problems: list[Problem] = []
-        shapes: list[tuple[int, ...]] = []
-        for read, path in ((read_rgb, pair.image), (self._read_mask, pair.mask)):
-            try:
-                shapes.append(read(path).shape[:2])
-            except DataError as err:
-                problems += err.problems
-        if len(shapes) == 2 and shapes[0] != shapes[1]:
-            (height, width), (tall, wide) = shapes
-            what = (
-                f"the mask is {tall}x{wide} (height x width), its image {pair.frame.id} is "
-                f"{height}x{width}; a mask has a value for each pixel of its image"
-            )
-            problems.append(Problem(str(pair.mask), what))
-        return tuple(problems)
-
-    def _listed(self, split: Split) -> dict[ImageId, Pair]:
-        if split not in self._pairs:
-            val = split is Split.VAL
-            half = self.spec.val if val else self.spec
-            tree = Tree(
-                root=resolve(self.spec.root, ""),
-                images=half.images,
-                masks=half.masks,
-                loc=("val",) if val else (),
-            )
-            pairs = list_pairs(tree, self.spec.sequence)
-            self._pairs[split] = {pair.frame.id: pair for pair in pairs}
-        return self._pairs[split]
-
-    def _pair(self, image: ImageId) -> Pair:
-        for split in Split:
-            pair = self._listed(split).get(image)
-            if pair is not None:
-                return pair
-        root = Path(self.spec.root).absolute()
-        raise DataError.at(root, f"it has no image `{image}`; the pool was made of another tree")
-
-    def _read_mask(self, path: Path) -> Mask:
-        labels = read_labels(path)
-        known = self._lookup[labels if labels.dtype == np.uint8 else np.minimum(labels, 256)]
-        if (known < 0).any():
-            values = np.unique(labels[known < 0])
-            shown = ", ".join(str(value) for value in values[:10])
-            more = f" and {len(values) - 10} more" if len(values) > 10 else ""
-            what = (
-                f"values {shown}{more} stand for no class: `classes` has {len(self.classes)} "
-                f"names, so 0 to {len(self.classes) - 1} are valid, and {self._ignored()} count "
-                "for nothing. Name the classes that are missing, or set `ignore`"
-            )
-            raise DataError.at(path, what)
-        return known.astype(np.uint8)
-
-    def _ignored(self) -> str:
-        others = () if self.spec.ignore in (None, IGNORE) else (self.spec.ignore,)
-        return " and ".join(str(value) for value in (*others, IGNORE))
+    def read_mask_file(self, path: Path) -> Mask:
+        """A mask file as class ids and `IGNORE`, (H, W). Raises DataError naming the file."""
+        return self._table.apply(read_labels(path), path)
 
 
-def _lookup(classes: int, ignore: int | None) -> NDArray[np.int16]:
-    """Mask value to class id; -1 where a value means nothing, 256 stands for all above 255."""
-    lookup = np.full(257, -1, np.int16)
-    lookup[:classes] = np.arange(classes)
-    lookup[IGNORE] = IGNORE
-    if ignore is not None:
-        lookup[ignore] = IGNORE
-    return lookup
+def _files(
+    folder: str, field: str, suffixes: frozenset[str], suffix: str, loc: tuple[str, ...]
+) -> Files:
+    def key(path: str) -> str | None:
+        name = path if folder == "." else path.removeprefix(f"{folder}/")
+        stem, end = os.path.splitext(name)  # noqa: PTH122 - 80,000 Path objects are slow
+        return stem if end.lower() in suffixes else None
+
+    return Files(
+        folders=(folder,),
+        key=key,
+        path=lambda key: join(folder, key) + suffix,
+        what=f"{field} in this folder ({', '.join(sorted(suffixes))})",
+        loc=(*loc, field),
+    )
+
+
+def _video(pattern: str | None, key: str) -> str | None:
+    if pattern is None:
+        return ""
+    found = re.search(pattern, key)
+    return found.group(1) if found else None
+
+
+def _literal(pattern: str | None) -> str:
+    """A pattern inside a text that is formatted."""
+    return (pattern or "").replace("{", "{{").replace("}", "}}")

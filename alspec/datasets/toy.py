@@ -14,7 +14,7 @@ from alspec.datasets.base import Frame, Image, ImageId, Mask, Split
 from alspec.datasets.palette import Label
 from alspec.datasets.street_view import view
 from alspec.errors import DataError, Problem
-from alspec.spec.model import DatasetSpec
+from alspec.spec.model import DatasetSpec, Size
 
 GENERATOR = 1
 """Raised when the same spec is drawn differently; part of the fingerprint."""
@@ -28,6 +28,7 @@ class Spec(DatasetSpec):
 
     kind: Literal["toy"]
     root: None = Field(default=None, description="a toy has no files")
+    image_size: Size = Field(description="height, width that images are drawn at")
     sequences: int = Field(default=6, ge=1, le=100)
     frames: int = Field(default=40, ge=1, le=1_000_000, description="in each sequence")
     val_sequences: int = Field(default=2, ge=1, le=100)

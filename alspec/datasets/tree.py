@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,29 +18,61 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
-    """Where the files of a split lie.
+class Files:
+    """The images of a split, or its masks.
 
     Attributes:
-        root: the dataset's folder.
-        images: folder below root, forward slashes.
-        masks: folder below root, forward slashes.
-        loc: where the spec names the two folders, put before `images` and `masks`.
+        folders: where they lie, below the tree's root, with forward slashes.
+        key: what an image and its mask have in common, from a file's path below the root; None
+            for a file of another kind, which is passed over.
+        path: the path below the root that the file of a key is expected to have.
+        what: how such a file is known, as `*_leftImg8bit.png`.
+        loc: where the spec names them.
+    """
+
+    folders: tuple[str, ...]
+    key: Callable[[str], str | None]
+    path: Callable[[str], str]
+    what: str
+    loc: tuple[str, ...] = ("root",)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A split as it lies on disk.
+
+    Attributes:
+        root: the folder that ids are relative to.
+        images: the image files.
+        masks: the mask files.
+        sequence: an image's video, from its key; None where there is none, an error.
+        unnamed: why a key may have no video, for the message.
     """
 
     root: Path
-    images: str
-    masks: str
-    loc: tuple[str, ...] = ()
+    images: Files
+    masks: Files
+    sequence: Callable[[str], str | None]
+    unnamed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image file, its mask file, and its place in time."""
+    """An image file, its mask file, and its place in time.
+
+    Attributes:
+        frame: the image; its id is a path with forward slashes, the same wherever the tree lies.
+        image: the image file.
+        mask: the mask file.
+        mask_name: of the mask as of the image: the same wherever the tree lies.
+        image_bytes: size of the image file.
+        mask_bytes: size of the mask file.
+    """
 
     frame: Frame
     image: Path
     mask: Path
+    mask_name: str
     image_bytes: int
     mask_bytes: int
 
@@ -51,144 +83,139 @@ class _File:
     bytes: int
 
 
-def list_pairs(tree: Tree, sequence: str | None) -> list[Pair]:
-    """Images and masks that share a path but for the extension, sequence by sequence in time order.
+def list_pairs(tree: Tree) -> list[Pair]:
+    """Images and masks that have one key, sequence by sequence in time order.
 
     Numbers in names count as numbers: frame 9 comes before frame 10. Hidden files and files of
     other kinds are passed over.
 
-    Args:
-        tree: the folders.
-        sequence: regular expression with one group, searched in an image's path below the images
-            folder without its extension; None puts all images into one sequence.
-
     Raises:
-        DataError: a folder is missing or empty, a file has no partner or two files have one name,
-            a name that `sequence` does not match; all of it at once.
+        DataError: a folder is missing or holds nothing, a file has no partner or two files have
+            one key, an image is of no sequence; all of it at once.
     """
     _require_folders(tree)
     problems: list[Problem] = []
-    images = _files(tree, "images", IMAGE_SUFFIXES, problems)
-    masks = _files(tree, "masks", MASK_SUFFIXES, problems)
+    images = _by_key(tree.root, tree.images, problems)
+    masks = _by_key(tree.root, tree.masks, problems)
     problems += _unpaired(tree, images, masks)
-    pattern = re.compile(sequence) if sequence is not None else None
     pairs: list[tuple[tuple[object, ...], Pair]] = []
-    for stem in sorted(images.keys() & masks.keys()):
-        image, mask = images[stem], masks[stem]
-        video = _video(pattern, stem)
+    for key in images.keys() & masks.keys():
+        image, mask = images[key], masks[key]
+        video = tree.sequence(key)
         if video is None:
-            what = f"`sequence` {sequence} does not match `{stem}`; every image needs a sequence"
-            path = tree.root / tree.images / image.name
-            problems.append(Problem(str(path), what, loc=("sequence",)))
+            what = tree.unnamed.format(key=key)
+            problems.append(Problem(str(tree.root / image.name), what, loc=("sequence",)))
             continue
-        frame = Frame(ImageId(_join(tree.images, image.name)), video)
         pair = Pair(
-            frame=frame,
-            image=tree.root / tree.images / image.name,
-            mask=tree.root / tree.masks / mask.name,
+            frame=Frame(ImageId(image.name), video),
+            image=tree.root / image.name,
+            mask=tree.root / mask.name,
+            mask_name=mask.name,
             image_bytes=image.bytes,
             mask_bytes=mask.bytes,
         )
-        pairs.append(((_natural(video), video, _natural(stem), stem), pair))
+        pairs.append(((_natural(video), video, _natural(key), key), pair))
     if problems:
-        raise DataError(_capped(tree, problems))
+        raise DataError(capped(tree.root, problems))
     return [pair for _, pair in sorted(pairs, key=lambda item: item[0])]
+
+
+def no_root(root: Path, holds: str) -> DataError:
+    """The error for a dataset whose root is not a folder, or the wrong one.
+
+    Args:
+        root: as the spec has it.
+        holds: what the right folder holds, in words.
+    """
+    wrong = f"it does not hold {holds}" if root.is_dir() else "there is no such folder"
+    what = (
+        f"{wrong}. Set `root`, or the environment variable in it, to the folder that holds {holds}"
+    )
+    return DataError([Problem(str(root.absolute()), what, loc=("root",))])
+
+
+def capped(root: Path, problems: Sequence[Problem]) -> list[Problem]:
+    """The first problems of a tree, and how many more there are."""
+    more = len(problems) - _SHOWN
+    if more <= 0:
+        return list(problems)
+    rest = Problem(str(root.absolute()), f"and {more} more files with problems like these")
+    return [*problems[:_SHOWN], rest]
+
+
+def join(folder: str, name: str) -> str:
+    """A path below the root, where `.` is the root itself."""
+    return name if folder == "." else f"{folder}/{name}"
 
 
 def _require_folders(tree: Tree) -> None:
     if not tree.root.is_dir():
-        what = (
-            "there is no such folder. Set `root`, or the environment variable in it, to the folder "
-            f"that holds `{tree.images}` and `{tree.masks}`"
-        )
-        raise DataError([Problem(str(tree.root.absolute()), what, loc=("root",))])
+        folders = [files.folders[0] for files in (tree.images, tree.masks)]
+        raise no_root(tree.root, " and ".join(f"`{folder}`" for folder in folders))
     missing = [
         Problem(
             str(tree.root.absolute() / folder),
-            f"there is no such folder. Correct `{'.'.join((*tree.loc, field))}`, or set `root`, or "
+            f"there is no such folder. Correct `{'.'.join(files.loc)}`, or set `root`, or "
             "the environment variable in it, to the folder that holds it",
-            loc=(*tree.loc, field),
+            loc=files.loc,
         )
-        for field, folder in (("images", tree.images), ("masks", tree.masks))
+        for files in (tree.images, tree.masks)
+        for folder in files.folders
         if not (tree.root / folder).is_dir()
     ]
     if missing:
-        raise DataError(missing)
+        raise DataError(capped(tree.root, missing))
 
 
-def _files(
-    tree: Tree, field: str, suffixes: frozenset[str], problems: list[Problem]
-) -> dict[str, _File]:
-    """Stem to file below one of the tree's folders; what is wrong goes to `problems`."""
-    folder = tree.root / (tree.images if field == "images" else tree.masks)
-    loc = (*tree.loc, field)
+def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, _File]:
+    """Key to file; what is wrong goes to `problems`."""
     found: dict[str, _File] = {}
-    for file in sorted(_walk(folder, "", set()), key=lambda file: file.name):
-        stem, suffix = os.path.splitext(file.name)  # noqa: PTH122 - 80,000 Path objects are slow
-        if suffix.lower() not in suffixes:
+    listed = [file for folder in files.folders for file in _walk(root, folder, set())]
+    for file in sorted(listed, key=lambda file: file.name):
+        key = files.key(file.name)
+        if key is None:
             continue
         if not file.name.isprintable():
             what = f"its name has characters that cannot be printed: {file.name!a}; rename it"
-            problems.append(Problem(str(folder), what, loc=loc))
-        elif stem in found:
-            what = f"it has the same name as {found[stem].name}; keep one of the two"
-            problems.append(Problem(str(folder / file.name), what, loc=loc))
+            problems.append(Problem(str(root), what, loc=files.loc))
+        elif key in found:
+            what = f"it has the same name as {found[key].name}; keep one of the two"
+            problems.append(Problem(str(root / file.name), what, loc=files.loc))
         else:
-            found[stem] = file
+            found[key] = file
     if not found and not problems:
-        what = f"no {field} in this folder ({', '.join(sorted(suffixes))})"
-        problems.append(Problem(str(folder.absolute()), what, loc=loc))
+        folder = root.absolute() if len(files.folders) > 1 else root.absolute() / files.folders[0]
+        problems.append(Problem(str(folder), f"no {files.what}", loc=files.loc))
     return found
 
 
-def _walk(folder: Path, below: str, seen: set[str]) -> Iterator[_File]:
+def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[_File]:
     """Every file that is not hidden, folders in folders included, a folder never twice."""
-    real = os.path.realpath(folder)
+    real = os.path.realpath(root / folder)
     if real in seen:
         return
     seen.add(real)
-    with os.scandir(folder) as entries:
+    with os.scandir(root / folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _walk(folder / entry.name, f"{below}{entry.name}/", seen)
+                yield from _walk(root, join(folder, entry.name), seen)
             elif entry.is_file():
-                yield _File(below + entry.name, entry.stat().st_size)
+                yield _File(join(folder, entry.name), entry.stat().st_size)
 
 
-def _unpaired(tree: Tree, images: dict[str, _File], masks: dict[str, _File]) -> Iterator[Problem]:
-    for stem in sorted(images.keys() - masks.keys()):
-        path = tree.root / tree.images / images[stem].name
-        what = (
-            f"this image has no mask `{_join(tree.masks, stem)}.png`; add it, or remove the image"
-        )
-        yield Problem(str(path), what, loc=(*tree.loc, "masks"))
-    for stem in sorted(masks.keys() - images.keys()):
-        path = tree.root / tree.masks / masks[stem].name
-        what = f"this mask has no image `{_join(tree.images, stem)}`; add it, or remove the mask"
-        yield Problem(str(path), what, loc=(*tree.loc, "images"))
-
-
-def _video(pattern: re.Pattern[str] | None, stem: str) -> str | None:
-    if pattern is None:
-        return ""
-    found = pattern.search(stem)
-    return found.group(1) if found else None
+def _unpaired(
+    tree: Tree, images: Mapping[str, _File], masks: Mapping[str, _File]
+) -> Iterator[Problem]:
+    for key in sorted(images.keys() - masks.keys()):
+        what = f"this image has no mask `{tree.masks.path(key)}`; add it, or remove the image"
+        yield Problem(str(tree.root / images[key].name), what, loc=tree.masks.loc)
+    for key in sorted(masks.keys() - images.keys()):
+        what = f"this mask has no image `{tree.images.path(key)}`; add it, or remove the mask"
+        yield Problem(str(tree.root / masks[key].name), what, loc=tree.images.loc)
 
 
 def _natural(text: str) -> tuple[str | int, ...]:
     parts = re.split("([0-9]+)", text)
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts))
-
-
-def _join(folder: str, name: str) -> str:
-    return name if folder == "." else f"{folder}/{name}"
-
-
-def _capped(tree: Tree, problems: list[Problem]) -> list[Problem]:
-    more = len(problems) - _SHOWN
-    if more <= 0:
-        return problems
-    rest = Problem(str(tree.root.absolute()), f"and {more} more files with problems like these")
-    return [*problems[:_SHOWN], rest]

@@ -22,24 +22,25 @@ CACHE_BYTES = 4 << 30
 
 @dataclass
 class Frames:
-    """A dataset's images and masks at one size, kept in memory up to `CACHE_BYTES`.
+    """A dataset's images and masks, kept in memory up to `CACHE_BYTES`.
 
     Masks are read only when asked for: scoring an unlabelled image never touches its label.
     """
 
     dataset: Dataset
-    size: tuple[int, int]
+    size: tuple[int, int] | None
+    """Height, width that everything is resized to; None leaves each image as it is."""
     _kept: OrderedDict[tuple[str, ImageId], NDArray[np.uint8]] = field(
         default_factory=OrderedDict, repr=False
     )
     _bytes: int = 0
 
     def image(self, image: ImageId) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB at this size."""
+        """(H, W, 3) RGB."""
         return self._cached("image", image)
 
     def mask(self, image: ImageId) -> NDArray[np.uint8]:
-        """(H, W) class ids and `IGNORE` at this size."""
+        """(H, W) class ids and `IGNORE`."""
         return self._cached("mask", image)
 
     def _cached(self, what: str, image: ImageId) -> NDArray[np.uint8]:
@@ -48,9 +49,11 @@ class Frames:
             self._kept.move_to_end((what, image))
             return kept
         if what == "image":
-            pixels = resize(self.dataset.read_image(image), self.size)
+            pixels = self.dataset.read_image(image)
+            pixels = resize(pixels, self.size) if self.size else pixels
         else:
-            pixels = resize_mask(self.dataset.read_mask(image), self.size)
+            pixels = self.dataset.read_mask(image)
+            pixels = resize_mask(pixels, self.size) if self.size else pixels
         self._kept[what, image] = pixels
         self._bytes += pixels.nbytes
         while self._bytes > CACHE_BYTES:
@@ -85,10 +88,10 @@ class Order:
         epochs = {place // len(self.images) for place in places}
         orders = {epoch: self._permutation(epoch) for epoch in epochs}
         rows = [orders[place // len(self.images)][place % len(self.images)] for place in places]
-        return Position(tuple(self.images[row] for row in rows), (self.seed, batch))
+        return Position(tuple(self.images[row] for row in rows), (self.seed, 1, batch))
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.images))
 
 
 @dataclass(frozen=True)
@@ -201,12 +204,31 @@ def _stack_images(images: Sequence[NDArray[np.uint8]]) -> Tensor:
 def in_batches(
     frames: Frames, images: Sequence[ImageId], batch_size: int, *, with_masks: bool = False
 ) -> Iterator[tuple[tuple[ImageId, ...], Batch]]:
-    """Whole images in the order given, for scoring and evaluation; nothing is augmented."""
-    for first in range(0, len(images), batch_size):
-        chosen = tuple(images[first : first + batch_size])
-        pixels = _stack_images([frames.image(image) for image in chosen])
-        if with_masks:
-            labels = torch.from_numpy(np.stack([frames.mask(image) for image in chosen]))
-        else:
-            labels = torch.zeros((0,), dtype=torch.uint8)
-        yield chosen, Batch(pixels, labels)
+    """Whole images in the order given, for scoring and evaluation; nothing is augmented.
+
+    A batch holds images of one size: where sizes differ from one image to the next, it is shorter.
+    """
+    chosen: list[ImageId] = []
+    pixels: list[NDArray[np.uint8]] = []
+    for image in images:
+        read = frames.image(image)
+        if pixels and (len(pixels) == batch_size or read.shape != pixels[0].shape):
+            yield tuple(chosen), _batch(frames, chosen, pixels, with_masks=with_masks)
+            chosen, pixels = [], []
+        chosen.append(image)
+        pixels.append(read)
+    if pixels:
+        yield tuple(chosen), _batch(frames, chosen, pixels, with_masks=with_masks)
+
+
+def _batch(
+    frames: Frames,
+    images: Sequence[ImageId],
+    pixels: Sequence[NDArray[np.uint8]],
+    *,
+    with_masks: bool,
+) -> Batch:
+    if not with_masks:
+        return Batch(_stack_images(pixels), torch.zeros((0,), dtype=torch.uint8))
+    labels = np.stack([frames.mask(image) for image in images])
+    return Batch(_stack_images(pixels), torch.from_numpy(labels))

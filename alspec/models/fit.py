@@ -207,5 +207,5 @@ def _sgd(segmentor: nn.Module, training: Training) -> torch.optim.Optimizer:
 
 def _poly(optimiser: OptimWrapper, training: Training, iterations: int) -> PolyLR:
     return PolyLR(
-        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations, by_epoch=False
+        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations + 1, by_epoch=False
     )

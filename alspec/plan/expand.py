@@ -13,7 +13,7 @@ from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.model_files import ModelFiles, model_files
 from alspec.plan.names import FULL, INITIAL, check_labels, check_names
 from alspec.plan.places import with_absolute_paths
-from alspec.plan.pools import ListedPool, check_budgets, open_pools
+from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, Method, Study
 
@@ -36,6 +36,8 @@ def expand(study: Study) -> Plan:
     with _collecting(problems):
         pools = open_pools(study)
         check_budgets(study, pools)
+    with _collecting(problems):
+        check_sizes(study)
     with _collecting(problems):
         check_labels(study.methods)
     if problems:

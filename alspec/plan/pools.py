@@ -69,6 +69,22 @@ def open_pools(study: Study) -> list[ListedPool]:
     return pools
 
 
+def check_sizes(study: Study) -> None:
+    """Raises InputError for each dataset whose images keep their own sizes without a crop."""
+    problems = [
+        Problem(
+            "datasets",
+            f"`{spec.name}` keeps its images' own sizes, which a batch cannot hold. Give "
+            "`image_size` here, or `training.crop`",
+            loc=("datasets", index),
+        )
+        for index, spec in enumerate(study.datasets)
+        if spec.image_size is None and study.training.crop is None
+    ]
+    if problems:
+        raise InputError(problems)
+
+
 def _open(spec: DatasetSpec) -> ListedPool:
     dataset = open_dataset(spec)
     frames = build_pool(spec.redundancy, dataset.frames(Split.POOL)).frames

@@ -70,7 +70,7 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
 
 def _departs(everywhere: Sequence[str], shown: Sequence[tuple[PaperFigures, str]]) -> str:
     if everywhere:
-        return f"Read it with care: this study is not the paper's, but has {_listed(everywhere)}."
+        return f"Read it with care: this study has {_listed(everywhere)}."
     if any(printed.departures for printed, _ in shown):
         return ""
     return "The study's settings are the paper's in all that it gives."

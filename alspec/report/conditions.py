@@ -80,10 +80,11 @@ def _choices(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _dataset(dataset: DatasetSpec) -> str:
-    height, width = dataset.image_size
+    size = dataset.image_size
+    pixels = f"{size[0]} x {size[1]} (height x width)" if size else "their own size"
     apart = {"name", "kind", "root", "image_size", "budgets"}
     own = dataset.model_dump(mode="json", exclude=apart)
-    return f"{text(dataset.kind)}, images of {height} x {width} (height x width); {_fields(own)}"
+    return f"{text(dataset.kind)}, images of {pixels}; {_fields(own)}"
 
 
 def _fields(values: Mapping[str, Any]) -> str:

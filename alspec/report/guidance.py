@@ -97,12 +97,10 @@ def caveats_block(advice: Sequence[Guidance]) -> str:
     if not places:
         return ""
     everywhere = {_place(guidance) for guidance in advice}
-    lines = [
-        f"- {text(caveat)}"
-        if set(where) == everywhere
-        else f"- {listed(list(where))}: {text(caveat)}"
-        for caveat, where in places.items()
-    ]
+    lines = []
+    for caveat, where in places.items():
+        whose = "" if set(where) == everywhere else f"{listed(list(where))}: "
+        lines.append(f"- {whose}{text(caveat)}")
     return "Caveats:\n\n" + "\n".join(lines)
 
 

@@ -46,7 +46,11 @@ def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
         auc = standing(comparison.methods, "auc") if comparison.auc_at is not None else None
         rows.append((title, percent(comparison.miou_at), *_leader(miou), *_leader(auc)))
     header = ("Setting", "B", "Best mIoU@B", "", "over Random", "Best AUC", "", "over Random")
-    return table(header, rows)
+    about = (
+        "B: percent labelled. Clear: above the spread over the seeds. Runners-up and missing "
+        "seeds are told under Results."
+    )
+    return f"{table(header, rows)}\n\n{about}"
 
 
 def _leader(found: Standing | None) -> tuple[str, str, str]:

@@ -52,6 +52,13 @@ class RunSummary:
     skipped: list[StepKey] = field(default_factory=list)
 
 
+def is_finished(step: Step, store: Store) -> bool:
+    """Whether a step that was asked for needs no more work; dropped weights do."""
+    if step.kind is StepKind.TRAIN:
+        return store.holds(step.key, WEIGHTS)
+    return store.is_done(step.key)
+
+
 def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
     """The steps to run, in plan order.
 
@@ -132,7 +139,7 @@ class _Loop:
         self.at_work.discard(event.key)
         step = self.todo[event.key]
         outcome, message = event.outcome, event.message
-        if self._is_finished(step):  # the store says so, whatever became of the worker
+        if is_finished(step, self.store):  # the store says so, whatever became of the worker
             outcome, message = Outcome.DONE, ""
         elif outcome is Outcome.DONE:
             outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
@@ -145,11 +152,6 @@ class _Loop:
         else:
             self.summary.failed[event.key] = message
             self._skip_descendants(event.key)
-
-    def _is_finished(self, step: Step) -> bool:
-        if step.kind is StepKind.TRAIN:
-            return self.store.holds(step.key, WEIGHTS)
-        return self.store.is_done(step.key)
 
     def _skip_descendants(self, key: StepKey) -> None:
         for reader in self.consumers[key]:

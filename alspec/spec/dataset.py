@@ -101,7 +101,10 @@ class DatasetSpec(Frozen):
     name: Name = Field(description="label in tables")
     kind: str = Field(description="toy, folder, or the name of another dataset kind")
     root: OptionalPath = Field(default=None, description="folder that holds the dataset")
-    image_size: Size = Field(description="height, width that images are resized to")
+    image_size: Size | None = Field(
+        default=None,
+        description="height, width that images are resized to; none keeps each image's own size",
+    )
     redundancy: Redundancy = Field(default_factory=AllFrames)
     budgets: Budgets | None = Field(
         default=None, description="of this dataset alone; the study's where there are none"

@@ -29,8 +29,10 @@ def perform(work: Work) -> None:
     segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
     classes = len(dataset.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.device)
-    frames = work.desk.frames(dataset)
-    for done, (_, batch) in enumerate(in_batches(frames, images, BATCH, with_masks=True), start=1):
+    size = work.step.params.get("image_size")
+    frames = work.desk.frames(dataset, (size[0], size[1]) if size else None)
+    done = 0
+    for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         logits = outputs_of(segmentor, batch.images, work.device).logits_BCHW
         if not torch.isfinite(logits).all():
             raise StepFailed("the model's predictions are not finite; lower training.lr")
@@ -38,7 +40,8 @@ def perform(work: Work) -> None:
         valid = truth != IGNORE
         pairs = truth[valid] * classes + logits.argmax(dim=1)[valid]
         confusion += torch.bincount(pairs, minlength=classes * classes)
-        work.progress(min(done * BATCH, len(images)), len(images))
+        done += len(ids)
+        work.progress(done, len(images))
     np.save(
         work.folder / "confusion.npy",
         confusion.cpu().numpy().reshape(classes, classes),

@@ -24,14 +24,21 @@ class Desk:
     """What a warm worker keeps from step to step: the device and decoded images."""
 
     device: torch.device
-    _frames: dict[str, Frames] = field(default_factory=dict)
+    _frames: dict[tuple[str, tuple[int, int] | None], Frames] = field(default_factory=dict)
 
-    def frames(self, dataset: Dataset) -> Frames:
-        """The images of a dataset at its image size; those of the dataset last used are kept."""
+    def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> Frames:
+        """The images of a dataset, kept while that dataset is worked on.
+
+        Args:
+            dataset: where they are read.
+            size: height, width; the dataset's image size if None.
+        """
         identity = pixels_identity(dataset.spec)
-        if identity not in self._frames:
-            self._frames = {identity: Frames(dataset, dataset.spec.image_size)}
-        return self._frames[identity]
+        self._frames = {key: kept for key, kept in self._frames.items() if key[0] == identity}
+        size = size or dataset.spec.image_size
+        if (identity, size) not in self._frames:
+            self._frames[identity, size] = Frames(dataset, size)
+        return self._frames[identity, size]
 
 
 @dataclass

@@ -164,6 +164,7 @@ def test_all_problems_come_at_once(cli, home, spec):
         (["report", "."], "has no spec.yaml"),
         (["report", "none.yaml"], "none.yaml"),
         (["work", "0" * 64], "no step of this key waits"),
+        (["work", "../x"], "no step of this key waits"),
         (["status", "none.yaml"], "none.yaml"),
         (["recommend", "none.yaml"], "none.yaml"),
         (["recommend", "--redundancy", "medium"], "medium"),

@@ -239,5 +239,21 @@ def test_a_store_that_cannot_be_written_is_told(cli):
     assert "cannot be written" in err
 
 
+def test_work_does_one_step(alspec, toy_study, tmp_path):
+    store = Store(tmp_path / "work_dirs/.store")
+    step = next(iter(expand(toy_study()).in_order()))
+    store.write_recipe(step.to_json())
+    for words in ("done", "done before"):
+        done = alspec("work", step.key)
+        assert (done.returncode, done.stdout) == (0, f"toy pool: {words}\n"), done.stderr
+    assert store.is_done(step.key)
+    store.recipe_path(step.key).write_text(
+        store.recipe_path(step.key).read_text().replace('"all"', '"every"')
+    )
+    done = alspec("work", step.key)
+    assert done.returncode == 5
+    assert "describes another step" in done.stderr
+
+
 def test_version(cli):
     assert re.fullmatch(r"alspec \d+\.\d+.*\n", cli("--version")[1])

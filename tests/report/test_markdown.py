@@ -124,6 +124,13 @@ def test_many_settings_open_with_a_table_and_say_each_thing_once(tmp_path):
     assert found.count("Dropout layers") == 1
 
 
+def test_images_of_their_own_size_are_said_to_be(tmp_path):
+    own = CAMVID.model_copy(update={"image_size": None})
+    made = MadeStudy(methods=("random",), seeds=(0,), datasets=(own,))
+    found = report_of(made, made.in_folder(tmp_path))
+    assert "| Dataset camvid | folder, images of their own sizes; redundancy all |" in found
+
+
 def test_class_names_cannot_break_the_table_and_places_stay_private(tmp_path):
     made = MadeStudy(methods=("random", "entropy"), seeds=(0,))
     found = report_of(made, made.in_folder(tmp_path))

@@ -153,7 +153,7 @@ def test_many_settings_are_led_by_a_table():
     lone = compared(entry("random", 60), entry("entropy", 64))
     start = compared(entry("random", 60), entry("entropy", 60), at=10.0)
     made = leaders_table(list(zip("abcd", (clear, unclear, lone, start), strict=True)))
-    assert [line.split(" | ")[2:5] for line in made.splitlines()[2:]] == [
+    assert [line.split(" | ")[2:5] for line in made.splitlines()[2:6]] == [
         ["entropy", "64.50", "+4.00 (clear)"],
         ["entropy", "63.00", "+1.00 (within the spread)"],
         ["entropy", "64.00", "+4.00 (one seed)"],

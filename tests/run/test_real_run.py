@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TOY
+from made_toy import TOY
 
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
