@@ -199,6 +199,37 @@ def datasets_list(as_json: Json = False) -> None:
     commands.list_plugins(("alspec.datasets",), as_json=as_json)
 
 
+@datasets_app.command("make")
+def datasets_make(
+    kind: Annotated[str, typer.Argument(help="cityscapes, voc or a2d2.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The new dataset's root.", show_default=False)
+    ],
+    images: Annotated[int, typer.Option(help="To label; a third as many more measure.")] = 96,
+    height: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 128,
+    width: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
+) -> None:
+    """Draw a small dataset in the official tree of a kind, to try a spec without the data."""
+    from alspec.commands import datasets as commands
+
+    commands.make(kind, folder, images, (height, width), seed)
+
+
+@datasets_app.command("check")
+def datasets_check(
+    what: Annotated[str, typer.Argument(metavar="SPEC|KIND", help="A study spec, or a kind.")],
+    root: Annotated[
+        Path | None, typer.Argument(help="The root of a dataset of that kind; not for a spec.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Read every file of a dataset: counts, sizes, labels, damage, the share of each class."""
+    from alspec.commands import datasets as commands
+
+    commands.check(what, root, overrides or ())
+
+
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
     signal.signal(signal.SIGTERM, _interrupt)

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Change:
         mean = float(cropped.reshape(-1, 3).mean(axis=0) @ _GREY)
         linear = self.brightness * self.contrast * self._turned()
         offset = self.brightness * (1 - self.contrast) * mean
-        # Pillow's own conversion gives the same bytes on any processor; a product of arrays may not.
+        # Pillow's conversion gives the same bytes on any processor; a product of arrays may not.
         rows = tuple(value for row in linear.tolist() for value in (*row, offset))
         return np.array(PillowImage.fromarray(cropped).convert("RGB", rows))
 
@@ -107,18 +107,19 @@ class Change:
         return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
     def _turned(self) -> NDArray[np.float64]:
-        """Saturation and hue as a matrix on RGB: the colour plane of YIQ is stretched and turned."""
+        """Saturation and hue as a matrix on RGB: YIQ's plane of colours, stretched and turned."""
         angle = 2 * math.pi * self.hue
         across, along = self.saturation * math.cos(angle), self.saturation * math.sin(angle)
         plane = np.array(((1, 0, 0), (0, across, -along), (0, along, across)))
-        return np.linalg.inv(_YIQ) @ plane @ _YIQ
+        turned: NDArray[np.float64] = np.linalg.inv(_YIQ) @ plane @ _YIQ
+        return turned
 
 
 class Augmented:
     """A dataset that can also read duplicates of its frames; it lists none, a pool does."""
 
-    kind = "augmented"
-    Spec = DatasetSpec
+    kind: ClassVar[str] = "augmented"
+    Spec: ClassVar[type[DatasetSpec]] = DatasetSpec
 
     def __init__(self, dataset: Dataset, redundancy: AugmentedFrames) -> None:
         self.spec: Any = dataset.spec

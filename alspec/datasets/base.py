@@ -16,7 +16,7 @@ from alspec.errors import Problem
 from alspec.spec.model import AugmentedFrames, DatasetSpec
 
 ImageId = NewType("ImageId", str)
-"""Names an image inside its dataset: a relative path with forward slashes, the same on any machine."""
+"""Names an image inside its dataset: a relative path with forward slashes, the same anywhere."""
 
 IGNORE = 255
 """The label of pixels that count for nothing, whatever the files on disk use."""

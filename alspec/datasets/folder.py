@@ -158,8 +158,9 @@ class Folder(PairedFiles):
             images=_files(half.images, "images", IMAGE_SUFFIXES, "", loc),
             masks=_files(half.masks, "masks", MASK_SUFFIXES, ".png", loc),
             sequence=lambda key: _video(pattern, key),
-            unnamed=f"`sequence` {_literal(pattern)} does not match `{{key}}`; every image needs a "
-            "sequence",
+            no_video=lambda key: (
+                f"`sequence` {pattern} does not match `{key}`; every image needs a sequence"
+            ),
         )
         return list_pairs(tree)
 
@@ -190,8 +191,3 @@ def _video(pattern: str | None, key: str) -> str | None:
         return ""
     found = re.search(pattern, key)
     return found.group(1) if found else None
-
-
-def _literal(pattern: str | None) -> str:
-    """A pattern inside a text that is formatted."""
-    return (pattern or "").replace("{", "{{").replace("}", "}}")

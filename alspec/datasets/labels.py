@@ -77,7 +77,7 @@ class ColourTable:
         packed = image[..., 0].astype(np.uint32) << 16
         packed |= image[..., 1].astype(np.uint32) << 8
         packed |= image[..., 2]
-        known = self._table[packed]
+        known: Mask = self._table[packed]
         if (known == _UNKNOWN).any():
             colours, counts = np.unique(packed[known == _UNKNOWN], return_counts=True)
             most = np.argsort(-counts, kind="stable")[:_SHOWN]

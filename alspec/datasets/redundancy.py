@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ class Pool:
 
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the ids in their order."""
+        return hashlib.sha256("\n".join(frame.id for frame in self.frames).encode()).hexdigest()
 
 
 def build_pool(redundancy: Redundancy, frames: Sequence[Frame]) -> Pool:

@@ -46,14 +46,14 @@ class Tree:
         images: the image files.
         masks: the mask files.
         sequence: an image's video, from its key; None where there is none, an error.
-        unnamed: why a key may have no video, for the message.
+        no_video: what is wrong with a key that has no video, in words.
     """
 
     root: Path
     images: Files
     masks: Files
     sequence: Callable[[str], str | None]
-    unnamed: str = ""
+    no_video: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def list_pairs(tree: Tree) -> list[Pair]:
         image, mask = images[key], masks[key]
         video = tree.sequence(key)
         if video is None:
-            what = tree.unnamed.format(key=key)
+            what = tree.no_video(key)
             problems.append(Problem(str(tree.root / image.name), what, loc=("sequence",)))
             continue
         pair = Pair(
@@ -134,13 +134,13 @@ def no_root(root: Path, holds: str) -> DataError:
     return DataError([Problem(str(root.absolute()), what, loc=("root",))])
 
 
-def capped(root: Path, problems: Sequence[Problem]) -> list[Problem]:
+def capped(where: Path, problems: Sequence[Problem], most: int = _SHOWN) -> list[Problem]:
     """The first problems of a tree, and how many more there are."""
-    more = len(problems) - _SHOWN
+    more = len(problems) - most
     if more <= 0:
         return list(problems)
-    rest = Problem(str(root.absolute()), f"and {more} more files with problems like these")
-    return [*problems[:_SHOWN], rest]
+    rest = Problem(str(where.absolute()), f"and {more} more files with problems like these")
+    return [*problems[:most], rest]
 
 
 def join(folder: str, name: str) -> str:

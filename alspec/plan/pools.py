@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -87,16 +86,16 @@ def check_sizes(study: Study) -> None:
 
 def _open(spec: DatasetSpec) -> ListedPool:
     dataset = open_dataset(spec)
-    frames = build_pool(spec.redundancy, dataset.frames(Split.POOL)).frames
+    pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
     params = {
         "dataset": _identity(dataset, Split.POOL),
         "redundancy": spec.redundancy.model_dump(mode="json", exclude={"path"}),
-        "pool": hashlib.sha256("\n".join(frame.id for frame in frames).encode()).hexdigest(),
+        "pool": pool.sha256,
     }
     place = spec.model_dump(mode="json")
     step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
     validation = _identity(dataset, Split.VAL)
-    return ListedPool(spec, len(dataset.classes), frames, step, validation, place)
+    return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, place)
 
 
 def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:

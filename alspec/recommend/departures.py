@@ -76,7 +76,7 @@ def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, Any, A
 
 
 def _pixels(size: tuple[int, int] | None) -> str:
-    return f"{size[0]} x {size[1]}" if size else "their own sizes"
+    return f"{size[0]} x {size[1]}" if size else "their own size"
 
 
 def notes(dataset: DatasetSpec, setting: Setting, paper: PaperSetting) -> Iterator[str]:

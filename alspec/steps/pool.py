@@ -14,11 +14,12 @@ def perform(work: Work) -> None:
     """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes)."""
     dataset = work.dataset()
     frames = dataset.frames(Split.POOL)
-    if dataset.fingerprint(Split.POOL) != work.step.params["dataset"]["fingerprint"]:
+    pool = build_pool(dataset.spec.redundancy, frames)
+    planned = work.step.params["dataset"]["fingerprint"], work.step.params["pool"]
+    if (dataset.fingerprint(Split.POOL), pool.sha256) != planned:
         raise StepFailed(
             f"the files of {dataset.spec.name} changed since the plan was made; run again"
         )
-    pool = build_pool(dataset.spec.redundancy, frames)
     rows = [(frame.id, frame.sequence) for frame in pool.frames]
     write_csv(work.folder / "pool.csv", ("id", "sequence"), rows)
     share, level = measured_redundancy(dataset, pool.frames)

@@ -213,7 +213,7 @@ def test_all_that_does_not_pair_is_told_at_once(tree):
     assert len(found) == 4
     assert f"{tree / 'train' / 'alone.png'}: this image has no mask `trainannot/alone.png`" in text
     assert f"{tree / 'trainannot' / 'other.png'}: this mask has no image" in text
-    assert "same name as s2_9.jpg" in text
+    assert "same name as train/s2_9.jpg" in text
     assert f"{tree / 'train' / 'unmatched.png'}: `sequence` ^(s[0-9]+)_ does not match" in text
 
 

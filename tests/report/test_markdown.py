@@ -128,7 +128,7 @@ def test_images_of_their_own_size_are_said_to_be(tmp_path):
     own = CAMVID.model_copy(update={"image_size": None})
     made = MadeStudy(methods=("random",), seeds=(0,), datasets=(own,))
     found = report_of(made, made.in_folder(tmp_path))
-    assert "| Dataset camvid | folder, images of their own sizes; redundancy all |" in found
+    assert "| Dataset camvid | folder, images of their own size" in found
 
 
 def test_class_names_cannot_break_the_table_and_places_stay_private(tmp_path):
