@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ Camera = Literal[
     "cam_side_left",
     "cam_side_right",
 ]
+
+CAMERAS: tuple[Camera, ...] = get_args(Camera)
 
 RELEASE19 = (
     "drivable surface",
@@ -100,8 +102,8 @@ class Spec(RootedSpec):
         description="release19: the 19 classes behind the paper's numbers; cityscapes19: "
         "Cityscapes' classes, other colours count for nothing",
     )
-    cameras: Annotated[tuple[Camera, ...], Field(min_length=1), distinct("camera")] | None = Field(
-        default=None, description="cameras to use, as cam_front_center; none: all"
+    cameras: Annotated[tuple[Camera, ...], Field(min_length=1), distinct("camera")] = Field(
+        default=CAMERAS, description="cameras whose frames are used"
     )
 
 
@@ -151,9 +153,7 @@ class A2D2(PairedFiles):
 
         def key(path: str) -> str | None:
             found = _FILE.fullmatch(path)
-            if found is None or found["what"] != what:
-                return None
-            if cameras is not None and found["camera"] not in cameras:
+            if found is None or found["what"] != what or found["camera"] not in cameras:
                 return None
             return "{sequence}/{camera}/{drive}_{short}_{frame}".format(**found.groupdict())
 
@@ -162,12 +162,11 @@ class A2D2(PairedFiles):
             drive, short, frame = name.split("_")
             return f"{sequence}/{what}/{camera}/{drive}_{what}_{short}_{frame}.png"
 
-        which = f" of {', '.join(cameras)}" if cameras is not None else ""
         return Files(
             folders=tuple(f"{sequence}/{what}" for sequence in sequences),
             key=key,
             path=path,
-            what=f"*_{what}_*.png{which} in the sequences' folders `{what}`",
+            what=f"*_{what}_*.png of {', '.join(cameras)} in the sequences' folders `{what}`",
         )
 
 

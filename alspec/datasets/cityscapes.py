@@ -67,8 +67,8 @@ class Spec(RootedSpec):
     HOLDS: ClassVar[str] = f"`{IMAGES}` and `{MASKS}`"
 
     kind: Literal["cityscapes"]
-    labels: Literal["labelIds", "labelTrainIds"] | None = Field(
-        default=None, description="the mask files to read; none: labelIds where they are there"
+    labels: Literal["auto", "labelIds", "labelTrainIds"] = Field(
+        default="auto", description="the mask files to read; auto: labelIds where they are there"
     )
 
 
@@ -88,7 +88,9 @@ class Cityscapes(PairedFiles):
         images, masks = (f"{folder}/{SPLITS[split]}" for folder in (IMAGES, MASKS))
         if not (self.root / images).is_dir() or not (self.root / masks).is_dir():
             raise no_root(self.root, f"`{images}` and `{masks}`")
-        labels = self.spec.labels or self._labels_there(masks)
+        labels = self.spec.labels
+        if labels == "auto":
+            labels = self._labels_there(masks)
         tree = Tree(
             root=self.root,
             images=_files(images, IMAGE_END),

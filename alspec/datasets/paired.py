@@ -92,15 +92,15 @@ class PairedFiles(ABC):
 
     def read_image(self, image: ImageId) -> Image:
         """The image at its own size, (H, W, 3). Raises DataError naming the file."""
-        return read_rgb(self._pair(image).image)
+        return read_rgb(Path(self._pair(image).image))
 
     def read_mask(self, image: ImageId) -> Mask:
         """The labels at their own size, (H, W). Raises DataError naming the file."""
-        return self.read_mask_file(self._pair(image).mask)
+        return self.read_mask_file(Path(self._pair(image).mask))
 
     def mask_place(self, image: ImageId) -> str:
         """Where the mask of an image lies, for messages."""
-        return str(self._pair(image).mask)
+        return self._pair(image).mask
 
     def check(self) -> Iterator[Sequence[Problem]]:
         """Read every file of both splits; yields once for each image, its problems or nothing."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from alspec.datasets.base import Frame, ImageId
 from alspec.errors import DataError, Problem
@@ -15,6 +16,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff"})
 
 _SHOWN = 20
+_NUMBERS = re.compile("([0-9]+)")
+_Order: TypeAlias = tuple[list[str | int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,16 @@ class Pair:
 
     Attributes:
         frame: the image; its id is a path with forward slashes, the same wherever the tree lies.
-        image: the image file.
-        mask: the mask file.
+        image: path of the image file; text, as 80,000 Path objects are slow to make.
+        mask: path of the mask file.
         mask_name: of the mask as of the image: the same wherever the tree lies.
         image_bytes: size of the image file.
         mask_bytes: size of the mask file.
     """
 
     frame: Frame
-    image: Path
-    mask: Path
+    image: str
+    mask: str
     mask_name: str
     image_bytes: int
     mask_bytes: int
@@ -97,8 +100,9 @@ def list_pairs(tree: Tree) -> list[Pair]:
     problems: list[Problem] = []
     images = _by_key(tree.root, tree.images, problems)
     masks = _by_key(tree.root, tree.masks, problems)
-    problems += _unpaired(tree, images, masks)
-    pairs: list[tuple[tuple[object, ...], Pair]] = []
+    if images and masks:
+        problems += _unpaired(tree, images, masks)
+    videos: dict[str, list[tuple[_Order, Pair]]] = {}
     for key in images.keys() & masks.keys():
         image, mask = images[key], masks[key]
         video = tree.sequence(key)
@@ -108,16 +112,20 @@ def list_pairs(tree: Tree) -> list[Pair]:
             continue
         pair = Pair(
             frame=Frame(ImageId(image.name), video),
-            image=tree.root / image.name,
-            mask=tree.root / mask.name,
+            image=os.path.join(tree.root, image.name),  # noqa: PTH118
+            mask=os.path.join(tree.root, mask.name),  # noqa: PTH118
             mask_name=mask.name,
             image_bytes=image.bytes,
             mask_bytes=mask.bytes,
         )
-        pairs.append(((_natural(video), video, _natural(key), key), pair))
+        videos.setdefault(video, []).append((_natural(key), pair))
     if problems:
         raise DataError(capped(tree.root, problems))
-    return [pair for _, pair in sorted(pairs, key=lambda item: item[0])]
+    return [
+        pair
+        for video in sorted(videos, key=_natural)
+        for _, pair in sorted(videos[video], key=lambda item: item[0])
+    ]
 
 
 def no_root(root: Path, holds: str) -> DataError:
@@ -216,6 +224,8 @@ def _unpaired(
         yield Problem(str(tree.root / masks[key].name), what, loc=tree.images.loc)
 
 
-def _natural(text: str) -> tuple[str | int, ...]:
-    parts = re.split("([0-9]+)", text)
-    return tuple(int(part) if place % 2 else part for place, part in enumerate(parts))
+def _natural(text: str) -> _Order:
+    """Numbers as numbers; names that differ in leading zeros alone in the order of their text."""
+    parts: list[str | int] = [*_NUMBERS.split(text)]
+    parts[1::2] = map(int, parts[1::2])
+    return parts, text

@@ -167,7 +167,7 @@ def _paired(name: str, home: Path, sbd: Path | None, problems: list[Problem]) ->
         problems.append(Problem(str(masks[0][0]), what))
     if image_bytes is not None and found is not None:
         frame = Frame(ImageId(f"{IMAGES}/{name}.jpg"), "")
-        yield Pair(frame, image, found[0], found[1], image_bytes, found[2])
+        yield Pair(frame, str(image), str(found[0]), found[1], image_bytes, found[2])
 
 
 def _size(path: Path) -> int | None:

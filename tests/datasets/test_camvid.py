@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alspec.datasets.base import Frame, ImageId, Split
+from alspec.datasets.base import Split
 from alspec.datasets.folder import Folder, Spec
 from alspec.datasets.redundancy import build_pool, candidates
 from alspec.datasets.similarity import measured_redundancy
-from alspec.spec.model import FollowingFrames, ListedFrames
+from alspec.spec.model import FollowingFrames
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "camvid"
 ROOT = Path(os.environ.get("CAMVID_ROOT") or BESIDE)
@@ -90,23 +90,3 @@ def test_pools_of_groups(camvid):
     frames = camvid.frames(Split.POOL)
     pool = build_pool(FollowingFrames(kind="frames", size=72, consecutive=5), frames)
     assert len(set(pool.frames)) == 72
-
-
-A2D2_LISTS = BESIDE.parent / "a2d2_pool_lists"
-
-
-@pytest.mark.skipif(not A2D2_LISTS.is_dir(), reason="the paper's A2D2 pool lists are not here")
-@pytest.mark.parametrize(
-    ("name", "different"), [("0f", 2640), ("5f", 2400), ("11f", 2407), ("21f", 2430)]
-)
-def test_the_papers_own_lists(name, different):
-    path = A2D2_LISTS / f"pool_{name}.txt"
-    lines = path.read_text().split()
-    frames = [Frame(ImageId(line), line.split("/")[0]) for line in sorted(set(lines))]
-    extra = [Frame(ImageId("z/1.png"), "z")]
-    pool = build_pool(ListedFrames(kind="list", path=str(path)), [*frames, *extra])
-    assert list(pool.frames) == frames
-    assert len(pool.frames) == different
-    assert bool(pool.notes) == (len(lines) > different)
-    if pool.notes:
-        assert f"{len(lines) - different} repeated lines" in pool.notes[0]

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from official_trees import ids, problems
 from PIL import Image
 from pydantic import ValidationError
 
@@ -52,16 +53,6 @@ def tree(tmp_path):
         pair(tmp_path, stem)
     pair(tmp_path, "v_1", "val")
     return tmp_path
-
-
-def ids(dataset, split=Split.POOL):
-    return [frame.id for frame in dataset.frames(split)]
-
-
-def problems(dataset, split=Split.POOL):
-    with pytest.raises(DataError) as caught:
-        dataset.frames(split)
-    return caught.value.problems
 
 
 def faults(**changes):
