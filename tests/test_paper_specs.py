@@ -1,4 +1,4 @@
-"""The paper's specs: planned at their real size on empty files, run end to end on miniatures."""
+"""The paper's specs: planned at their real size on trees of empty files, run on miniatures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,87 @@ def test_each_spec_of_the_paper_runs_on_its_miniature(name: str, tmp_path: Path)
     report = (work / name / "report.md").read_text("utf-8")
     assert "## The guide" in report
     assert "Against the paper" not in report  # a miniature is not the paper's pool
-    planned = json.loads(alspec("plan", spec, *changed, "--work-dir", str(work), "--json", root=root).stdout)
+    planned = json.loads(
+        alspec("plan", spec, *changed, "--work-dir", str(work), "--json", root=root).stdout
+    )
     assert planned["done"] == planned["steps"]
     rows = (work / name / "results.csv").read_text("utf-8").splitlines()
     assert len(rows) == 1 + planned["trainings_unshared"]
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def empty_cityscapes(root: Path) -> None:
+    for split, city, images in (("train", "aachen", 2975), ("val", "frankfurt", 500)):
+        for number in range(images):
+            stem = f"{city}_{number // 30:06d}_{number % 30:06d}"
+            touch(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png")
+            touch(root / "gtFine" / split / city / f"{stem}_gtFine_labelIds.png")
+
+
+def empty_voc(root: Path) -> None:
+    home = root / "VOCdevkit" / "VOC2012"
+    lists = home / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for name, year, images in (("train_aug", 2008, 10_582), ("val", 2011, 1449)):
+        stems = [f"{year}_{number:06d}" for number in range(images)]
+        (lists / f"{name}.txt").write_text("\n".join(stems) + "\n", "utf-8")
+        for stem in stems:
+            touch(home / "JPEGImages" / f"{stem}.jpg")
+            touch(home / "SegmentationClassAug" / f"{stem}.png")
+
+
+def empty_a2d2(root: Path) -> None:
+    drives = [f"201808{day}_101010" for day in range(10, 32)]
+    frames = [(drives[number % 22], number // 22) for number in range(40_135)]
+    frames += [("20180925_112730", number) for number in range(1142)]
+    for drive, number in frames:
+        home = root / "camera_lidar_semantic" / drive
+        digits = drive.replace("_", "")
+        for kind in ("camera", "label"):
+            name = f"{digits}_{kind}_frontcenter_{number:09d}.png"
+            touch(home / kind / "cam_front_center" / name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "empty", "counts", "runs", "trainings", "unshared"),
+    [
+        ("cityscapes", empty_cityscapes, {(2975, 298, 1488), (2975, 60, 298)}, 84, 318, 372),
+        (
+            "pascal_voc",
+            empty_voc,
+            {(10_582, 1058, 5291), (10_582, 529, 2646), (10_582, 212, 1058)},
+            81,
+            309,
+            369,
+        ),
+        ("a2d2_pools", empty_a2d2, {(2640, 264, 1320), (2640, 53, 264)}, 294, 1122, 1302),
+        ("a2d2_3k", empty_a2d2, {(40_135, 1000, 3000)}, 33, 69, 93),
+    ],
+)
+def test_the_papers_study_is_planned_at_its_real_size(
+    name: str,
+    empty: Callable[[Path], None],
+    counts: set[tuple[int, int, int]],
+    runs: int,
+    trainings: int,
+    unshared: int,
+    tmp_path: Path,
+) -> None:
+    empty(tmp_path)
+    shown = alspec("plan", str(SPECS / f"{name}.yaml"), "--json", root=tmp_path)
+    plan = json.loads(shown.stdout)
+    found = {
+        (s["pool_images"], s["labelled_images"][0], s["labelled_images"][-1])
+        for s in plan["settings"]
+    }
+    assert found == counts
+    assert (plan["runs"], plan["trainings"], plan["trainings_unshared"]) == (
+        runs,
+        trainings,
+        unshared,
+    )

@@ -88,12 +88,21 @@ class Dataset(Protocol):
         ...
 
 
-def open_dataset(spec: DatasetSpec) -> Dataset:
+def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) -> Dataset:
     """The dataset that a validated spec describes; touches no file yet.
 
     With the redundancy `augmented` it can also read the duplicates that the pool is made of.
+
+    Args:
+        spec: the dataset.
+        opened: remembers datasets from call to call, so that several pools of one tree list it
+            once; what tells pools apart is then for the caller to read from its own spec.
     """
-    dataset: Dataset = plugins.load("alspec.datasets", spec.kind)(spec)
+    opened = {} if opened is None else opened
+    tree = repr(spec.model_dump(exclude={"name", "redundancy", "budgets"}))
+    if tree not in opened:
+        opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)
+    dataset = opened[tree]
     if isinstance(spec.redundancy, AugmentedFrames):
         from alspec.datasets.augmented import Augmented
 

@@ -8,9 +8,9 @@ from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey, StepKind
 
 PARAMETERS = {
-    "deeplabv3plus_wrn38": 138_600_000,
-    "deeplabv3plus_r18": 12_000_000,
-    "deeplabv3plus_small": 3_371_000,
+    "deeplabv3plus_wrn38": 113_563_000,
+    "deeplabv3plus_r18": 14_960_000,
+    "deeplabv3plus_small": 3_372_000,
     "deeplabv3plus_tiny": 821_000,
 }
 """Trainable numbers of the built-in models, for disk estimates (rounded; 19 classes)."""

@@ -54,10 +54,11 @@ def open_pools(study: Study) -> list[ListedPool]:
         InputError: what is wrong with any of them, each problem with its place in the spec.
     """
     pools = []
+    opened: dict[str, Dataset] = {}
     problems: list[Problem] = []
     for index, spec in enumerate(study.datasets):
         try:
-            pools.append(_open(spec))
+            pools.append(_open(spec, opened))
         except InputError as err:
             problems += [
                 Problem(p.where, p.what, p.excerpt, ("datasets", index, *p.loc))
@@ -84,8 +85,8 @@ def check_sizes(study: Study) -> None:
         raise InputError(problems)
 
 
-def _open(spec: DatasetSpec) -> ListedPool:
-    dataset = open_dataset(spec)
+def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
+    dataset = open_dataset(spec, opened)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
     params = {
         "dataset": _identity(dataset, Split.POOL),

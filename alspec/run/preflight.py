@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from alspec.datasets.base import Dataset, Split, open_dataset
 from alspec.errors import DataError, Problem
-from alspec.spec.model import DatasetSpec
+from alspec.spec.model import AllFrames, DatasetSpec
 from alspec.store import Store, write_json
 
 Progress = Callable[[str, int], None]
@@ -30,30 +31,36 @@ def check_data(
             None reads them again.
 
     Returns:
-        Images read for each dataset; 0 for one known to be good.
+        Images read for each dataset; 0 for a tree read before.
 
     Raises:
         DataError: all problems of all datasets.
     """
     problems: list[Problem] = []
     images: dict[str, int] = {}
-    good = []
+    read: dict[str, str] = {}
     for spec in specs:
-        dataset = open_dataset(spec)
-        mark = store.root / "checked" / f"{_identity(dataset)}.json" if store else None
-        if mark is not None and mark.is_file():
-            images[spec.name] = 0
+        # Several pools of one tree, augmented ones included, are one tree to read.
+        dataset = open_dataset(spec.model_copy(update={"redundancy": AllFrames()}))
+        identity = _identity(dataset)
+        images[spec.name] = 0
+        if identity in read or (store and _mark(store, identity).is_file()):
             continue
         found, images[spec.name] = _read_all(dataset, progress)
         problems += found
-        if mark is not None:
-            good.append((mark, spec.name))
+        read[identity] = spec.name
     if problems:
         raise DataError(problems)
-    for mark, name in good:
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        write_json(mark, {"dataset": name, "images": images[name]})
+    if store:
+        for identity, name in read.items():
+            mark = _mark(store, identity)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            write_json(mark, {"dataset": name, "images": images[name]})
     return images
+
+
+def _mark(store: Store, identity: str) -> Path:
+    return store.root / "checked" / f"{identity}.json"
 
 
 def _read_all(dataset: Dataset, progress: Progress) -> tuple[list[Problem], int]:

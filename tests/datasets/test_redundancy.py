@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections import Counter
 from itertools import combinations
 
@@ -130,18 +129,6 @@ GOLDEN = (
     {"s0": [2, 6, 7], "s1": [1, 6]},
     {"s0": [2, 3], "s1": [2, 3, 5, 6], "s2": [0, 1, 2, 3, 6, 7]},
 )
-
-
-def test_the_papers_pools_in_no_time():
-    lengths = np.full(22, 40_135 // 22)
-    lengths[: 40_135 % 22] += 1
-    frames = video(*lengths)
-    assert len(frames) == 40_135
-    began = time.perf_counter()
-    for consecutive in (0, 5, 11, 21):
-        pool = build_pool(following(2640, consecutive), frames)
-        assert len(set(pool.frames)) == 2640
-    assert time.perf_counter() - began < 4
 
 
 def listed(path):
