@@ -9,7 +9,8 @@ from typing import Any
 
 from alspec import console
 from alspec.commands.planning import planned
-from alspec.datasets.base import Split, open_dataset
+from alspec.datasets.base import Split
+from alspec.datasets.open import open_dataset
 from alspec.datasets.redundancy import build_pool
 from alspec.plan.dag import Plan
 from alspec.publish import budget_level_of

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from alspec import console
 from alspec.commands.planning import told_by_place
-from alspec.datasets.base import open_dataset
 from alspec.datasets.miniature import Drawing
 from alspec.datasets.miniature import make as make_miniature
+from alspec.datasets.open import open_dataset
 from alspec.datasets.survey import SplitFacts, Survey, survey
 from alspec.datasets.tree import capped
 from alspec.errors import DataError, InputError, Problem

@@ -1,4 +1,4 @@
-"""What a dataset kind is, and how one is opened from its spec."""
+"""What a dataset kind is."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, ClassVar, NewType, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alspec import plugins
 from alspec.errors import Problem
-from alspec.spec.model import AugmentedFrames, DatasetSpec
+from alspec.spec.model import DatasetSpec
 
 ImageId = NewType("ImageId", str)
 """Names an image inside its dataset: a relative path with forward slashes, the same anywhere."""
@@ -86,36 +85,6 @@ class Dataset(Protocol):
     def check(self) -> Iterator[Sequence[Problem]]:
         """Read every file; yields once for each image, its problems or nothing."""
         ...
-
-
-def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) -> Dataset:
-    """The dataset that a validated spec describes; touches no file yet.
-
-    With the redundancy `augmented` it can also read the duplicates that the pool is made of.
-
-    Args:
-        spec: the dataset.
-        opened: remembers datasets from call to call, so that several pools of one tree list it
-            once; what tells pools apart is then for the caller to read from its own spec.
-    """
-    opened = {} if opened is None else opened
-    tree = repr(spec.model_dump(exclude={"name", "redundancy", "budgets"}))
-    if tree not in opened:
-        opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)
-    dataset = opened[tree]
-    if isinstance(spec.redundancy, AugmentedFrames):
-        from alspec.datasets.augmented import Augmented
-
-        return Augmented(dataset, spec.redundancy)
-    return dataset
-
-
-def pixels_identity(spec: DatasetSpec) -> str:
-    """Equal for two specs that give the same pixels and labels to the same ids on this machine."""
-    apart = {"name", "budgets"}
-    if not isinstance(spec.redundancy, AugmentedFrames):
-        apart.add("redundancy")
-    return repr(spec.model_dump(exclude=apart))
 
 
 def resolve(root: str | None, relative: str) -> Path:

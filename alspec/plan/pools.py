@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from alspec.datasets.base import Dataset, Frame, Split, open_dataset
+from alspec.datasets.base import Dataset, Frame, Split
+from alspec.datasets.open import open_dataset
 from alspec.datasets.redundancy import build_pool, candidates, short_name
 from alspec.errors import InputError, Problem
 from alspec.plan.step import Step, StepKind

@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alspec.datasets.base import Dataset, Split, open_dataset
+from alspec.datasets.base import Dataset, Split
+from alspec.datasets.open import open_dataset
 from alspec.errors import DataError, Problem
 from alspec.spec.model import AllFrames, DatasetSpec
 from alspec.store import Store, write_json

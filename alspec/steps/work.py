@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from alspec import plugins
-from alspec.datasets.base import Dataset, Frame, ImageId, open_dataset, pixels_identity
+from alspec.datasets.base import Dataset, Frame, ImageId
+from alspec.datasets.open import open_dataset, pixels_identity
 from alspec.models.data import Frames
 from alspec.models.hooks import Progress
 from alspec.plan.step import Step, seed_of

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from alspec import plugins
-from alspec.datasets.base import Split, open_dataset
+from alspec.datasets.base import Split
 from alspec.datasets.miniature import Drawing, make
+from alspec.datasets.open import open_dataset
 from alspec.errors import DataError
 
 SMALL = Drawing(images=12, size=(24, 40), seed=3)

@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from alspec.datasets.augmented import Augmented, Change, duplicates_of, original_of
-from alspec.datasets.base import Frame, ImageId, Split, open_dataset, pixels_identity
+from alspec.datasets.base import Frame, ImageId, Split
+from alspec.datasets.open import open_dataset, pixels_identity
 from alspec.datasets.redundancy import build_pool, candidates, short_name
 from alspec.datasets.similarity import measured_redundancy
 from alspec.datasets.toy import Spec, Toy

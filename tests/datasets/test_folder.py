@@ -10,8 +10,9 @@ from official_trees import ids, problems
 from PIL import Image
 from pydantic import ValidationError
 
-from alspec.datasets.base import Dataset, Split, open_dataset
+from alspec.datasets.base import Dataset, Split
 from alspec.datasets.folder import Folder, Spec
+from alspec.datasets.open import open_dataset
 from alspec.errors import DataError
 
 

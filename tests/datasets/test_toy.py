@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from alspec.datasets.base import Dataset, Split, open_dataset
+from alspec.datasets.base import Dataset, Split
+from alspec.datasets.open import open_dataset
 from alspec.datasets.toy import Spec, Toy
 from alspec.errors import DataError
 

@@ -1,0 +1,36 @@
+"""Opens the dataset that a spec describes."""
+
+from __future__ import annotations
+
+from alspec import plugins
+from alspec.datasets.augmented import Augmented
+from alspec.datasets.base import Dataset
+from alspec.spec.model import AugmentedFrames, DatasetSpec
+
+
+def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) -> Dataset:
+    """The dataset that a validated spec describes; touches no file yet.
+
+    With the redundancy `augmented` it can also read the duplicates that the pool is made of.
+
+    Args:
+        spec: the dataset.
+        opened: remembers datasets from call to call, so that several pools of one tree list it
+            once; what tells pools apart is then for the caller to read from its own spec.
+    """
+    opened = {} if opened is None else opened
+    tree = repr(spec.model_dump(exclude={"name", "redundancy", "budgets"}))
+    if tree not in opened:
+        opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)
+    dataset = opened[tree]
+    if isinstance(spec.redundancy, AugmentedFrames):
+        return Augmented(dataset, spec.redundancy)
+    return dataset
+
+
+def pixels_identity(spec: DatasetSpec) -> str:
+    """Equal for two specs that give the same pixels and labels to the same ids on this machine."""
+    apart = {"name", "budgets"}
+    if not isinstance(spec.redundancy, AugmentedFrames):
+        apart.add("redundancy")
+    return repr(spec.model_dump(exclude=apart))
