@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SPECS = Path(__file__).parents[1] / "specs"
-COMMAND = [sys.executable, "-c", "from alspec.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "alspec"]
 QUICK = (
     "model=deeplabv3plus_tiny",
     "training.epochs=1",

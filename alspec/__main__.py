@@ -1,0 +1,5 @@
+"""`python -m alspec` is `alspec`."""
+
+from alspec.cli import main
+
+main()
