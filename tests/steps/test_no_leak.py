@@ -1,0 +1,78 @@
+"""Ground truth never reaches scoring: labels that are not paid for are made unreadable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_steps import CPU, METHODS, Performed, study
+from PIL import Image
+
+from alspec.datasets.base import Split
+from alspec.datasets.open import open_dataset
+from alspec.errors import DataError
+from alspec.plan.expand import expand
+from alspec.plan.step import Step, StepKind
+from alspec.steps.work import Desk
+
+
+def tree(root: Path) -> None:
+    """The toy's images and masks as a folder of files."""
+    toy = open_dataset(study().datasets[0])
+    for split in Split:
+        for frame in toy.frames(split):
+            name = frame.id.replace("/", "_") + ".png"
+            for kind, pixels in (("images", toy.read_image), ("masks", toy.read_mask)):
+                path = root / f"{split.value}_{kind}" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels(frame.id)).save(path)
+
+
+def folder_study(root: Path, ssl: bool) -> Performed:
+    classes = len(open_dataset(study().datasets[0]).classes)
+    folder = {
+        "name": "files",
+        "kind": "folder",
+        "root": str(root),
+        "image_size": [32, 48],
+        "images": "pool_images",
+        "masks": "pool_masks",
+        "classes": [f"class{number}" for number in range(classes)],
+        "val": {"images": "val_images", "masks": "val_masks"},
+    }
+    whole = study(datasets=[folder], ssl=[ssl], baselines=[])
+    return Performed(root / "store", expand(whole))
+
+
+def paid_for(step: Step, performed: Performed) -> set[str]:
+    """The stems of the images whose labels a step may read."""
+    if step.kind is not StepKind.TRAIN:
+        return set()
+    return {Path(image).stem for image in performed.labelled(step.inputs["labelled"])}
+
+
+@pytest.mark.parametrize("ssl", [False, True])
+def test_every_method_runs_where_no_label_is_readable_but_those_paid_for(
+    tmp_path: Path, ssl: bool
+) -> None:
+    tree(tmp_path)
+    performed = folder_study(tmp_path, ssl)
+    masks = {path: path.read_bytes() for path in (tmp_path / "pool_masks").iterdir()}
+    for step in performed.plan.in_order():
+        readable = paid_for(step, performed)
+        for path, content in masks.items():
+            path.write_bytes(content if path.stem in readable else b"\0" * len(content))
+        performed.desk = Desk(CPU)  # nothing read before is remembered
+        performed.perform(step)
+    ran = {run.method for run in performed.plan.runs}
+    assert ran == set(METHODS)
+    assert all(performed.store.is_done(key) for key in performed.plan.steps)
+
+
+def test_a_label_that_is_paid_for_must_be_readable(tmp_path: Path) -> None:
+    tree(tmp_path)
+    performed = folder_study(tmp_path, ssl=False)
+    for path in (tmp_path / "pool_masks").iterdir():
+        path.write_bytes(b"\0" * path.stat().st_size)
+    with pytest.raises(DataError, match="pool_masks"):
+        performed.perform_all()
