@@ -60,7 +60,10 @@ def prepare(device: str) -> Any:
     torch.set_num_threads(1)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    return Desk(torch.device(device))
+    place = torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    return Desk(place)
 
 
 def performers() -> Mapping[StepKind, Any]:
