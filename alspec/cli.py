@@ -104,11 +104,14 @@ def run(
         ),
     ] = None,
     work_dir: WorkDir = WORK_DIR,
+    loader_workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare batches, for each training.")
+    ] = 0,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report."""
     from alspec.commands import study as commands
 
-    raise typer.Exit(commands.run(spec, overrides or (), devices, work_dir))
+    raise typer.Exit(commands.run(spec, overrides or (), devices, work_dir, loader_workers))
 
 
 @app.command()
@@ -232,7 +235,9 @@ def datasets_check(
 
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in ("SIGTERM", "SIGUSR1"):  # Windows has no SIGUSR1
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         app(prog_name="alspec")
     except AlspecError as error:
@@ -244,5 +249,6 @@ def main() -> None:
         sys.exit(ExitCode.CTRL_C)
 
 
-def _interrupt(*_: object) -> None:
-    raise Interrupted("stopped by SIGTERM; the same command goes on from here")
+def _interrupt(number: int, _frame: object) -> None:
+    name = signal.Signals(number).name
+    raise Interrupted(f"stopped by {name}; the same command goes on from here")

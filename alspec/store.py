@@ -210,6 +210,15 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(step))
 
+    def checkpoints(self, key: str) -> Path:
+        """Where a step keeps what it would go on from; not there when the step is done."""
+        return self.root / "checkpoints" / _safe(key)
+
+    def checkpointed(self) -> list[Path]:
+        """The folders of checkpoints that there are, each named after its step's key."""
+        found = sorted((self.root / "checkpoints").glob("*"))
+        return [folder for folder in found if _SAFE.fullmatch(folder.name)]
+
     def read_recipe(self, key: str) -> dict[str, Any]:
         """The step described under a key. Raises StoreError if none is."""
         path = self.recipe_path(key)

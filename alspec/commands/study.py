@@ -64,7 +64,13 @@ def plan(
     )
 
 
-def run(spec: Path, overrides: Sequence[str], devices: str | None, work_dir: Path) -> ExitCode:
+def run(
+    spec: Path,
+    overrides: Sequence[str],
+    devices: str | None,
+    work_dir: Path,
+    loader_workers: int = 0,
+) -> ExitCode:
     """Run a study and publish it."""
     from alspec.plan.estimate import step_costs
     from alspec.publish import publish
@@ -85,7 +91,9 @@ def run(spec: Path, overrides: Sequence[str], devices: str | None, work_dir: Pat
                 check_data(expanded.study.datasets, progress, folder.store)
         folder.root.mkdir(parents=True, exist_ok=True)
         write_text(folder.spec, dump_study(expanded.study))
-    executor = LocalExecutor(folder.store.root.absolute(), slots[: len(todo)], folder.logs)
+    executor = LocalExecutor(
+        folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
+    )
     costs = step_costs(expanded)
     try:
         with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:

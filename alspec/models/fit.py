@@ -21,7 +21,8 @@ from torch.utils.data import Dataset as TorchDataset
 from alspec.datasets.base import ImageId
 from alspec.models.build import parameter_count
 from alspec.models.data import Augmentation, Batch, Batches, Frames, FromPosition, Order
-from alspec.models.hooks import Progress, TrainingLog
+from alspec.models.hooks import Progress, QuietRuntimeInfo, TrainingLog
+from alspec.models.resume import Keeping, PositionedLoop, Resume
 from alspec.models.runner import StepRunner
 from alspec.models.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
@@ -113,6 +114,8 @@ def fit(
     seeds: Seeds,
     device: torch.device,
     progress: Progress,
+    keeping: Keeping | None = None,
+    loader_workers: int = 0,
 ) -> Trained:
     """Train from initial or pretrained weights on the labelled images.
 
@@ -126,9 +129,12 @@ def fit(
         seeds: where the random numbers come from; torch's global generator is seeded from them.
         device: where to train.
         progress: called after every iteration.
+        keeping: where checkpoints are written, and gone on from: the weights are the same bits.
+        loader_workers: processes that prepare batches; the bits do not depend on it.
 
     Raises:
         StepFailed: a loss is no longer finite.
+        Interrupted: the training was asked to stop, and was kept.
     """
     torch.manual_seed(seeds.init)
     segmentor: Any = build()
@@ -162,18 +168,35 @@ def fit(
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
-    loader = DataLoader(feed, batch_size=None, sampler=FromPosition(0, iterations))
+    state = keeping.state_for(model, device) if keeping else None
+    resume = Resume(keeping, state, log) if keeping else None
+    loader = DataLoader(
+        feed,
+        batch_size=None,
+        sampler=FromPosition(state["position"] if state else 0, iterations),
+        num_workers=loader_workers,
+    )
     with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
         runner = StepRunner(
             work_dir=Path(scratch),
             name="alspec-training",
             model=model,
             train_dataloader=loader,
-            train_cfg={"by_epoch": False, "max_iters": iterations, "val_interval": iterations + 1},
+            train_cfg={
+                "type": PositionedLoop,
+                "max_iters": iterations,
+                "val_interval": iterations + 1,
+            },
             optim_wrapper=optimiser,
             param_scheduler=schedule,
-            default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
-            custom_hooks=[log],
+            default_hooks={
+                "runtime_info": None,
+                "timer": None,
+                "logger": None,
+                "checkpoint": None,
+                "sampler_seed": None,
+            },
+            custom_hooks=[QuietRuntimeInfo(), log, *([resume] if resume else [])],
         )
         torch.manual_seed(seeds.dropout)
         started = time.perf_counter()
@@ -181,7 +204,7 @@ def fit(
             runner.train()
         finally:
             runner.close()
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
 
 

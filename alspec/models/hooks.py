@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmengine.hooks import Hook
+import torch
+from mmengine.hooks import Hook, RuntimeInfoHook
 from torch import Tensor
 
 from alspec.errors import StepFailed
 
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
+
+
+FINITE_EVERY = 50
+"""Iterations between two looks at the losses: each look waits for the device."""
+
+
+class QuietRuntimeInfo(RuntimeInfoHook):  # type: ignore[misc]
+    """MMEngine's record of where the loop is, without the losses, which would wait for the GPU."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Leave the losses on the device: `TrainingLog` has them."""
 
 
 class TrainingLog(Hook):  # type: ignore[misc]
@@ -37,6 +51,8 @@ class TrainingLog(Hook):  # type: ignore[misc]
         self._ended = 0
         self._sums: dict[str, Tensor] = {}
         self._count = 0
+        self._finite: Tensor | int = 0
+        """Iterations of this epoch before a sum stopped to be finite."""
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -46,12 +62,44 @@ class TrainingLog(Hook):  # type: ignore[misc]
             detached = value.detach().float()
             self._sums[name] = self._sums[name] + detached if name in self._sums else detached
         self._count += 1
+        self._finite = self._finite + torch.stack(list(self._sums.values())).isfinite().all().long()
         done, total = batch_idx + 1, runner.max_iters
         self.progress(done, total)
         ended = self.epochs_planned if done == total else self._epochs_ended(done)
         if ended > self._ended or done == total:
             self._ended = ended
             self._close_epoch(done)
+        elif done % FINITE_EVERY == 0:
+            self.refuse_infinite(done)
+
+    def state(self) -> dict[str, Any]:
+        """What `load` takes to go on from here."""
+        return {
+            "epochs": self.epochs,
+            "ended": self._ended,
+            "sums": self._sums,
+            "count": self._count,
+            "finite": self._finite,
+        }
+
+    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from what `state` gave."""
+        self.epochs = list(state["epochs"])
+        self._ended, self._count = state["ended"], state["count"]
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        finite = state["finite"]
+        self._finite = finite.to(device) if isinstance(finite, Tensor) else finite
+
+    def refuse_infinite(self, iteration: int) -> None:
+        """Raise StepFailed if a loss of this epoch was NaN or infinite; waits for the device."""
+        finite = int(self._finite)
+        if finite < self._count:
+            wrong = [name for name, total in self._sums.items() if not math.isfinite(float(total))]
+            first = iteration - self._count + finite + 1
+            raise StepFailed(
+                f"training diverged: {', '.join(wrong)} not finite from iteration {first} on. "
+                "Lower training.lr or training.head_lr_factor"
+            )
 
     def _epochs_ended(self, done: int) -> int:
         # The margin takes up the rounding of a quotient of whole numbers.
@@ -59,12 +107,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
         return min(whole, self.epochs_planned - 1)
 
     def _close_epoch(self, iteration: int) -> None:
+        self.refuse_infinite(iteration)
         means = {name: float(total) / self._count for name, total in self._sums.items()}
-        wrong = [name for name, mean in means.items() if not math.isfinite(mean)]
-        if wrong:
-            raise StepFailed(
-                f"training diverged: {', '.join(wrong)} not finite by iteration {iteration}. "
-                "Lower training.lr or training.head_lr_factor"
-            )
         self.epochs.append({"epoch": float(self._ended), **means})
-        self._sums, self._count = {}, 0
+        self._sums, self._count, self._finite = {}, 0, 0

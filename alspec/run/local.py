@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from queue import Empty, SimpleQueue
 
 from alspec.plan.step import StepKey
 from alspec.run.executor import Ended, Event, Outcome, Progressed
+from alspec.run.worker import STOP
+
+STOP_SECONDS = 8.0
+"""For a training to write a checkpoint before its worker is killed."""
 
 
 @dataclass
@@ -28,10 +33,13 @@ class _Worker:
 class LocalExecutor:
     """Runs steps in worker processes on this machine, started when first needed."""
 
-    def __init__(self, store: Path, devices: Sequence[str], logs: Path) -> None:
+    def __init__(
+        self, store: Path, devices: Sequence[str], logs: Path, loader_workers: int = 0
+    ) -> None:
         self._store = store
         self._devices = list(devices)
         self._logs = logs
+        self._loader_workers = loader_workers
         self._workers: list[_Worker | None] = [None] * len(self._devices)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._lock = threading.Lock()
@@ -47,13 +55,7 @@ class LocalExecutor:
             slot = min(self._free(), key=lambda i: (self._workers[i] is None, i))
             worker = self._workers[slot] or self._start(slot)
             worker.key = key
-        stdin = worker.process.stdin
-        try:
-            if stdin:
-                stdin.write(f"{key}\n")
-                stdin.flush()
-        except OSError:
-            pass  # the reader thread tells of a worker that is gone
+        _tell(worker, key)
 
     def _free(self) -> list[int]:
         return [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
@@ -66,9 +68,15 @@ class LocalExecutor:
             return None
 
     def close(self) -> None:
-        """Kill every worker with its children, and wait for it."""
+        """End every worker with its children, and wait for it; a training is kept before."""
         with self._lock:
             workers = [worker for worker in self._workers if worker is not None]
+        try:
+            _let_stop([worker for worker in workers if worker.key is not None])
+        finally:
+            self._kill(workers)
+
+    def _kill(self, workers: Sequence[_Worker]) -> None:
         for worker in workers:
             with suppress(ProcessLookupError):  # the group: also what a plugin has started
                 os.killpg(worker.process.pid, signal.SIGKILL)
@@ -82,6 +90,7 @@ class LocalExecutor:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         command = [sys.executable, "-m", "alspec.run.worker"]
         command += ["--store", str(self._store), "--device", self._devices[slot]]
+        command += ["--loader-workers", str(self._loader_workers)]
         with log.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
@@ -120,6 +129,25 @@ class LocalExecutor:
             why = f"the worker process ended with {_exit_words(code)}"
             last = worker.log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
             self._events.put(Ended(key, Outcome.LOST, "; ".join([why, *last]), str(worker.log)))
+
+
+def _tell(worker: _Worker, line: str) -> None:
+    stdin = worker.process.stdin
+    # The reader thread tells of a worker that is gone.
+    with suppress(OSError, ValueError):
+        if stdin:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+
+
+def _let_stop(workers: Sequence[_Worker]) -> None:
+    """Ask workers to keep what they are at and to end; some seconds for all of them together."""
+    until = time.monotonic() + STOP_SECONDS
+    for worker in workers:
+        _tell(worker, STOP)
+    for worker in workers:
+        with suppress(subprocess.TimeoutExpired):
+            worker.process.wait(max(0.0, until - time.monotonic()))
 
 
 def _exit_words(code: int) -> str:

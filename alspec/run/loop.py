@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -90,6 +91,7 @@ def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> Run
     """
     todo = needed(plan, store)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
+    _sweep_checkpoints(store)
     loop = _Loop(plan, store, executor, observer, todo, summary)
     loop.run()
     return summary
@@ -169,6 +171,13 @@ class _Loop:
         unfinished |= set(self.summary.skipped)
         if not any(r in unfinished for r in self.consumers[key]) and self.store.holds(key, WEIGHTS):
             self.store.drop(key, WEIGHTS)
+
+
+def _sweep_checkpoints(store: Store) -> None:
+    """Remove the checkpoints of trainings that were killed between their commit and their end."""
+    for folder in store.checkpointed():
+        if store.holds(folder.name, WEIGHTS):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kept_weights(plan: Plan) -> set[StepKey]:

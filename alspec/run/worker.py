@@ -1,6 +1,7 @@
 """A warm worker: loads torch and MMSegmentation once, then takes steps one after another.
 
-It reads a key a line on standard input and answers in JSON lines; whatever a model or a plugin
+It reads a key a line on standard input and answers in JSON lines; at the line `stop` it ends, after
+a checkpoint where a training is at work; whatever a model or a plugin
 prints goes to standard error, which is the worker's log.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -17,13 +19,15 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import IO, Any
 
-from alspec.errors import AlspecError, StoreError
+from alspec.errors import AlspecError, Interrupted, StoreError
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
 REPORT_SECONDS = 0.2
+STOP = "stop"
 
 
 class Telling:
@@ -96,6 +100,7 @@ def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
 
     with store.draft(step.key, step.to_json()) as folder:
         performers()[step.kind](Work(step, store, folder, desk, progress))
+    shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
 
 def main() -> None:
@@ -103,19 +108,26 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--loader-workers", type=int, default=0)
     options = parser.parse_args()
     telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     keys: SimpleQueue[str | None] = SimpleQueue()
-    threading.Thread(target=_listen, args=(keys,), daemon=True).start()
+    stop, training = Event(), Event()
+    threading.Thread(target=_listen, args=(keys, stop, training), daemon=True).start()
     desk = prepare(options.device)
+    desk.stop, desk.loader_workers = stop, options.loader_workers
     store = Store(options.store)
     telling.tell(event="ready")
     while (key := keys.get()) is not None:
         try:
             step = described_step(store, key)
+            if step.kind is StepKind.TRAIN:
+                training.set()
             sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
             work_on(step, store, desk, telling.progress)
+        except Interrupted:
+            pass
         except AlspecError as err:
             telling.tell(event="failed", message=str(err))
         except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
@@ -123,14 +135,22 @@ def main() -> None:
             telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
         else:
             telling.tell(event="done")
+        training.clear()
+        if stop.is_set():
+            os._exit(0)
 
 
-def _listen(keys: SimpleQueue[str | None]) -> None:
+def _listen(keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
     """Pass keys on; when the parent is gone, go at once, whatever is at work."""
     for line in sys.stdin:
         if not line.strip():
             break
-        keys.put(line.strip())
+        if line.strip() != STOP:
+            keys.put(line.strip())
+            continue
+        stop.set()
+        if not training.is_set():
+            break
     os._exit(0)
 
 

@@ -15,7 +15,7 @@ from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.redundancy import candidates as every_nth
-from alspec.errors import PluginError
+from alspec.errors import PluginError, StepFailed
 from alspec.models.data import in_batches
 from alspec.models.outputs import outputs_of
 from alspec.plan.expand import INITIAL
@@ -132,6 +132,13 @@ def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId])
         done += len(ids)
         work.progress(done, len(images))
     features = torch.cat(parts)
+    finite = features.isfinite().all(dim=1).tolist()
+    wrong = [image for image, sound in zip(images, finite, strict=True) if not sound]
+    if wrong:
+        raise StepFailed(
+            f"the model's features of {len(wrong)} images are not finite, the first of {wrong[0]}; "
+            f"{_maker(work.step.params['method'])} was not asked. Lower training.lr"
+        )
     n = len(offered.ids)
     return Candidates(offered.ids, offered.sequences, features[:n], features[n:])
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from alspec.errors import StepFailed
 from alspec.models.build import assemble, build_segmentor, model_config
 from alspec.models.fit import Seeds, fit
 from alspec.provenance import machine
@@ -37,17 +38,24 @@ def perform(work: Work) -> None:
             checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
         )
 
-    trained = fit(
-        build,
-        work.desk.frames(work.dataset()),
-        labelled,
-        [frame.id for frame in work.pool() if frame.id not in chosen],
-        training,
-        s4gan,
-        Seeds(**{role.name: work.seed(role.name) for role in fields(Seeds)}),
-        work.device,
-        work.progress,
-    )
+    keeping = work.keeping
+    try:
+        trained = fit(
+            build,
+            work.desk.frames(work.dataset()),
+            labelled,
+            [frame.id for frame in work.pool() if frame.id not in chosen],
+            training,
+            s4gan,
+            Seeds(**{role.name: work.seed(role.name) for role in fields(Seeds)}),
+            work.device,
+            work.progress,
+            keeping,
+            work.desk.loader_workers,
+        )
+    except StepFailed:
+        keeping.checkpoints.clear()  # going on would only fail again
+        raise
     state = trained.segmentor.state_dict()
     weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     save_file(weights, work.folder / "weights.safetensors")

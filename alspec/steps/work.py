@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,31 @@ import torch
 from alspec import plugins
 from alspec.datasets.base import Dataset, Frame, ImageId
 from alspec.datasets.open import open_dataset, pixels_identity
+from alspec.models.checkpoint import Checkpoints
 from alspec.models.data import Frames
 from alspec.models.hooks import Progress
+from alspec.models.resume import SECONDS, Keeping
 from alspec.plan.step import Step, seed_of
 from alspec.store import Store
 
 
 @dataclass
 class Desk:
-    """What a warm worker keeps from step to step: the device and decoded images."""
+    """What a warm worker keeps from step to step: the device and decoded images.
+
+    Attributes:
+        device: where to compute.
+        loader_workers: processes that prepare a training's batches; no bit depends on it.
+        checkpoint_seconds: between two checkpoints of a training.
+        checkpoint_iterations: between two checkpoints, in place of the seconds.
+        stop: when set, a training writes a checkpoint and raises Interrupted.
+    """
 
     device: torch.device
+    loader_workers: int = 0
+    checkpoint_seconds: float = SECONDS
+    checkpoint_iterations: int | None = None
+    stop: Event = field(default_factory=Event)
     _frames: dict[tuple[str, tuple[int, int] | None], Frames] = field(default_factory=dict)
 
     def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> Frames:
@@ -64,6 +79,17 @@ class Work:
     def device(self) -> torch.device:
         """Where tensors live."""
         return self.desk.device
+
+    @property
+    def keeping(self) -> Keeping:
+        """Where and how often this step's training is kept."""
+        desk = self.desk
+        return Keeping(
+            Checkpoints(self.store.checkpoints(self.step.key)),
+            desk.checkpoint_seconds,
+            desk.checkpoint_iterations,
+            desk.stop,
+        )
 
     def seed(self, role: str) -> int:
         """The seed of one kind of random number of this step."""

@@ -25,6 +25,7 @@ def executor(tmp_path, monkeypatch):
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         monkeypatch.setattr(local.sys, "executable", str(path))
+        monkeypatch.setattr(local, "STOP_SECONDS", 0.2)
         made.append(LocalExecutor(tmp_path / "store", ["cpu"] * slots, tmp_path / "logs"))
         return made[-1]
 
@@ -93,6 +94,16 @@ def test_close_leaves_no_process_behind(executor, tmp_path):
     one.close()
     one.close()
     assert all(has_ended(pid) for pid in pids)
+
+
+def test_close_asks_a_worker_at_work_to_stop_and_lets_it_finish(executor, tmp_path, monkeypatch):
+    one = executor(f"""read key; echo '{{"event": "progress", "done": 0, "total": 1}}'
+        read line; echo "$line" > {tmp_path}/told""")
+    monkeypatch.setattr(local, "STOP_SECONDS", 10.0)
+    one.submit(KEY)
+    assert isinstance(one.wait(10), Progressed)
+    one.close()
+    assert (tmp_path / "told").read_text() == "stop\n"
 
 
 def has_ended(pid):
