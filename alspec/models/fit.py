@@ -170,10 +170,12 @@ def fit(
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
     state = keeping.state_for(model, device) if keeping else None
     resume = Resume(keeping, state, log) if keeping else None
+    start = state["position"] if state else 0
+    del state  # as large as the training itself
     loader = DataLoader(
         feed,
         batch_size=None,
-        sampler=FromPosition(state["position"] if state else 0, iterations),
+        sampler=FromPosition(start, iterations),
         num_workers=loader_workers,
     )
     with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:

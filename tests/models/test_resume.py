@@ -238,9 +238,13 @@ def test_a_loss_that_is_not_finite_is_noticed_before_the_epoch_ends(
     told: list[int] = []
     log = hooks.TrainingLog(1000, 1, lambda done, total: told.append(done))
     runner = SimpleNamespace(max_iters=100)
+
+    def iterate(number: int, loss_b: float) -> None:
+        losses = {"loss_a": torch.tensor(1.0), "loss_b": torch.tensor(loss_b)}
+        log.after_train_iter(runner, number, None, losses)
+
+    for number in range(7):
+        iterate(number, float("inf") if number == 5 else 1.0)
     with pytest.raises(StepFailed, match=r"loss_b not finite from iteration 6 on.*training\.lr"):
-        for number in range(runner.max_iters):
-            value = float("inf") if number == 5 else 1.0
-            losses = {"loss_a": torch.tensor(1.0), "loss_b": torch.tensor(value)}
-            log.after_train_iter(runner, number, None, losses)
+        iterate(7, 1.0)
     assert told[-1] == 8

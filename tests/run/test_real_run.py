@@ -239,3 +239,46 @@ def test_killed_workers_and_interrupted_runs_go_on_to_the_same_results(finished,
     for name in ("classes", "runs"):
         files = [where / f"work_dirs/tiny/{name}.csv" for where in (whole, home)]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+LONG = {"training": {"epochs": 400, "batch_size": 4, "lr": 0.01}}
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, code):
+    home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
+    process = begin(home)
+    log = home / "work_dirs/tiny/logs/worker-0.txt"
+    workers = wait_until(
+        home, process, lambda told: at_work("train")(told) and "train (" in log.read_text()
+    )
+    begun = time.monotonic()
+    process.send_signal(number)
+    ended, _, err = finish(process)
+    assert ended == code, err
+    assert time.monotonic() - begun < 10
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    store = StudyFolder(home / "work_dirs", "tiny").store
+    (kept,) = [path for folder in store.checkpointed() for path in folder.iterdir()]
+    assert kept.suffix == ".safetensors"
+
+
+@needs_proc
+def test_a_second_sigint_stops_at_once(tmp_path):
+    home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
+    process = begin(home)
+    workers = wait_until(home, process, at_work("train"))
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)  # it can neither hear nor end
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    ended, _, err = finish(process)
+    assert ended == 130, err
+    assert time.monotonic() - begun < 4
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -1,0 +1,179 @@
+"""A train step on a real store: killed at any moment, it is made to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from made_steps import CPU, Performed, study
+
+from alspec.errors import Interrupted, StepFailed
+from alspec.plan.dag import Plan
+from alspec.plan.expand import expand
+from alspec.plan.step import Step, StepKind
+from alspec.run.loop import run
+from alspec.run.worker import work_on
+from alspec.steps import acquire
+from alspec.steps.work import Desk
+from alspec.store import Store
+
+MADE = ("weights.safetensors", "epochs.csv")
+SCRIPT = """
+import sys
+from pathlib import Path
+from alspec.run import worker
+from alspec.store import Store
+store = Store(Path(sys.argv[1]))
+desk = worker.prepare("cpu")
+desk.checkpoint_iterations = 1
+def progress(done, total):
+    print(done, flush=True)
+worker.work_on(worker.described_step(store, sys.argv[2]), store, desk, progress)
+"""
+
+
+def before_training(performed: Performed, root: Path, method: str) -> tuple[Store, Step]:
+    """A store with what a train step reads, and the step."""
+    labelled = performed.run_of(method, dropout=method == "bald").sets[1]
+    step = performed.plan.steps[labelled.train]
+    store = Store(root)
+    for key in step.inputs.values():
+        shutil.copytree(performed.store.home(key), store.home(key))
+    return store, step
+
+
+def same_bytes(performed: Performed, store: Store, step: Step) -> bool:
+    made, expected = store.artifacts(step.key), performed.store.artifacts(step.key)
+    return all(made[name] == expected[name] for name in MADE)
+
+
+def test_a_stopped_step_is_finished_to_the_same_bytes_and_leaves_no_checkpoint(
+    performed: Performed, tmp_path: Path
+) -> None:
+    store, step = before_training(performed, tmp_path, "bald")
+    desk = Desk(CPU)
+    told: list[int] = []
+
+    def stop_at_three(done: int, total: int) -> None:
+        if done == 3:
+            desk.stop.set()
+
+    with pytest.raises(Interrupted):
+        work_on(step, store, desk, stop_at_three)
+    assert not store.is_done(step.key)
+    assert len(list(store.checkpoints(step.key).iterdir())) == 1
+    assert list((tmp_path / "drafts").iterdir()) == []
+    torch.manual_seed(5)
+    work_on(step, store, Desk(CPU), lambda done, total: told.append(done))
+    assert told[0] == 4
+    assert same_bytes(performed, store, step)
+    assert not store.checkpoints(step.key).exists()
+
+
+def test_a_diverged_training_keeps_no_checkpoint(performed: Performed, tmp_path: Path) -> None:
+    store, step = before_training(performed, tmp_path, "random")
+    params = {**step.params, "training": {**step.params["training"], "lr": 1e30}}
+    diverging = Step(step.kind, params, step.inputs, step.places, step.label)
+    with pytest.raises(StepFailed, match="not finite from iteration"):
+        work_on(diverging, store, Desk(CPU, checkpoint_iterations=1), lambda done, total: None)
+    assert not store.checkpoints(diverging.key).exists()
+
+
+def test_checkpoints_of_finished_trainings_are_swept_and_others_stay(
+    performed: Performed, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    done = next(s for s in performed.plan.in_order() if s.kind is StepKind.TRAIN)
+    shutil.copytree(performed.store.home(done.key), store.home(done.key))
+    for key in (done.key, "f" * 64):
+        store.checkpoints(key).mkdir(parents=True)
+    whole: Any = performed.plan
+    run(Plan(**{**vars(whole), "steps": {}, "runs": ()}), store, None, None)  # type: ignore[arg-type]
+    assert [folder.name for folder in store.checkpointed()] == ["f" * 64]
+
+
+def test_features_that_are_not_finite_fail_the_step_and_name_image_and_package(
+    performed: Performed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = performed.run_of("coreset").sets[1].acquire
+    assert chosen
+    original = acquire.load_trained
+
+    def broken(*args: Any) -> Any:
+        segmentor = original(*args)
+        for parameter in segmentor.decode_head.bottleneck.parameters():
+            parameter.data.fill_(float("nan"))
+        return segmentor
+
+    monkeypatch.setattr(acquire, "load_trained", broken)
+    with pytest.raises(StepFailed, match=r"not finite, the first of pool/.*`coreset` of alspec"):
+        acquire.perform(performed.work(performed.plan.steps[chosen], tmp_path))
+    assert not (tmp_path / "selected.txt").exists()
+
+
+def start(store: Store, key: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(store.root), key],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def killed_after(process: subprocess.Popen[str], iterations: int, wait: float) -> bool:
+    """Kills a worker some moment after it has told of some iterations; whether it was alive."""
+    assert process.stdout
+    for _ in range(iterations):
+        if not process.stdout.readline():
+            break
+    ended = select.select([os.pidfd_open(process.pid)], [], [], wait)[0]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    return not ended
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+@pytest.mark.parametrize("ssl", [False, True])
+def test_kill_9_at_twelve_moments_inside_training_and_saving(tmp_path: Path, ssl: bool) -> None:
+    """Checkpoints come after every iteration, so about half of the kills hit their writing."""
+    plan = expand(
+        study(
+            methods=["random"] if ssl else [{"name": "bald", "passes": 2}],
+            ssl=[ssl],
+            baselines=[],
+            training={"epochs": 60, "batch_size": 2, "lr": 0.05, "crop": [24, 40]},
+        )
+    )
+    whole = Performed(tmp_path / "whole", plan)
+    chosen = plan.runs[-1].sets[0]
+    for step in plan.in_order():
+        if step.key in {plan.settings[0].pool_step, chosen.acquire, chosen.train}:
+            whole.perform(step)
+    step = plan.steps[chosen.train]
+    store = Store(tmp_path / "killed")
+    for key in step.inputs.values():
+        shutil.copytree(whole.store.home(key), store.home(key))
+    store.write_recipe(step.to_json())
+    moments = random.Random(7)
+    for number in range(12):
+        assert killed_after(start(store, step.key), 1 + number % 3, moments.uniform(0, 0.06))
+        assert not store.is_done(step.key)
+    process = start(store, step.key)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert int(out.split()[0]) > 6, "it did not go on from a checkpoint"
+    assert same_bytes(whole, store, step)
+    assert not store.checkpoints(step.key).exists()
+    assert list((store.root / "drafts").iterdir()) == []
