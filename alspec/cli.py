@@ -31,6 +31,10 @@ Overrides = Annotated[
 ]
 WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+TrustConfig = Annotated[
+    bool,
+    typer.Option("--trust-config", help="Training may run the spec's own MMSegmentation config."),
+]
 WORK_DIR = Path("work_dirs")
 
 
@@ -69,11 +73,11 @@ def _main(
 
 
 @app.command()
-def check(spec: Spec, overrides: Overrides = None) -> None:
+def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
     """Check a spec and read every image and mask it names; writes nothing."""
     from alspec.commands import study as commands
 
-    commands.check(spec, overrides or ())
+    commands.check(spec, overrides or (), trust_config=trust_config)
 
 
 @app.command()
@@ -104,11 +108,13 @@ def run(
         ),
     ] = None,
     work_dir: WorkDir = WORK_DIR,
+    trust_config: TrustConfig = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report."""
     from alspec.commands import study as commands
 
-    raise typer.Exit(commands.run(spec, overrides or (), devices, work_dir))
+    code = commands.run(spec, overrides or (), devices, work_dir, trust_config=trust_config)
+    raise typer.Exit(code)
 
 
 @app.command()
