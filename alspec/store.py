@@ -194,12 +194,12 @@ class Store:
         return self.file(key, name).read_text("utf-8").splitlines()
 
     def read_array(self, key: str, name: str) -> NDArray[Any]:
-        """A .npy artifact; object arrays are refused."""
+        """A .npy artifact; StoreError for one of objects, whose step is set aside."""
         path = self.file(key, name)
         try:
             with path.open("rb") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-        except ValueError as err:
+        except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
             raise self._damaged(key, path, f"it is no array of numbers: {err}") from err
         return array
 

@@ -74,7 +74,7 @@ def test_arrays_of_numbers_are_read(store: Store) -> None:
     np.testing.assert_array_equal(store.read_array(KEY, "matrix.npy"), [[0, 1, 2], [3, 4, 5]])
 
 
-@pytest.mark.parametrize("form", ["objects", "record", "pickle", "zip", "header", "empty"])
+@pytest.mark.parametrize("form", ["objects", "record", "pickle", "zip", "header", "huge", "empty"])
 def test_arrays_with_objects_are_refused(store: Store, canary: Path, tmp_path: Path, form: str):
     payload = Payload(canary)
     zipped = tmp_path / "a.npz"
@@ -86,6 +86,7 @@ def test_arrays_with_objects_are_refused(store: Store, canary: Path, tmp_path: P
         "pickle": pickle.dumps(payload),
         "zip": zipped.read_bytes(),
         "header": b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header,
+        "huge": array_bytes(np.arange(1.0)).replace(b"(1,)", b"(%d,)" % (1 << 55)),
         "empty": b"",
     }[form]
     commit(store, **{"matrix.npy": data})
