@@ -31,6 +31,10 @@ Overrides = Annotated[
 ]
 WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+TrustConfig = Annotated[
+    bool,
+    typer.Option("--trust-config", help="Training may run the spec's own MMSegmentation config."),
+]
 WORK_DIR = Path("work_dirs")
 
 
@@ -69,11 +73,11 @@ def _main(
 
 
 @app.command()
-def check(spec: Spec, overrides: Overrides = None) -> None:
+def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
     """Check a spec and read every image and mask it names; writes nothing."""
     from alspec.commands import study as commands
 
-    commands.check(spec, overrides or ())
+    commands.check(spec, overrides or (), trust_config=trust_config)
 
 
 @app.command()
@@ -107,11 +111,20 @@ def run(
     loader_workers: Annotated[
         int, typer.Option(min=0, help="Processes that prepare batches, for each training.")
     ] = 0,
+    trust_config: TrustConfig = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report."""
     from alspec.commands import study as commands
 
-    raise typer.Exit(commands.run(spec, overrides or (), devices, work_dir, loader_workers))
+    code = commands.run(
+        spec,
+        overrides or (),
+        devices,
+        work_dir,
+        loader_workers=loader_workers,
+        trust_config=trust_config,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -178,8 +178,8 @@ class Store:
         if described is None or described.dropped:
             raise StoreError(f"{path}: not among the artifacts of this step")
         if self._read.get((key, name)) != described:
-            if not path.is_file():
-                raise self._damaged(key, path, "it is missing")
+            if path.is_symlink() or not path.is_file():
+                raise self._damaged(key, path, "it is missing, or a link")
             if sha256_of(path) != described.sha256:
                 raise self._damaged(key, path, "its SHA-256 is not the manifest's")
             self._read[key, name] = described
@@ -194,8 +194,13 @@ class Store:
         return self.file(key, name).read_text("utf-8").splitlines()
 
     def read_array(self, key: str, name: str) -> NDArray[Any]:
-        """A .npy artifact; object arrays are refused."""
-        array: NDArray[Any] = np.load(self.file(key, name), allow_pickle=False)
+        """A .npy artifact; StoreError for one of objects, whose step is set aside."""
+        path = self.file(key, name)
+        try:
+            with path.open("rb") as file:
+                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
+            raise self._damaged(key, path, f"it is no array of numbers: {err}") from err
         return array
 
     # ---- recipes: all a worker needs to know of a step

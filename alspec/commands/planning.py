@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alspec.errors import InputError, Problem
+from alspec.plan.config_file import require_trust
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study, located
@@ -18,6 +19,19 @@ def planned(spec: Path, overrides: Sequence[str]) -> Plan:
     study = load_study(spec, overrides)
     with told_by_place(spec, overrides):
         return expand(study)
+
+
+def planned_to_run(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> Plan:
+    """The plan of a spec file whose steps may be run.
+
+    Raises:
+        InputError: as `planned`, or the study's config file is code that nobody trusts.
+    """
+    study = load_study(spec, overrides)
+    with told_by_place(spec, overrides):
+        plan = expand(study, trust_config=trust_config)
+        require_trust(plan.study, trusted=trust_config)
+    return plan
 
 
 @contextmanager

@@ -10,18 +10,18 @@ from typing import Any
 from urllib.parse import quote
 
 from alspec import console
-from alspec.commands.planning import planned, told_by_place
+from alspec.commands.planning import planned, planned_to_run, told_by_place
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
 from alspec.store import StudyFolder, write_text
 
 
-def check(spec: Path, overrides: Sequence[str]) -> None:
+def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     """Validate, list and read everything; print what was found."""
     from alspec.run.preflight import check_data
 
-    plan = planned(spec, overrides)
+    plan = planned_to_run(spec, overrides, trust_config=trust_config)
     with told_by_place(spec, overrides), console.Reading() as progress:
         images = check_data(plan.study.datasets, progress)
     for setting in plan.settings:
@@ -69,7 +69,9 @@ def run(
     overrides: Sequence[str],
     devices: str | None,
     work_dir: Path,
+    *,
     loader_workers: int = 0,
+    trust_config: bool = False,
 ) -> ExitCode:
     """Run a study and publish it."""
     from alspec.plan.estimate import step_costs
@@ -82,7 +84,7 @@ def run(
     from alspec.run.preflight import check_data
 
     slots = parse_devices(devices)
-    expanded = planned(spec, overrides)
+    expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
     todo = needed(expanded, folder.store)
     with _writable(folder):

@@ -68,12 +68,16 @@ def _read(path: Path, decode: Callable[[PillowImage.Image], _Result]) -> _Result
                 and image.mode == "RGB"
             ):
                 raise DataError.at(path, "it has 16 bits a channel; convert it to 8-bit RGB")
+            _refuse_several(path, image)
             image.load()
+            _refuse_turned(path, image)
             return decode(image)
     except DataError:
         raise
     except FileNotFoundError as err:
-        raise DataError.at(path, "no such file; it was there when the folder was listed") from err
+        raise DataError.at(
+            path, "no such file; it is a link to nothing, or was removed since"
+        ) from err
     except PillowImage.DecompressionBombError as err:
         limit = f"{MAX_PIXELS // 10**6} million"
         what = f"it has more than {limit} pixels; make it smaller, or remove it"
@@ -89,6 +93,23 @@ def _read(path: Path, decode: Callable[[PillowImage.Image], _Result]) -> _Result
         raise DataError.at(path, what) from err
 
 
+def _refuse_several(path: Path, image: PillowImage.Image) -> None:
+    """An animation or several pages. A JPEG's further pictures are its camera's previews."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise DataError.at(path, f"it holds {frames} frames; save the one that is meant alone")
+
+
+def _refuse_turned(path: Path, image: PillowImage.Image) -> None:
+    turned = image.getexif().get(_ORIENTATION, 1)
+    if turned not in (0, 1):
+        what = (
+            f"its EXIF orientation is {turned}: viewers turn it, so mask and image may not lie on "
+            "one another. Turn the pixels and remove the tag"
+        )
+        raise DataError.at(path, what)
+
+
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """An image file as (H, W, 3) RGB; grey and palette images become RGB, alpha is dropped.
 
@@ -101,13 +122,6 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         if image.mode not in _COLOUR_MODES:
             what = f"its pixels are {_HINTS.get(image.mode, f'of mode {image.mode}')}"
             raise DataError.at(path, f"{what}; convert it to 8-bit RGB")
-        turned = image.getexif().get(_ORIENTATION, 1)
-        if turned not in (0, 1):
-            what = (
-                f"its EXIF orientation is {turned}: viewers turn it, so its mask may not lie on "
-                "it. Turn the pixels and remove the tag"
-            )
-            raise DataError.at(path, what)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
     return _read(path, decode)
@@ -117,7 +131,7 @@ def read_labels(path: Path) -> Labels:
     """A mask file as (H, W) uint8, or uint16 from 16-bit grey; palette images give their indices.
 
     Raises:
-        DataError: not a readable single-channel image.
+        DataError: not a readable single-channel image, or one that its EXIF data rotate.
     """
 
     def decode(image: PillowImage.Image) -> Labels:

@@ -178,7 +178,12 @@ def _require_folders(tree: Tree) -> None:
 def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, _File]:
     """Key to file; what is wrong goes to `problems`."""
     found: dict[str, _File] = {}
-    listed = [file for folder in files.folders for file in _walk(root, folder, set())]
+    try:
+        listed = [file for folder in files.folders for file in _walk(root, folder, set())]
+    except OSError as err:
+        what = f"this folder cannot be listed ({err.strerror}); make it readable"
+        problems.append(Problem(str(err.filename), what, loc=files.loc))
+        return found
     for file in sorted(listed, key=lambda file: file.name):
         key = files.key(file.name)
         if key is None:
@@ -207,10 +212,23 @@ def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[_File]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _leads_nowhere(entry):
+                yield _File(join(folder, entry.name), 0)
+            elif entry.is_dir():
                 yield from _walk(root, join(folder, entry.name), seen)
             elif entry.is_file():
                 yield _File(join(folder, entry.name), entry.stat().st_size)
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a link to nothing or in a circle; listed, so that reading it is an error."""
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except OSError:
+        return True
+    return False
 
 
 def _unpaired(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from alspec.models.mc_dropout import add_decoder_dropout
 from alspec.models.weights import load_weights
 
 __all__ = ["build_segmentor", "compat", "model_config"]
+
+_REGISTERED = re.compile(r"((mmseg|mmdet|mmcls|mmpretrain)\.)?[A-Za-z]\w*")
+"""A name of a registry, of a package with registries where it says so."""
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -117,8 +121,21 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise InputError.at(
             path, "has no `model` with a `decode_head`; is it a whole MMSegmentation config?"
         )
-    model: dict[str, Any] = _without_downloads(plain)
+    model: dict[str, Any] = _by_bare_names(_without_downloads(plain))
     return model
+
+
+def _by_bare_names(part: Any) -> Any:
+    """A part of a config whose types are registered names, also where it imported the classes."""
+    if isinstance(part, (list, tuple)):
+        return type(part)(_by_bare_names(item) for item in part)
+    if not isinstance(part, dict):
+        return part
+    bare = {key: _by_bare_names(value) for key, value in part.items()}
+    named = part.get("type")
+    if isinstance(named, str) and not _REGISTERED.fullmatch(named):
+        bare["type"] = named.rpartition(".")[2]
+    return bare
 
 
 def _plain(path: Path, part: Any) -> Any:
@@ -235,6 +252,7 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool) -> Any:
     Raises:
         InputError: the config builds no segmentor, or its decoder takes no dropout layers.
     """
+    _require_registered_names(config)
     try:
         model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
     except Exception as err:
@@ -244,6 +262,22 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool) -> Any:
     if mc_dropout:
         add_decoder_dropout(model)
     return model
+
+
+def _require_registered_names(part: Any) -> None:
+    """Refuse a `type` that leads out of the registries: MMEngine would import and call it."""
+    values: Iterable[Any] = ()
+    if isinstance(part, Mapping):
+        named = part.get("type")
+        if isinstance(named, str) and not _REGISTERED.fullmatch(named):
+            raise InputError.at(
+                "model", f"its type `{named}` is no name of a registry; write the bare name"
+            )
+        values = part.values()
+    elif isinstance(part, (list, tuple)):
+        values = part
+    for value in values:
+        _require_registered_names(value)
 
 
 def parameter_count(module: nn.Module) -> int:

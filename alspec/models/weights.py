@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,14 +27,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as err:
         raise InputError.at(
             path,
-            f"cannot be read as weights, and nothing but tensors is loaded "
-            f"({type(err).__name__}: {err})",
+            f"cannot be read as weights, and nothing but tensors is loaded ({_why(err)}). "
+            "Save its state dict alone, best as .safetensors",
         ) from err
     if isinstance(data, Mapping) and isinstance(data.get("state_dict"), Mapping):
         data = data["state_dict"]
     if not isinstance(data, Mapping) or not all(isinstance(v, Tensor) for v in data.values()):
         raise InputError.at(path, "holds no state dict (parameter name to tensor)")
     return dict(data)
+
+
+def _why(err: Exception) -> str:
+    """What torch says of a file, without its advice to load it unsafely."""
+    refused = re.search(r"[Uu]nsupported (?:global: )?(?:GLOBAL|class|operand) (\S+)", str(err))
+    if refused:
+        return f"it asks for `{refused.group(1)}`"
+    if "weights_only" in str(err).lower() or "weights only" in str(err).lower():
+        return f"{type(err).__name__}: it is not a plain archive of tensors"
+    return f"{type(err).__name__}: {err}"
 
 
 def load_weights(module: nn.Module, path: Path, prefixes: tuple[str, ...]) -> None:

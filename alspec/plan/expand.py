@@ -20,8 +20,12 @@ from alspec.spec.model import Budget, Method, Study
 __all__ = ["INITIAL", "expand"]
 
 
-def expand(study: Study) -> Plan:
+def expand(study: Study, *, trust_config: bool = False) -> Plan:
     """The whole DAG of a study; lists the datasets, reads no pixel, writes nothing.
+
+    Args:
+        study: what is compared.
+        trust_config: training may run the study's own MMSegmentation config file.
 
     Raises:
         InputError: files that are not there, a budget that a pool cannot fill, or names that
@@ -32,7 +36,7 @@ def expand(study: Study) -> Plan:
     problems: list[Problem] = []
     files, pools = ModelFiles(), []
     with _collecting(problems):
-        files = model_files(study)
+        files = model_files(study, trust_config=trust_config)
     with _collecting(problems):
         pools = open_pools(study)
         check_budgets(study, pools)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alspec.errors import InputError, Problem
+from alspec.plan.config_file import config_sha256
 from alspec.spec.model import ModelConfig, Study
 from alspec.store import sha256_of
 
@@ -23,8 +20,12 @@ class ModelFiles:
     places: dict[str, str] = field(default_factory=dict)
 
 
-def model_files(study: Study) -> ModelFiles:
+def model_files(study: Study, *, trust_config: bool = False) -> ModelFiles:
     """Find and hash the model's files; none is run.
+
+    Args:
+        study: what names them.
+        trust_config: training may run the config file as it is now.
 
     Raises:
         InputError: every file that is missing or cannot be read, at its place in the spec.
@@ -40,6 +41,8 @@ def model_files(study: Study) -> ModelFiles:
             found.identity["config_sha256"], found.places["config"] = config_sha256(
                 Path(study.model.config)
             )
+            if trust_config:
+                found.places["trusted_config"] = found.identity["config_sha256"]
         except InputError as err:
             problems += err.problems
     else:
@@ -56,63 +59,3 @@ def model_files(study: Study) -> ModelFiles:
     if problems:
         raise InputError(problems)
     return found
-
-
-def config_sha256(config: Path) -> tuple[str, str]:
-    """SHA-256 over an MMSegmentation config and every file it builds on, and its absolute path.
-
-    A path that does not exist here is looked for among the configs that mmsegmentation ships
-    (`configs/...` or what follows it).
-
-    Raises:
-        InputError: no such file, or one of the files it builds on is missing.
-    """
-    path = _find(config)
-    digest = hashlib.sha256()
-    for file in _with_bases(path, ()):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest(), str(path)
-
-
-def _find(config: Path) -> Path:
-    shipped = []
-    package = importlib.util.find_spec("mmseg")
-    if package and package.origin:
-        home = Path(package.origin).parent / ".mim"
-        shipped = [home / config, home / "configs" / config]
-    for candidate in (config, *shipped):
-        if candidate.is_file():
-            return candidate.absolute()
-    raise _refused(config, "is neither here nor among the configs that mmsegmentation ships")
-
-
-def _with_bases(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """The file, then what it builds on, depth first; `above` are the files that led to it."""
-    if path in above:
-        raise _refused(path, "builds on itself")
-    try:
-        tree = ast.parse(path.read_text("utf-8"))
-        bases = [base for node in tree.body for base in _bases_of(node)]
-    except (OSError, SyntaxError, ValueError, TypeError) as err:
-        raise _refused(path, f"cannot be read as a config ({err})") from err
-    yield path
-    for base in bases:
-        yield from _with_bases((path.parent / base).resolve(), (*above, path))
-
-
-def _bases_of(node: ast.stmt) -> Iterator[str]:
-    """The files named in `_base_ = ...`, or imported under `with read_base():`."""
-    if isinstance(node, ast.Assign):
-        names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        if "_base_" in names:
-            bases = ast.literal_eval(node.value)
-            yield from [bases] if isinstance(bases, str) else bases
-    elif isinstance(node, ast.With) and "read_base" in ast.unparse(node.items[0].context_expr):
-        for imported in node.body:
-            if isinstance(imported, ast.ImportFrom) and imported.module and imported.level:
-                yield "../" * (imported.level - 1) + imported.module.replace(".", "/") + ".py"
-
-
-def _refused(config: Path, why: str) -> InputError:
-    what = f"the config file {config} {why}. Correct `model.config`"
-    return InputError([Problem(str(config), what, loc=("model", "config"))])

@@ -86,9 +86,13 @@ def described_step(store: Store, key: str) -> Step:
     """The step whose recipe waits in the store.
 
     Raises:
-        StoreError: there is no recipe, or it describes another step than its name says.
+        StoreError: there is no recipe, or it describes no step, or another than its name says.
     """
-    step = Step.from_json(store.read_recipe(key))
+    try:
+        step = Step.from_json(store.read_recipe(key))
+    except (LookupError, TypeError, ValueError, RecursionError) as err:
+        what = f"{store.recipe_path(key)}: describes no step ({err}); plan again"
+        raise StoreError(what) from err
     if step.key != key:
         raise StoreError(f"{store.recipe_path(key)}: describes another step; plan again")
     return step

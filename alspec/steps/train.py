@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from alspec.errors import StepFailed
+from alspec.errors import StepFailed, StoreError
 from alspec.models.build import assemble, build_segmentor, model_config
 from alspec.models.fit import Seeds, fit
+from alspec.plan.config_file import runnable_config
 from alspec.provenance import machine
 from alspec.spec.model import S4GAN, Training
 from alspec.steps.work import Work
@@ -23,11 +24,11 @@ from alspec.store import Store, write_csv, write_json
 def perform(work: Work) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
     params, places = work.step.params, work.step.places["model"]
+    config_file = runnable_config(params["model"], places)
     training = Training.model_validate(params["training"])
     s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
     labelled = work.labelled()
     chosen = set(labelled)
-    config_file = Path(places["config"]) if "config" in places else None
     config = model_config(params["model"].get("name"), params["classes"], config_file)
 
     def build() -> nn.Module:
@@ -80,10 +81,18 @@ def perform(work: Work) -> None:
 
 
 def load_trained(store: Store, key: str, device: torch.device) -> Any:
-    """The segmentor that a finished train step holds, in eval mode, on the device."""
-    model = store.read_json(key, "model.json")
-    segmentor = assemble(ast.literal_eval(model["config"]), mc_dropout=model["mc_dropout"])
-    segmentor.load_state_dict(load_file(store.file(key, "weights.safetensors")))
+    """The segmentor that a finished train step holds, in eval mode, on the device.
+
+    Raises:
+        StoreError: the step's files are whole, but hold no model.
+    """
+    model, weights = store.read_json(key, "model.json"), store.file(key, "weights.safetensors")
+    try:
+        segmentor = assemble(ast.literal_eval(model["config"]), mc_dropout=model["mc_dropout"])
+        segmentor.load_state_dict(load_file(weights))
+    except Exception as err:
+        what = f"{store.home(key)}: holds no trained model ({type(err).__name__}: {err})"
+        raise StoreError(f"{what}; remove this folder and run again") from err
     segmentor.eval().to(device)
     if device.type == "cuda":
         segmentor.to(memory_format=torch.channels_last)

@@ -111,6 +111,24 @@ def test_a_user_s_config_with_a_base(tmp_path: Path, classes: int) -> None:
     assert ast.literal_eval(repr(config)) == config, "kept with the weights"
 
 
+def test_a_config_that_imports_its_classes(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from mmseg.models.backbones import ResNet\n"
+        "from mmseg.models.decode_heads import FCNHead\n"
+        "from mmseg.models.losses import CrossEntropyLoss\n"
+        "from mmseg.models.segmentors import EncoderDecoder\n"
+        "model = dict(type=EncoderDecoder, train_cfg=dict(), test_cfg=dict(mode='whole'),\n"
+        "    backbone=dict(type=ResNet, depth=18, base_channels=8, stem_channels=8),\n"
+        "    decode_head=dict(type=FCNHead, in_channels=64, in_index=3, channels=8,\n"
+        "        num_classes=19, loss_decode=dict(type=CrossEntropyLoss)))\n",
+        "utf-8",
+    )
+    config = model_config(None, 3, path)
+    assert config["decode_head"]["type"] == "FCNHead"
+    assert predicted(build_segmentor(config, mc_dropout=False)).shape == (2, 3, 64, 64)
+
+
 def test_tuples_of_a_config_stay_tuples() -> None:
     path = CONFIGS / "mobilenet_v3" / "mobilenet-v3-d8-s_lraspp_4xb4-320k_cityscapes-512x1024.py"
     config = model_config(None, 3, path)

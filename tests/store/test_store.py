@@ -176,7 +176,7 @@ def test_a_home_without_manifest_is_not_done_and_gives_way(store):
 def test_arrays_of_objects_are_refused(store):
     with store.draft(KEY, {}) as draft:
         np.save(draft / "a.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(ValueError, match="pickle"):
+    with pytest.raises(StoreError, match="pickle"):
         store.read_array(KEY, "a.npy")
 
 
