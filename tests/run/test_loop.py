@@ -238,4 +238,4 @@ def test_progress_reaches_the_observer(plan, store):
 
 
 def test_every_outcome_has_its_words():
-    assert len({outcome.word for outcome in Outcome}) == len(Outcome) == 4
+    assert len({outcome.word for outcome in Outcome}) == len(Outcome) == 6
