@@ -102,10 +102,21 @@ def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> Run
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     claims = Claims(store.root / "claims")
     try:
+        claims.clear()
+        _clear_recipes(plan, store, claims, todo)
         _Loop(plan, store, executor, observer, todo, summary, claims).run()
     finally:
         claims.close()
     return summary
+
+
+def _clear_recipes(plan: Plan, store: Store, claims: Claims, todo: Mapping[StepKey, Step]) -> None:
+    """Remove the recipes of finished steps whose run was killed before it did so."""
+    waiting = {path.stem for path in store.recipe_path("any").parent.glob("*.json")}
+    for key in plan.steps.keys() & waiting - todo.keys():
+        if claims.take(key) is None:
+            store.recipe_path(key).unlink(missing_ok=True)
+            claims.release(key)
 
 
 @dataclass

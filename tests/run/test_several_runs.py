@@ -41,7 +41,7 @@ def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
         assert codes == [0] * PROCESSES
         lines = [line.split() for line in notes.read_text().splitlines()]
         for word in ("began", "ended"):
-            assert Counter(key for said, key, _ in lines if said == word) == Counter(plan.steps)
+            assert Counter(key for said, key, _ in lines if said == word) == Counter([*plan.steps])
         assert results_of(work_dir, plan) == results
         store = StudyFolder(work_dir, plan.study.study).store
         for folder in ("claims", "drafts", "recipes"):
@@ -49,6 +49,7 @@ def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
         assert not (store.root / "aside").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_living_run_is_waited_for_and_a_killed_one_taken_over(alone, tmp_path):
     """One process begins a step and hangs; this one waits, kills it, and goes on at once."""
     plan, results = alone

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from alspec.claims import STALE_SECONDS, Claims, Holder
+from alspec.claims import STALE_SECONDS, Claims
 from alspec.processes import boot, here, is_alive, is_left, mark, start_of
 
 KEY = "a" * 64
