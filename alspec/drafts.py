@@ -24,9 +24,9 @@ def new_draft(drafts: Path, key: str) -> Path:
     return folder
 
 
-def sweep(folder: Path) -> None:
-    """Remove the half-written files and folders below a folder whose writers are gone."""
-    for path in folder.glob("*"):
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove the half-written files and folders in a folder whose writers are gone."""
+    for path in list(folder.glob(pattern)):
         if is_left(path.name):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alspec.drafts import sweep
 from alspec.plan.dag import Plan, Setting
 from alspec.recommend.departures import departures, notes
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
@@ -18,6 +19,7 @@ from alspec.store import StudyFolder
 
 def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and report of what is finished; the path of the report."""
+    sweep(folder.root, "**/*")
     return write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
 
 

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from alspec import console
 from alspec.commands.planning import planned, told_by_place
-from alspec.drafts import sweep
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
@@ -90,7 +89,6 @@ def run(spec: Path, overrides: Sequence[str], devices: str | None, work_dir: Pat
             with told_by_place(spec, overrides), console.Reading() as progress:
                 check_data(expanded.study.datasets, progress, folder.store)
         folder.root.mkdir(parents=True, exist_ok=True)
-        sweep(folder.root)
         write_text(folder.spec, dump_study(expanded.study))
         executor = LocalExecutor(folder.store.root.absolute(), slots[: len(todo)], folder.logs)
         try:
