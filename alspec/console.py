@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from alspec.claims import Holder
     from alspec.plan.step import Step, StepKey
     from alspec.recommend.guide import Entry
     from alspec.run.executor import Outcome
@@ -40,6 +41,11 @@ def say_json(data: Any) -> None:
 def say_error(error: Exception) -> None:
     """An error in full on standard error."""
     err.print(f"[bold red]error[/] {escape(str(error))}")
+
+
+def say_note(text: str) -> None:
+    """Something to know that stops nothing, on standard error."""
+    err.print(f"[yellow]-[/] {escape(text)}")
 
 
 def say_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -143,9 +149,10 @@ class RunDisplay:
 
     def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
         """A step ended."""
-        self._done += 1
         self._partial.pop(step.key, None)
-        self._spent += self.cost[step.key]
+        if outcome.name != "AGAIN":
+            self._done += 1
+            self._spent += self.cost.get(step.key, 0.0)
         bar = self._bars.pop(step.key, None)
         if self._progress and bar is not None:
             self._progress.remove_task(bar)
@@ -155,12 +162,19 @@ class RunDisplay:
             err.print(f"[{outcome.colour}]{outcome.symbol}[/] {text}")
         self._refresh()
 
+    def held(self, step: Step, holder: Holder) -> None:
+        """Another living process works on a step."""
+        text = escape(f"{step.label}: {holder} works on it; this run waits for it")
+        err.print(f"[yellow]-[/] {text}")
+
     def idle(self) -> None:
         """Nothing happened for a moment."""
         self._refresh()
 
     def _left(self) -> str:
-        spent = self._spent + sum(self.cost[key] * part for key, part in self._partial.items())
+        spent = self._spent + sum(
+            self.cost.get(key, 0.0) * part for key, part in self._partial.items()
+        )
         passed = time.monotonic() - self.started_at
         if spent <= 0 or passed < 5:
             return ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import socket
-import uuid
 from pathlib import Path
+
+from alspec.processes import is_left, mark
 
 
 def new_draft(drafts: Path, key: str) -> Path:
@@ -18,29 +16,19 @@ def new_draft(drafts: Path, key: str) -> Path:
         key: the step's.
     """
     drafts.mkdir(parents=True, exist_ok=True)
-    mine = f"{key[:16]}-{_here()}-"
-    for left in drafts.glob(f"{mine}*"):
-        if not _alive(left.name.removeprefix(mine).partition("-")[0]):
+    for left in drafts.glob(f"{key[:16]}-*"):
+        if is_left(left.name):
             shutil.rmtree(left, ignore_errors=True)
-    folder = drafts / f"{mine}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder = drafts / f"{key[:16]}-{mark()}"
     folder.mkdir()
     return folder
 
 
-def _here() -> str:
-    """Names this machine and, in a container, its process numbers, in 8 hexadecimal digits."""
-    try:
-        numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, a name
-    except OSError:
-        numbers = ""
-    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):
-        return True
-    return True
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove the half-written files and folders in a folder whose writers are gone."""
+    for path in list(folder.glob(pattern)):
+        if is_left(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

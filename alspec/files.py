@@ -7,10 +7,13 @@ import hashlib
 import io
 import json
 import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from alspec import faults
+from alspec.processes import mark
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,16 +22,38 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: beside it, synced, then renamed over it."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    """Write a whole file or nothing: beside it, synced, then renamed over it.
+
+    Raises:
+        OSError: it could not be written; names the file.
+    """
+    beside = path.with_name(f".{path.name}.{mark()}")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with _naming(path):
+            faults.at("file.open", path)
+            with beside.open("wb") as file:
+                faults.at("file.write", path)
+                file.write(data)
+                file.flush()
+                faults.at("file.sync", path)
+                os.fsync(file.fileno())
+            faults.at("file.rename", path)
+            beside.replace(path)
+            faults.at("file.renamed", path)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have an error of the disk name the file that was to be written."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno is None:
+            raise
+        raise OSError(err.errno, err.strerror, str(path)) from err
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -61,8 +86,10 @@ def json_text(data: Any) -> str:
 
 def sync(path: Path) -> None:
     """Have a file or a folder on the disk, not only on its way there."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with _naming(path):
+        faults.at("sync", path)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alspec.drafts import sweep
 from alspec.plan.dag import Plan, Setting
 from alspec.recommend.departures import departures, notes
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
@@ -13,11 +14,12 @@ from alspec.report.against import PaperFigures
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import write_report
 from alspec.results.pools import read_pools
-from alspec.store import StudyFolder
+from alspec.study_folder import StudyFolder
 
 
 def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and report of what is finished; the path of the report."""
+    sweep(folder.root, "**/*")
     return write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alspec import faults
 from alspec.drafts import new_draft
 from alspec.errors import StoreError
 from alspec.files import (
@@ -26,31 +27,27 @@ from alspec.files import (
     write_json,
     write_text,
 )
+from alspec.integrity import (
+    MANIFEST,
+    Artifact,
+    fault_of,
+    first_fault,
+    is_safe,
+    manifest_text,
+    read_manifest,
+)
+from alspec.integrity import safe_name as _safe
 
 __all__ = [
     "MANIFEST",
     "Artifact",
     "Store",
-    "StudyFolder",
     "sha256_of",
     "write_bytes",
     "write_csv",
     "write_json",
     "write_text",
 ]
-
-MANIFEST = "manifest.json"
-
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A file of a committed step: size in bytes, SHA-256, and whether it was dropped since."""
-
-    bytes: int
-    sha256: str
-    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,30 @@ class Store:
         Raises:
             StoreError: the step is not done, or its manifest is damaged; then it is set aside.
         """
+        return self._manifest(key)[1]
+
+    def _manifest(self, key: str) -> tuple[Mapping[str, Any], dict[str, Artifact]]:
         path = self.home(key) / MANIFEST
         try:
-            files = json.loads(path.read_bytes())["files"]
-            return {_safe(name): Artifact(**described) for name, described in files.items()}
+            if self.home(key).is_symlink() or path.is_symlink():
+                raise ValueError("it is a link")
+            return read_manifest(key, path.read_bytes())
         except OSError as err:
             raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
-        except (ValueError, KeyError, TypeError, AttributeError, StoreError) as err:
-            raise self._damaged(key, path, f"it is no manifest: {err}") from err
+        except ValueError as err:
+            raise self._damaged(key, path, str(err)) from err
+
+    def verify(self, key: str) -> None:
+        """Compare all that a committed step has with its manifest.
+
+        Raises:
+            StoreError: something is damaged, missing or too much; the step is set aside.
+        """
+        fault = first_fault(self.home(key), described := self.artifacts(key))
+        while fault and self.artifacts(key) != described:  # something was dropped meanwhile
+            fault = first_fault(self.home(key), described := self.artifacts(key))
+        if fault:
+            raise self._damaged(key, *fault)
 
     def holds(self, key: str, name: str) -> bool:
         """Whether a committed step still has this artifact (weights may have been dropped)."""
@@ -101,6 +114,7 @@ class Store:
         """A folder to write artifacts into; committed when the block ends well, else removed."""
         folder = new_draft(self.root / "drafts", _safe(key))
         try:
+            faults.at("commit.draft", folder)
             yield folder
             self._commit(key, folder, step)
         finally:
@@ -111,14 +125,17 @@ class Store:
         for path in sorted(folder.iterdir()):
             sync(path)
             files[_safe(path.name)] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        write_text(folder / MANIFEST, json_text({"step": step, "files": files}))
+        faults.at("commit.manifest", folder)
+        write_text(folder / MANIFEST, manifest_text(step, files))
         sync(folder)
         replaced = self._make_room(key, files)
         try:
+            faults.at("commit.rename", self.home(key))
             folder.rename(self.home(key))
         except OSError:  # a twin finished first: the same key, the same recipe
             if not self.is_done(key):
                 raise
+        faults.at("commit.renamed", self.home(key))
         sync(self.root)
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
@@ -131,7 +148,7 @@ class Store:
         Returns:
             Where a step went that lacks nothing but dropped artifacts; None if none went.
         """
-        if not self.home(key).exists():
+        if not os.path.lexists(self.home(key)):
             return None
         if not self.is_done(key):
             self._set_aside(key)
@@ -145,6 +162,7 @@ class Store:
     def _set_aside(self, key: str) -> Path:
         aside = self.root / "aside" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(exist_ok=True)
+        faults.at("aside.rename", aside)
         return self.home(key).rename(aside)
 
     def _damaged(self, key: str, path: Path, why: str) -> StoreError:
@@ -159,10 +177,11 @@ class Store:
         """Forget a large artifact nobody needs any more; the step stays done."""
         if not self.holds(key, name):
             return
-        manifest = self.home(key) / MANIFEST
-        data = json.loads(manifest.read_bytes())
-        data["files"][name]["dropped"] = True
-        write_text(manifest, json_text(data))
+        step, artifacts = self._manifest(key)
+        files = {each: asdict(artifact) for each, artifact in artifacts.items()}
+        files[name]["dropped"] = True
+        write_text(self.home(key) / MANIFEST, manifest_text(step, files))
+        faults.at("drop.unlink", self.home(key) / name)
         (self.home(key) / name).unlink(missing_ok=True)
 
     # ---- reading
@@ -178,10 +197,8 @@ class Store:
         if described is None or described.dropped:
             raise StoreError(f"{path}: not among the artifacts of this step")
         if self._read.get((key, name)) != described:
-            if path.is_symlink() or not path.is_file():
-                raise self._damaged(key, path, "it is missing, or a link")
-            if sha256_of(path) != described.sha256:
-                raise self._damaged(key, path, "its SHA-256 is not the manifest's")
+            if why := fault_of(path, described):
+                raise self._damaged(key, path, why)
             self._read[key, name] = described
         return path
 
@@ -212,6 +229,7 @@ class Store:
     def write_recipe(self, step: Mapping[str, Any]) -> None:
         """Describe a step for the worker that will run it."""
         path = self.recipe_path(step["key"])
+        faults.at("recipe.write", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(step))
 
@@ -222,7 +240,7 @@ class Store:
     def checkpointed(self) -> list[Path]:
         """The folders of checkpoints that there are, each named after its step's key."""
         found = sorted((self.root / "checkpoints").glob("*"))
-        return [folder for folder in found if _SAFE.fullmatch(folder.name)]
+        return [folder for folder in found if is_safe(folder.name)]
 
     def read_recipe(self, key: str) -> dict[str, Any]:
         """The step described under a key. Raises StoreError if none is."""
@@ -232,67 +250,3 @@ class Store:
         except (OSError, ValueError) as err:
             raise StoreError(f"{path}: no readable recipe ({err})") from err
         return recipe
-
-
-@dataclass(frozen=True)
-class StudyFolder:
-    """The folder of one study below the work directory; readable without alspec."""
-
-    work_dir: Path
-    study: str
-
-    @property
-    def root(self) -> Path:
-        """Where the study's own files stand."""
-        return self.work_dir / self.study
-
-    @property
-    def store(self) -> Store:
-        """The store that all studies of a work directory share."""
-        return Store(self.work_dir / ".store")
-
-    @property
-    def spec(self) -> Path:
-        """The resolved spec."""
-        return self.root / "spec.yaml"
-
-    @property
-    def report(self) -> Path:
-        """The report in markdown."""
-        return self.root / "report.md"
-
-    @property
-    def figures(self) -> Path:
-        """The report's figures."""
-        return self.root / "figures"
-
-    @property
-    def events(self) -> Path:
-        """What happened when, one JSON object a line."""
-        return self.root / "events.jsonl"
-
-    @property
-    def logs(self) -> Path:
-        """One text file a failed step, and one a worker."""
-        return self.root / "logs"
-
-    def table(self, name: str) -> Path:
-        """`results`, `classes` or `runs`."""
-        return self.root / f"{name}.csv"
-
-    def selection(self, run: str, cycle: int) -> Path:
-        """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
-        return self.root / "selections" / run / f"cycle_{cycle}.txt"
-
-    def log_event(self, event: Mapping[str, Any]) -> None:
-        """Append one event."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self.events.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
-
-
-def _safe(name: str) -> str:
-    """A key or a file name that cannot lead out of its folder."""
-    if not _SAFE.fullmatch(name):
-        raise StoreError(f"`{name}` is neither a key nor a file name of the store")
-    return name

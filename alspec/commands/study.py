@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from alspec import console
@@ -14,7 +14,12 @@ from alspec.commands.planning import planned, planned_to_run, told_by_place
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
-from alspec.store import StudyFolder, write_text
+from alspec.store import write_text
+from alspec.study_folder import StudyFolder
+
+if TYPE_CHECKING:
+    from alspec.plan.step import Step, StepKey
+    from alspec.run.loop import RunSummary
 
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
@@ -79,32 +84,37 @@ def run(
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
     from alspec.run.local import LocalExecutor
-    from alspec.run.loop import needed
     from alspec.run.loop import run as run_plan
     from alspec.run.preflight import check_data
+    from alspec.run.repair import run_to_publication
 
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
-    todo = needed(expanded, folder.store)
-    with _writable(folder):
+    costs = step_costs(expanded)
+
+    def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         if todo:
             with told_by_place(spec, overrides), console.Reading() as progress:
                 check_data(expanded.study.datasets, progress, folder.store)
         folder.root.mkdir(parents=True, exist_ok=True)
         write_text(folder.spec, dump_study(expanded.study))
-    executor = LocalExecutor(
-        folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
-    )
-    costs = step_costs(expanded)
-    try:
-        with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
-            summary = run_plan(expanded, folder.store, executor, EventLog(folder, display))
-    finally:
-        executor.close()
-    written = publish(expanded, folder)
+        executor = LocalExecutor(
+            folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
+        )
+        try:
+            with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
+                return run_plan(expanded, folder.store, executor, EventLog(folder, display))
+        finally:
+            executor.close()
+
+    with _writable(folder):
+        summary, written = run_to_publication(
+            expanded, folder.store, run_steps, lambda: publish(expanded, folder), console.say_note
+        )
+    elsewhere = f", {len(summary.elsewhere)} by other runs" if summary.elsewhere else ""
     console.out.print(
-        f"{expanded.study.study}: {len(summary.executed)} steps executed, "
+        f"{expanded.study.study}: {len(summary.executed)} steps executed{elsewhere}, "
         f"{summary.finished_before} were done before, {len(summary.failed)} failed, "
         f"{len(summary.skipped)} wait for them. Report: {written}",
         markup=False,
@@ -117,12 +127,15 @@ def run(
 
 @contextmanager
 def _writable(folder: StudyFolder) -> Iterator[None]:
+    """Have an error of the disk say which path it was and what to do."""
     try:
         yield
     except OSError as err:
         where = err.filename or folder.root
-        what = f"{where}: cannot be written ({err.strerror}). Choose another --work-dir"
-        raise StoreError(what) from err
+        raise StoreError(
+            f"{where}: cannot be written ({err.strerror or err}). Finished steps stand. Free or "
+            "repair the disk and run again, or choose another --work-dir"
+        ) from err
 
 
 def status(spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool) -> None:
@@ -177,7 +190,8 @@ def report(study: Path, overrides: Sequence[str], work_dir: Path, output: Path |
     else:
         expanded = planned(study, overrides)
         folder = StudyFolder(work_dir, expanded.study.study)
-    written = publish(expanded, folder)
+    with _writable(folder):
+        written = publish(expanded, folder)
     if output is not None:
         _copy_report(folder, output)
         written = output

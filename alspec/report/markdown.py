@@ -26,7 +26,8 @@ from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, write_tables
-from alspec.store import StudyFolder, write_bytes, write_text
+from alspec.store import write_bytes, write_text
+from alspec.study_folder import StudyFolder
 
 _LETTERS = {"single": "S", "batch": "B"}
 

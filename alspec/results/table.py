@@ -11,7 +11,8 @@ import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
-from alspec.store import Store, StudyFolder, write_csv, write_text
+from alspec.store import Store, write_csv, write_text
+from alspec.study_folder import StudyFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame

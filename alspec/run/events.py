@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from alspec.claims import Holder
 from alspec.plan.step import Step
 from alspec.run.executor import Outcome
 from alspec.run.loop import Observer
-from alspec.store import StudyFolder
+from alspec.study_folder import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class EventLog:
         """Record how a step ended."""
         self._record(outcome.name.lower(), step, message)
         self.then.ended(step, outcome, message, log)
+
+    def held(self, step: Step, holder: Holder) -> None:
+        """Pass it on."""
+        self.then.held(step, holder)
 
     def idle(self) -> None:
         """Pass it on."""

@@ -16,6 +16,8 @@ class Outcome(Enum):
     FAILED = ("✗", "failed", "red")
     LOST = ("✗", "lost its worker", "red")
     SKIPPED = ("-", "skipped", "yellow")
+    ELSEWHERE = ("✓", "done by another run", "green")
+    AGAIN = ("-", "will be done again", "yellow")
 
     def __init__(self, symbol: str, word: str, colour: str) -> None:
         self.symbol = symbol

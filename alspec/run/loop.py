@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from alspec import faults
+from alspec.claims import Claims, Holder
+from alspec.errors import StoreError
 from alspec.plan.dag import Plan
 from alspec.plan.estimate import remaining_cost
 from alspec.plan.step import Step, StepKey, StepKind
@@ -31,6 +35,10 @@ class Observer(Protocol):
         """A step ended, or was given up because one before it failed."""
         ...
 
+    def held(self, step: Step, holder: Holder) -> None:
+        """A ready step is held by another living process; told once a process."""
+        ...
+
     def idle(self) -> None:
         """Nothing happened for a moment."""
         ...
@@ -45,12 +53,14 @@ class RunSummary:
         finished_before: steps that the store had already.
         failed: failed steps and why.
         skipped: steps given up because a step before them failed.
+        elsewhere: steps that another process finished meanwhile.
     """
 
     executed: list[StepKey] = field(default_factory=list)
     finished_before: int = 0
     failed: dict[StepKey, str] = field(default_factory=dict)
     skipped: list[StepKey] = field(default_factory=list)
+    elsewhere: list[StepKey] = field(default_factory=list)
 
 
 def is_finished(step: Step, store: Store) -> bool:
@@ -92,9 +102,23 @@ def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> Run
     todo = needed(plan, store)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     _sweep_checkpoints(store)
-    loop = _Loop(plan, store, executor, observer, todo, summary)
-    loop.run()
+    claims = Claims(store.root / "claims")
+    try:
+        claims.clear()
+        _clear_recipes(plan, store, claims, todo)
+        _Loop(plan, store, executor, observer, todo, summary, claims).run()
+    finally:
+        claims.close()
     return summary
+
+
+def _clear_recipes(plan: Plan, store: Store, claims: Claims, todo: Mapping[StepKey, Step]) -> None:
+    """Remove the recipes of finished steps whose run was killed before it did so."""
+    waiting = {path.stem for path in store.recipe_path("any").parent.glob("*.json")}
+    for key in plan.steps.keys() & waiting - todo.keys():
+        if claims.take(key) is None:
+            store.recipe_path(key).unlink(missing_ok=True)
+            claims.release(key)
 
 
 @dataclass
@@ -105,6 +129,7 @@ class _Loop:
     observer: Observer
     todo: dict[StepKey, Step]
     summary: RunSummary
+    claims: Claims
 
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
@@ -112,15 +137,18 @@ class _Loop:
         costs: Mapping[StepKey, float] = remaining_cost(self.plan)
         self.waiting = dict(sorted(self.todo.items(), key=lambda item: -costs[item[0]]))
         self.at_work: set[StepKey] = set()
+        self.tried_again: set[StepKey] = set()
+        self.told: set[tuple[str, int]] = set()
 
     def run(self) -> None:
         while self.waiting or self.at_work:
-            for key in self._ready()[: self.executor.free_slots]:
-                step = self.waiting.pop(key)
-                self.store.write_recipe(step.to_json())
-                self.at_work.add(key)
-                self.observer.started(step)
-                self.executor.submit(key)
+            for key in self._ready():
+                if self.executor.free_slots == 0:
+                    break
+                if self._claimed(key):
+                    self._start(key)
+            if not (self.waiting or self.at_work):
+                return
             event = self.executor.wait(0.5)
             if event is None:
                 self.observer.idle()
@@ -128,6 +156,50 @@ class _Loop:
                 self.observer.progressed(self.todo[event.key], event.done, event.total)
             else:
                 self._end(event)
+
+    def _claimed(self, key: StepKey) -> bool:
+        """Whether a step is this run's to do: no other process did it or is at it."""
+        if self._done_elsewhere(key):
+            return False
+        holder = self.claims.take(key)
+        if holder is not None:
+            if (holder.host, holder.process) not in self.told:
+                self.told.add((holder.host, holder.process))
+                self.observer.held(self.todo[key], holder)
+            return False
+        if self._done_elsewhere(key):  # between the look and the claim
+            self.claims.release(key)
+            return False
+        return True
+
+    def _done_elsewhere(self, key: StepKey) -> bool:
+        """Take a step off the list that needs no work any more."""
+        step = self.todo[key]
+        if not self._is_finished(step) and not (
+            step.kind is StepKind.TRAIN
+            and self.store.is_done(key)
+            and all(self.store.is_done(reader) for reader in self.consumers[key])
+        ):
+            return False
+        del self.waiting[key]
+        self.summary.elsewhere.append(key)
+        self.observer.ended(step, Outcome.ELSEWHERE, "", "")
+        self._drop_unread(step)
+        return True
+
+    def _start(self, key: StepKey) -> None:
+        step = self.waiting.pop(key)
+        self.store.write_recipe(step.to_json())
+        self.at_work.add(key)
+        self.observer.started(step)
+        faults.at("step.submit", key)
+        self.executor.submit(key)
+
+    def _is_finished(self, step: Step) -> bool:
+        try:
+            return is_finished(step, self.store)
+        except StoreError:  # damaged, and set aside by now
+            return False
 
     def _ready(self) -> list[StepKey]:
         unfinished = self.waiting.keys() | self.at_work
@@ -141,19 +213,40 @@ class _Loop:
         self.at_work.discard(event.key)
         step = self.todo[event.key]
         outcome, message = event.outcome, event.message
-        if is_finished(step, self.store):  # the store says so, whatever became of the worker
+        faults.at("step.ended", event.key)
+        if self._is_finished(step):  # the store says so, whatever became of the worker
             outcome, message = Outcome.DONE, ""
         elif outcome is Outcome.DONE:
             outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
+        if outcome is not Outcome.DONE and self._inputs_to_make_again(step):
+            self.claims.release(event.key)
+            self.observer.ended(step, Outcome.AGAIN, message, event.log)
+            return
         self.observer.ended(step, outcome, message, event.log)
         if outcome is Outcome.DONE:
             self.summary.executed.append(event.key)
             self.store.recipe_path(event.key).unlink(missing_ok=True)
-            for source in {*step.inputs.values(), event.key}:
-                self._drop_weights(source)
+            self.claims.release(event.key)
+            self._drop_unread(step)
         else:
+            self.claims.release(event.key)
             self.summary.failed[event.key] = message
             self._skip_descendants(event.key)
+
+    def _inputs_to_make_again(self, step: Step) -> bool:
+        """Put a step back, once, with those of its inputs that were found damaged or gone."""
+        if step.key in self.tried_again:
+            return False
+        sources = [self.plan.steps[source] for source in step.inputs.values()]
+        if all(self._is_finished(source) for source in sources):
+            return False
+        self.tried_again.add(step.key)
+        ended = self.at_work | self.summary.failed.keys() | set(self.summary.skipped)
+        for key, lacking in needed(self.plan, self.store).items():
+            if key not in ended:
+                self.waiting.setdefault(key, lacking)
+                self.todo[key] = lacking
+        return True
 
     def _skip_descendants(self, key: StepKey) -> None:
         for reader in self.consumers[key]:
@@ -162,6 +255,13 @@ class _Loop:
                 self.summary.skipped.append(reader)
                 self.observer.ended(step, Outcome.SKIPPED, "", "")
                 self._skip_descendants(reader)
+
+    def _drop_unread(self, step: Step) -> None:
+        for source in {*step.inputs.values(), step.key}:
+            with suppress(
+                StoreError
+            ):  # damaged, and set aside: the next look at the store finds it
+                self._drop_weights(source)
 
     def _drop_weights(self, key: StepKey) -> None:
         """Forget a training's weights once everything that reads them is done."""

@@ -13,7 +13,8 @@ from alspec.plan.step import StepKind
 from alspec.run.events import EventLog
 from alspec.run.executor import Ended, Outcome, Progressed
 from alspec.run.loop import WEIGHTS, needed, run
-from alspec.store import Store, StudyFolder
+from alspec.store import Store
+from alspec.study_folder import StudyFolder
 
 
 class Fake:
@@ -238,4 +239,4 @@ def test_progress_reaches_the_observer(plan, store):
 
 
 def test_every_outcome_has_its_words():
-    assert len({outcome.word for outcome in Outcome}) == len(Outcome) == 4
+    assert len({outcome.word for outcome in Outcome}) == len(Outcome) == 6

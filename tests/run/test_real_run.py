@@ -17,7 +17,7 @@ from made_toy import TOY
 
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
-from alspec.store import StudyFolder
+from alspec.study_folder import StudyFolder
 
 METHODS = ["random", "entropy", {"name": "bald", "passes": 2}]
 HEADERS = {

@@ -10,15 +10,8 @@ import pytest
 
 from alspec.drafts import new_draft
 from alspec.errors import StoreError
-from alspec.store import (
-    MANIFEST,
-    Store,
-    StudyFolder,
-    write_bytes,
-    write_csv,
-    write_json,
-    write_text,
-)
+from alspec.store import MANIFEST, Store, write_bytes, write_csv, write_json, write_text
+from alspec.study_folder import StudyFolder
 
 KEY = "a" * 64
 WEIGHTS = "weights.safetensors"

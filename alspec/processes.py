@@ -1,0 +1,68 @@
+"""Names processes, so that another one can tell later whether they still live."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import uuid
+from functools import cache
+from pathlib import Path
+
+_MARK = re.compile(r"([0-9a-f]{8})-(\d+)-[0-9a-f]{8}$")
+
+
+@cache
+def here() -> str:
+    """Names this machine and, in a container, its process numbers, in 8 hexadecimal digits."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, a name
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
+
+
+def boot() -> str:
+    """Names the time since this machine was started; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def start_of(process: int) -> str:
+    """When a process started; tells it from a later one of the same number. Empty if unknown."""
+    fields = _fields(process)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine is there; one that only waits to be reaped is not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return _fields(process)[:1] != ["Z"]
+
+
+def mark() -> str:
+    """A name for something of this process, used once."""
+    return f"{here()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def is_left(name: str) -> bool:
+    """Whether a name ends in the mark of a process of this machine that is gone."""
+    found = _MARK.search(name)
+    return found is not None and found[1] == here() and not is_alive(int(found[2]))
+
+
+def _fields(process: int) -> list[str]:
+    """State and numbers of a process, as the system lists them after its name."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()

@@ -1,0 +1,90 @@
+"""Makes damaged steps again within the run that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from alspec.drafts import sweep
+from alspec.errors import StoreError
+from alspec.plan.dag import Plan
+from alspec.plan.step import Step, StepKey
+from alspec.run.loop import RunSummary, needed
+from alspec.store import Store
+
+ROUNDS = 3
+"""Damage that comes back this often is the disk's, and the user's to deal with."""
+
+Published = TypeVar("Published")
+
+
+def set_damaged_aside(plan: Plan, store: Store) -> list[str]:
+    """Set aside every finished step of a plan that is not as it was committed.
+
+    Returns:
+        What was found, a sentence a step.
+
+    Raises:
+        StoreError: a damaged step cannot be moved.
+    """
+    found = []
+    for key in plan.steps:
+        if not store.is_done(key):
+            continue
+        try:
+            store.verify(key)
+        except StoreError as err:
+            if store.is_done(key):
+                raise
+            found.append(_told(err))
+    return found
+
+
+def run_to_publication(
+    plan: Plan,
+    store: Store,
+    run_steps: Callable[[Mapping[StepKey, Step]], RunSummary],
+    publish: Callable[[], Published],
+    tell: Callable[[str], None],
+) -> tuple[RunSummary, Published]:
+    """Run what a plan needs and publish it; what is found damaged on the way is made again.
+
+    Args:
+        plan: the study, expanded.
+        store: where its steps are committed.
+        run_steps: runs the steps it is given.
+        publish: reads the store and writes tables and report.
+        tell: is told of each damaged step.
+
+    Returns:
+        What was done in all, and what `publish` returned.
+
+    Raises:
+        StoreError: a step is damaged again and again, or cannot be set aside.
+    """
+    for folder in ("drafts", "recipes"):
+        sweep(store.root / folder)
+    done = RunSummary()
+    for left in reversed(range(ROUNDS)):
+        for damage in set_damaged_aside(plan, store):
+            tell(damage)
+        summary = run_steps(needed(plan, store))
+        done.finished_before = done.finished_before or summary.finished_before
+        done.executed += summary.executed
+        done.elsewhere += summary.elsewhere
+        done.failed, done.skipped = summary.failed, summary.skipped
+        try:
+            published = publish()
+        except StoreError as err:
+            if not left:
+                raise
+            tell(_told(err))
+            continue
+        if summary.failed or not left or not needed(plan, store):
+            break
+    return done, published
+
+
+def _told(err: StoreError) -> str:
+    """What was damaged, without the advice to run again: this run does."""
+    return str(err).removesuffix(". Run again")

@@ -1,0 +1,257 @@
+"""Damaged artifacts are found, set aside and made again by the run that finds them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+
+import pytest
+from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
+
+from alspec.errors import StoreError
+from alspec.plan.step import StepKind
+from alspec.processes import here
+from alspec.run.executor import Outcome
+from alspec.run.loop import WEIGHTS
+from alspec.store import MANIFEST, Store
+from alspec.study_folder import StudyFolder
+
+FEW, MANY = 1, 10
+NAMES = {
+    "pool": ("pool.csv", "pool.json"),
+    "acquire": ("selected.txt", "labelled.txt", "acquire.json"),
+    "train": (WEIGHTS, "model.json", "train.json", "epochs.csv"),
+    "evaluate": ("confusion.npy", "evaluate.json"),
+}
+FILES = [(kind, name) for kind, names in NAMES.items() for name in (*names, MANIFEST)]
+
+
+def truncated(path, rng):
+    data = path.read_bytes()
+    path.write_bytes(data[: rng.randrange(len(data))])
+
+
+def flipped(path, rng):
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def zeroed(path, rng):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def missing(path, rng):
+    path.unlink()
+
+
+def linked(path, rng):
+    aside = path.parent.parent / f"{path.parent.name[:8]}-{path.name}"
+    path.rename(aside)
+    path.symlink_to(aside)
+
+
+def swapped(path, rng):
+    other = next(p for p in sorted(path.parent.iterdir()) if p != path)
+    ours, theirs = path.read_bytes(), other.read_bytes()
+    path.write_bytes(theirs)
+    other.write_bytes(ours)
+
+
+def extra(path, rng):
+    path.with_name(f"{path.stem}.copy").write_bytes(path.read_bytes())
+
+
+def longer(path, rng):
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def a_folder(path, rng):
+    path.unlink()
+    path.mkdir()
+
+
+OTHERS = (zeroed, missing, linked, swapped, extra, longer, a_folder)
+
+
+def damages(many):
+    return [*[truncated] * many, *[flipped] * many, *OTHERS]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished study, and what it published."""
+    work_dir, plan = tmp_path_factory.mktemp("whole"), tiny_plan(keep="all")
+    run_study(work_dir, plan)
+    return work_dir, plan, results_of(work_dir, plan)
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    work_dir, plan, results = whole
+    shutil.copytree(work_dir, tmp_path, dirs_exist_ok=True)
+    return tmp_path, plan, results
+
+
+def test_all_damages_are_at_least_300():
+    assert len(FILES) * len(damages(MANY)) - 2 * len(NAMES) >= 300
+
+
+@pytest.mark.parametrize("many", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_damage_is_made_again_in_one_run(copied, kind, name, many):
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    for number, damage in enumerate(damages(many)):
+        rng = random.Random(f"{kind} {name} {number}")
+        key = rng.choice(keys_of(plan, kind))
+        if name == MANIFEST and damage in (missing, a_folder):
+            continue  # then the step was never done, as the next test says
+        before = len(list((store.root / "aside").glob("*")))
+        damage(store.home(key) / name, rng)
+        summary, told = run_study(work_dir, plan)
+        case = f"{damage.__name__} {kind}/{name}"
+        assert summary.executed == [key], case
+        assert not summary.failed, case
+        assert results_of(work_dir, plan) == results, case
+        assert len(list((store.root / "aside").iterdir())) == before + 1, case
+        assert len(told) == 1, case
+        store.verify(key)
+
+
+def keys_of(plan, kind):
+    return [key for key, step in plan.steps.items() if step.kind is StepKind(kind)]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_step_without_manifest_is_made_again(copied, kind):
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    key = keys_of(plan, kind)[0]
+    (store.home(key) / MANIFEST).unlink()
+    assert run_study(work_dir, plan)[0].executed == [key]
+    assert results_of(work_dir, plan) == results
+
+
+@pytest.mark.parametrize("kind", ["acquire", "train", "evaluate"])
+def test_whole_steps_in_each_others_place_are_made_again(copied, kind):
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    one, other = keys_of(plan, kind)[:2]
+    between = work_dir / "between"
+    store.home(one).rename(between)
+    store.home(other).rename(store.home(one))
+    between.rename(store.home(other))
+    summary, told = run_study(work_dir, plan)
+    assert set(summary.executed) == {one, other}
+    assert all("describes the step" in words for words in told)
+    assert results_of(work_dir, plan) == results
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_a_steps_place_is_not_a_step(copied, dangling):
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    key = keys_of(plan, "train")[0]
+    store.home(key).rename(work_dir / "elsewhere")
+    store.home(key).symlink_to(work_dir / ("nowhere" if dangling else "elsewhere"))
+    assert run_study(work_dir, plan)[0].executed == [key]
+    assert results_of(work_dir, plan) == results
+    assert not store.home(key).is_symlink()
+
+
+class Damaging(FakeTrainer):
+    """Damages an artifact of a step's input just before the step reads it."""
+
+    def __init__(self, root, key, name):
+        super().__init__(root)
+        self.target, self.reads = self.root / key / name, key
+
+    def submit(self, key):
+        if self.reads in self.stored(key) and self.reads:
+            zeroed(self.target, None)
+            self.reads = ""
+        super().submit(key)
+
+    def stored(self, key):
+        return Store(self.root).read_recipe(key)["recipe"]["inputs"].values()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("pool", "pool.csv"), ("acquire", "labelled.txt"), ("train", WEIGHTS)]
+)
+def test_damage_that_a_step_meets_at_work_is_made_again_at_once(whole, tmp_path, kind, name):
+    _, plan, results = whole
+    key = plan.runs[0].sets[0].acquire if kind == "acquire" else keys_of(plan, kind)[0]
+    executor, observer = Damaging(tmp_path / ".store", key, name), Silent()
+    summary, _ = run_study(tmp_path, plan, executor=executor, observer=observer)
+    assert not summary.failed
+    assert summary.executed.count(key) == 2
+    assert any(outcome is Outcome.AGAIN for outcome, _ in observer.ends)
+    assert results_of(tmp_path, plan) == results
+
+
+def test_damage_that_the_report_meets_is_made_again_at_once(whole, tmp_path):
+    _, plan, results = whole
+    key = keys_of(plan, "evaluate")[0]
+
+    class DamagingLast(FakeTrainer):
+        def close(self):
+            zeroed(self.root / key / "confusion.npy", None)
+
+    executor = DamagingLast(tmp_path / ".store")
+    run_steps_once = iter([executor.close])
+
+    class Watching(Silent):
+        def ended(self, step, outcome, message, log):
+            super().ended(step, outcome, message, log)
+            if len(self.ends) == len(plan.steps):
+                next(run_steps_once)()
+
+    summary, told = run_study(tmp_path, plan, executor=executor, observer=Watching())
+    assert summary.executed.count(key) == 2
+    assert len(told) >= 1
+    assert results_of(tmp_path, plan) == results
+
+
+def test_a_step_whose_inputs_stay_damaged_fails_once_more_and_stops(whole, tmp_path):
+    _, plan, _ = whole
+    key = keys_of(plan, "pool")[0]
+
+    class Always(Damaging):
+        def submit(self, other):
+            self.reads = key
+            super().submit(other)
+
+    summary, _ = run_study(tmp_path, plan, executor=Always(tmp_path / ".store", key, "pool.csv"))
+    assert summary.failed
+    assert all("damaged" in message for message in summary.failed.values())
+
+
+def test_damage_that_cannot_be_set_aside_is_an_error_that_says_so(copied, monkeypatch):
+    work_dir, plan, _ = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    key = keys_of(plan, "evaluate")[0]
+    zeroed(store.home(key) / "confusion.npy", None)
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.rename", refused)
+    with pytest.raises(StoreError, match=f"remove .*{key}"):
+        run_study(work_dir, plan)
+
+
+def test_what_a_killed_writer_left_beside_a_manifest_is_no_damage(copied):
+    work_dir, plan, _ = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    home = store.home(keys_of(plan, "train")[0])
+    left = home / f".{MANIFEST}.0123abcd-{os.getpid()}-0123abcd"
+    left.write_text("half")
+    assert run_study(work_dir, plan)[0].executed == []
+    assert left.exists()  # of another machine, so it may still be at it
+    gone = home / f".{MANIFEST}.{here()}-{2**22 + 1}-0123abcd"
+    left.rename(gone)
+    assert run_study(work_dir, plan)[0].executed == []
+    assert not gone.exists()

@@ -1,0 +1,119 @@
+"""Several runs at once on one study: forks of one process that has everything loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+from made_run import FakeTrainer, Server, Silent, results_of, run_study, tiny_plan
+
+from alspec.claims import Claims
+from alspec.run.executor import Outcome
+from alspec.study_folder import StudyFolder
+
+PROCESSES = 8
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    one = Server(tmp_path_factory.mktemp("server"))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The plan of the server's study, and what one run of it publishes."""
+    work_dir, plan = tmp_path_factory.mktemp("alone"), tiny_plan()
+    run_study(work_dir, plan)
+    return plan, results_of(work_dir, plan)
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
+def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
+    plan, results = alone
+    for number in range(rounds):
+        work_dir, notes = tmp_path / f"{number}", tmp_path / f"{number}.txt"
+        codes = server.run(work_dir, processes=PROCESSES, notes=str(notes))
+        assert codes == [0] * PROCESSES
+        lines = [line.split() for line in notes.read_text().splitlines()]
+        for word in ("began", "ended"):
+            assert Counter(key for said, key, _ in lines if said == word) == Counter([*plan.steps])
+        assert results_of(work_dir, plan) == results
+        store = StudyFolder(work_dir, plan.study.study).store
+        for folder in ("claims", "drafts", "recipes"):
+            assert list((store.root / folder).iterdir()) == []
+        assert not (store.root / "aside").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_living_run_is_waited_for_and_a_killed_one_taken_over(alone, tmp_path):
+    """One process begins a step and hangs; this one waits, kills it, and goes on at once."""
+    plan, results = alone
+    ready, tell = os.pipe()
+    fork = os.fork()
+    if fork == 0:
+
+        class Hanging(FakeTrainer):
+            def wait(self, timeout_seconds):
+                os.write(tell, b"x")
+                signal.pause()
+
+        try:
+            run_study(tmp_path, plan, executor=Hanging(tmp_path / ".store"))
+        finally:
+            os._exit(0)
+    os.read(ready, 1)
+    killed_at = began_at = None
+
+    class Killing(Silent):
+        def idle(self):
+            nonlocal killed_at
+            if self.holders and killed_at is None:
+                killed_at = time.monotonic()
+                os.kill(fork, signal.SIGKILL)
+
+        def started(self, step):
+            nonlocal began_at
+            began_at = began_at or time.monotonic()
+
+    observer = Killing()
+    try:
+        summary, _ = run_study(tmp_path, plan, observer=observer)
+    finally:
+        os.waitpid(fork, 0)
+        os.close(ready)
+        os.close(tell)
+    assert [holder.process for holder in observer.holders] == [fork]
+    assert sorted(summary.executed) == sorted(plan.steps)
+    assert 0 <= began_at - killed_at < 2
+    assert results_of(tmp_path, plan) == results
+
+
+def test_what_another_run_finished_is_not_done_again(alone, tmp_path):
+    plan, results = alone
+    folder = StudyFolder(tmp_path, plan.study.study)
+    other = Claims(folder.store.root / "claims")
+    key = next(iter(plan.steps))
+    assert other.take(key) is None
+
+    class Letting(Silent):
+        def held(self, step, holder):
+            super().held(step, holder)
+            trainer = FakeTrainer(folder.store.root)
+            folder.store.write_recipe(step.to_json())
+            trainer.submit(step.key)
+            trainer.wait(0)
+            other.release(key)
+
+    observer = Letting()
+    summary, _ = run_study(tmp_path, plan, observer=observer)
+    other.close()
+    assert summary.elsewhere == [key]
+    assert sorted([*summary.executed, key]) == sorted(plan.steps)
+    assert observer.holders[0].process == os.getpid()
+    assert [outcome for outcome, _ in observer.ends].count(Outcome.ELSEWHERE) == 1
+    assert results_of(tmp_path, plan) == results
