@@ -206,7 +206,7 @@ def test_a_report_of_nothing_finished(cli):
 def test_a_copied_report_links_to_the_figures(cli):
     Path("out of the way").mkdir()
     from alspec.commands import study
-    from alspec.store import StudyFolder
+    from alspec.study_folder import StudyFolder
 
     folder = StudyFolder(Path("work dirs"), "tiny")
     folder.figures.mkdir(parents=True)

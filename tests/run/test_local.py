@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 
 import pytest
+from made_processes import has_ended
 
 from alspec.run import local
 from alspec.run.executor import Ended, Outcome, Progressed
@@ -104,15 +104,3 @@ def test_close_asks_a_worker_at_work_to_stop_and_lets_it_finish(executor, tmp_pa
     assert isinstance(one.wait(10), Progressed)
     one.close()
     assert (tmp_path / "told").read_text() == "stop\n"
-
-
-def has_ended(pid):
-    """Whether a process is gone, or goes within seconds: a killed one dies a moment later."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 10)[0])
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_processes import has_ended
 from made_toy import TOY
 
 from alspec.plan.expand import expand
@@ -210,14 +211,14 @@ def test_killed_workers_and_interrupted_runs_go_on_to_the_same_results(finished,
     assert code == 130, err
     assert "lost its worker" in err
     assert "SIGKILL" in err
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert all(has_ended(worker) for worker in workers)
 
     process = begin(home)
     workers = wait_until(home, process, at_work("train"))
     process.terminate()
     code, _, err = finish(process)
     assert code == 75, err
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert all(has_ended(worker) for worker in workers)
 
     process = begin(home)
     (worker,) = wait_until(home, process, at_work("evaluate"))
@@ -260,7 +261,7 @@ def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, co
     ended, _, err = finish(process)
     assert ended == code, err
     assert time.monotonic() - begun < 10
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert all(has_ended(worker) for worker in workers)
     store = StudyFolder(home / "work_dirs", "tiny").store
     (kept,) = [path for folder in store.checkpointed() for path in folder.iterdir()]
     assert kept.suffix == ".safetensors"
@@ -281,4 +282,4 @@ def test_a_second_sigint_stops_at_once(tmp_path):
     ended, _, err = finish(process)
     assert ended == 130, err
     assert time.monotonic() - begun < 4
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert all(has_ended(worker) for worker in workers)
