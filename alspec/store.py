@@ -1,4 +1,4 @@
-"""Every path alspec writes: committed steps by key, and the folder of a study."""
+"""Committed steps by key: written whole, read only as they were written."""
 
 from __future__ import annotations
 

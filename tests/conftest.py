@@ -62,6 +62,16 @@ def performed(tmp_path_factory):
     return whole
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Forks whole runs of a tiny study from one process that has everything loaded."""
+    from made_run import Server
+
+    one = Server(tmp_path_factory.mktemp("server"))
+    yield one
+    one.close()
+
+
 @pytest.fixture
 def cli(monkeypatch, capsys):
     """Runs a command in this process; its exit code, standard output and standard error."""

@@ -258,9 +258,7 @@ class _Loop:
 
     def _drop_unread(self, step: Step) -> None:
         for source in {*step.inputs.values(), step.key}:
-            with suppress(
-                StoreError
-            ):  # damaged, and set aside: the next look at the store finds it
+            with suppress(StoreError):  # damaged, set aside: the next look at the store finds it
                 self._drop_weights(source)
 
     def _drop_weights(self, key: StepKey) -> None:

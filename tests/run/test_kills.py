@@ -6,20 +6,13 @@ import json
 import random
 
 import pytest
-from made_run import KILLED, Server, results_of, run_study, tiny_plan
+from made_run import KILLED, results_of, run_study, tiny_plan
 
 from alspec.processes import is_left
 from alspec.store import MANIFEST
 from alspec.study_folder import StudyFolder
 
 MOST_A_POINT = 30
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    one = Server(tmp_path_factory.mktemp("server"))
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")

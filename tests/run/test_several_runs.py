@@ -8,20 +8,13 @@ import time
 from collections import Counter
 
 import pytest
-from made_run import FakeTrainer, Server, Silent, results_of, run_study, tiny_plan
+from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
 
 from alspec.claims import Claims
 from alspec.run.executor import Outcome
 from alspec.study_folder import StudyFolder
 
 PROCESSES = 8
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    one = Server(tmp_path_factory.mktemp("server"))
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")
