@@ -18,15 +18,7 @@ from numpy.typing import NDArray
 from alspec import faults
 from alspec.drafts import new_draft
 from alspec.errors import StoreError
-from alspec.files import (
-    json_text,
-    sha256_of,
-    sync,
-    write_bytes,
-    write_csv,
-    write_json,
-    write_text,
-)
+from alspec.files import json_text, sha256_of, sync, write_text
 from alspec.integrity import (
     MANIFEST,
     Artifact,
@@ -37,17 +29,6 @@ from alspec.integrity import (
     read_manifest,
 )
 from alspec.integrity import safe_name as _safe
-
-__all__ = [
-    "MANIFEST",
-    "Artifact",
-    "Store",
-    "sha256_of",
-    "write_bytes",
-    "write_csv",
-    "write_json",
-    "write_text",
-]
 
 
 @dataclass(frozen=True)

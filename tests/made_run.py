@@ -19,6 +19,7 @@ import numpy as np
 from made_toy import TOY
 
 from alspec import faults
+from alspec.files import write_csv, write_json, write_text
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
 from alspec.publish import publish
@@ -28,7 +29,7 @@ from alspec.run.loop import WEIGHTS, run
 from alspec.run.repair import run_to_publication
 from alspec.spec.load import dump_study
 from alspec.spec.model import Study
-from alspec.store import Store, write_csv, write_json, write_text
+from alspec.store import Store
 from alspec.study_folder import StudyFolder
 
 

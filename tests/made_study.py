@@ -9,10 +9,11 @@ from unittest import mock
 
 import numpy as np
 
+from alspec.files import write_json, write_text
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
-from alspec.store import Store, write_json, write_text
+from alspec.store import Store
 from alspec.study_folder import StudyFolder
 
 CAMVID = DatasetSpec(name="camvid", kind="folder", root="/secret", image_size=(360, 480))

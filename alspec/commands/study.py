@@ -12,9 +12,9 @@ from urllib.parse import quote
 from alspec import console
 from alspec.commands.planning import planned, planned_to_run, told_by_place
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
+from alspec.files import write_text
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
-from alspec.store import write_text
 from alspec.study_folder import StudyFolder
 
 if TYPE_CHECKING:

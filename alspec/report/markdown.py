@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from alspec import __version__
+from alspec.files import write_bytes, write_text
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.step import StepKey
 from alspec.report.against import PaperFigures, against_section
@@ -26,7 +27,6 @@ from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, write_tables
-from alspec.store import write_bytes, write_text
 from alspec.study_folder import StudyFolder
 
 _LETTERS = {"single": "S", "batch": "B"}

@@ -10,8 +10,9 @@ from pathlib import Path
 from alspec.datasets.base import Dataset, Split
 from alspec.datasets.open import open_dataset
 from alspec.errors import DataError, Problem
+from alspec.files import write_json
 from alspec.spec.model import AllFrames, DatasetSpec
-from alspec.store import Store, write_json
+from alspec.store import Store
 
 Progress = Callable[[str, int], None]
 """Called with a dataset's name and the images read so far."""

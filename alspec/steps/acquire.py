@@ -16,13 +16,13 @@ from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.redundancy import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
+from alspec.files import write_csv, write_json, write_text
 from alspec.models.data import in_batches
 from alspec.models.outputs import outputs_of
 from alspec.plan.expand import INITIAL
 from alspec.provenance import machine
 from alspec.steps.train import load_trained
 from alspec.steps.work import Work
-from alspec.store import write_csv, write_json, write_text
 
 BATCH = 8
 """Images in a forward pass."""

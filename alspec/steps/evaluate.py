@@ -9,12 +9,12 @@ import torch
 
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
+from alspec.files import write_json
 from alspec.models.data import in_batches
 from alspec.models.outputs import on_device, outputs_of
 from alspec.provenance import machine
 from alspec.steps.train import load_trained
 from alspec.steps.work import Work
-from alspec.store import write_json
 
 BATCH = 8
 """Images in a forward pass; too small a number to be worth a parameter."""

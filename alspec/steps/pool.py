@@ -6,8 +6,8 @@ from alspec.datasets.base import Split
 from alspec.datasets.redundancy import build_pool
 from alspec.datasets.similarity import measured_redundancy
 from alspec.errors import StepFailed
+from alspec.files import write_csv, write_json
 from alspec.steps.work import Work
-from alspec.store import write_csv, write_json
 
 
 def perform(work: Work) -> None:

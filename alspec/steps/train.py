@@ -12,13 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from alspec.errors import StepFailed, StoreError
+from alspec.files import write_csv, write_json
 from alspec.models.build import assemble, build_segmentor, model_config
 from alspec.models.fit import Seeds, fit
 from alspec.plan.config_file import runnable_config
 from alspec.provenance import machine
 from alspec.spec.model import S4GAN, Training
 from alspec.steps.work import Work
-from alspec.store import Store, write_csv, write_json
+from alspec.store import Store
 
 
 def perform(work: Work) -> None:

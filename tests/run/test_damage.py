@@ -10,11 +10,12 @@ import pytest
 from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
 
 from alspec.errors import StoreError
+from alspec.integrity import MANIFEST
 from alspec.plan.step import StepKind
 from alspec.processes import here
 from alspec.run.executor import Outcome
 from alspec.run.loop import WEIGHTS
-from alspec.store import MANIFEST, Store
+from alspec.store import Store
 from alspec.study_folder import StudyFolder
 
 FEW, MANY = 1, 10

@@ -8,8 +8,8 @@ import random
 import pytest
 from made_run import KILLED, results_of, run_study, tiny_plan
 
+from alspec.integrity import MANIFEST
 from alspec.processes import is_left
-from alspec.store import MANIFEST
 from alspec.study_folder import StudyFolder
 
 MOST_A_POINT = 30

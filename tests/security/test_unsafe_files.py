@@ -17,6 +17,7 @@ from made_steps import CPU, Performed, study
 from safetensors.torch import save_file
 
 from alspec.errors import AlspecError, InputError, SpecError, StoreError
+from alspec.integrity import MANIFEST
 from alspec.models.build import model_config
 from alspec.plan.config_file import config_sha256
 from alspec.plan.expand import expand
@@ -24,7 +25,7 @@ from alspec.plan.step import Step, StepKind
 from alspec.run.worker import described_step
 from alspec.spec.load import load_study
 from alspec.steps.train import load_trained
-from alspec.store import MANIFEST, Store
+from alspec.store import Store
 
 KEY = "a" * 64
 

@@ -10,7 +10,9 @@ import pytest
 
 from alspec.drafts import new_draft
 from alspec.errors import StoreError
-from alspec.store import MANIFEST, Store, write_bytes, write_csv, write_json, write_text
+from alspec.files import write_bytes, write_csv, write_json, write_text
+from alspec.integrity import MANIFEST
+from alspec.store import Store
 from alspec.study_folder import StudyFolder
 
 KEY = "a" * 64
