@@ -1,0 +1,73 @@
+"""What a benchmark says: how many times better than a plain reference timed in the same run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table; every ratio is better when it is larger.
+
+    A limit in seconds or bytes is a ratio too: what is allowed over what was measured, goal 1.
+
+    Attributes:
+        name: the benchmark's module, or its name, a hyphen and what is measured.
+        ratio: how many times better than the reference.
+        goal: the least ratio that is good enough.
+        measured: both sides in words: `1.15 s against 72.6 s`.
+    """
+
+    name: str
+    ratio: float
+    goal: float
+    measured: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the goal is met."""
+        return self.ratio >= self.goal
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """The least time of several calls: what noise adds is never less than nothing."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def in_fresh_process(script: str, *arguments: str) -> Mapping[str, Any]:
+    """What a script prints as its last line, in JSON; for peak memory, which a process keeps.
+
+    Args:
+        script: Python code; `peak_bytes()` is there to call.
+        arguments: `sys.argv[1:]` of the script.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", f"{_PEAK}\n{script}", *arguments],
+        cwd=HERE,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+_PEAK = """
+import resource
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+"""

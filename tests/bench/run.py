@@ -1,0 +1,101 @@
+"""Runs the benchmarks: `python tests/bench/run.py [NAME…] [--json] [--write]`.
+
+A benchmark is a module `bench_NAME.py` beside this file with a function `figures`, which yields
+`Figure`s one after another; `--write` puts the table into RESULTS.md with the machine named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from figure import Figure  # noqa: E402
+
+
+def names() -> list[str]:
+    """Every benchmark there is."""
+    return sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+
+
+def measured(chosen: Sequence[str]) -> Iterator[Figure]:
+    """The figures of the chosen benchmarks, told on standard error as they come."""
+    for name in chosen:
+        for figure in importlib.import_module(f"bench_{name}").figures():
+            print(_row(figure), file=sys.stderr, flush=True)
+            yield figure
+
+
+def _row(figure: Figure) -> str:
+    holds = "yes" if figure.holds else "**no**"
+    return f"| {figure.name} | {figure.ratio:.2f} | {figure.goal:g} | {holds} | {figure.measured} |"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def machine() -> str:
+    """Processor, cores, Python, torch and device, in a line."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, {device}"
+    )
+
+
+def page(figures: Sequence[Figure]) -> str:
+    """RESULTS.md."""
+    rows = "\n".join(_row(figure) for figure in figures)
+    return f"""# Benchmarks
+
+`python tests/bench/run.py --write` on {machine()}; {datetime.date.today().isoformat()}.
+A ratio says how many times better than the reference, which is measured in the same run; a limit
+stands as what is allowed over what was measured. Larger is better everywhere.
+
+| figure | ratio | goal | holds | measured |
+|---|---:|---:|---|---|
+{rows}
+"""
+
+
+def main() -> None:
+    """Run, print, and fail if a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(names()))
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(names())}")
+    figures = list(measured(options.names or names()))
+    if options.json:
+        rows = [
+            {"name": f.name, "ratio": f.ratio, "goal": f.goal, "holds": f.holds} for f in figures
+        ]
+        print(json.dumps(rows, indent=2))
+    if options.write:
+        (HERE / "RESULTS.md").write_text(page(figures), "utf-8")
+    if not all(figure.holds for figure in figures):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
