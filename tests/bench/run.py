@@ -76,7 +76,7 @@ stands as what is allowed over what was measured. Larger is better everywhere.
 
 
 def main() -> None:
-    """Run, print, and fail if a goal is missed."""
+    """Run and print; a missed goal is told, not an error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -93,8 +93,6 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
     if options.write:
         (HERE / "RESULTS.md").write_text(page(figures), "utf-8")
-    if not all(figure.holds for figure in figures):
-        raise SystemExit(1)
 
 
 if __name__ == "__main__":
