@@ -34,7 +34,8 @@ def _decode(segmentor: Any, levels: Any) -> Tensor:
     return logits
 
 
-def _upsampled(logits: Tensor, size: Any, align_corners: bool) -> Tensor:
+def upsampled(logits: Tensor, size: Any, align_corners: bool) -> Tensor:
+    """Logits (B, C, h, w) as (B, C, H, W) in float32, bilinear, `size` being H and W."""
     return F.interpolate(
         logits.float(), size=tuple(size), mode="bilinear", align_corners=align_corners
     )
@@ -43,7 +44,7 @@ def _upsampled(logits: Tensor, size: Any, align_corners: bool) -> Tensor:
 def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
     """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
     levels = segmentor.extract_feat(inputs)
-    return _upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
+    return upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
 
 
 @dataclass
@@ -75,7 +76,7 @@ class BatchOutputs:
     @cached_property
     def logits_BCHW(self) -> Tensor:
         """Logits at image size."""
-        return _upsampled(
+        return upsampled(
             _decode(self.segmentor, self._levels), self._size, self.segmentor.align_corners
         )
 
@@ -106,7 +107,7 @@ class BatchOutputs:
         with torch.random.fork_rng(devices), sampling(self.segmentor):
             torch.manual_seed(self.generator_seed + number)
             logits = _decode(self.segmentor, levels)
-        return _upsampled(logits, self._size, self.segmentor.align_corners).log_softmax(dim=1)
+        return upsampled(logits, self._size, self.segmentor.align_corners).log_softmax(dim=1)
 
     @cached_property
     def features_BD(self) -> Tensor:
