@@ -58,9 +58,14 @@ class StudyFolder:
         """`results`, `classes` or `runs`."""
         return self.root / f"{name}.csv"
 
+    @property
+    def selections(self) -> Path:
+        """The labelled sets, a folder a run."""
+        return self.root / "selections"
+
     def selection(self, run: str, cycle: int) -> Path:
         """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
-        return self.root / "selections" / run / f"cycle_{cycle}.txt"
+        return self.selections / run / f"cycle_{cycle}.txt"
 
     def log_event(self, event: Mapping[str, Any]) -> None:
         """Append one event."""

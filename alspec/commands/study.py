@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -80,7 +81,7 @@ def run(
 ) -> ExitCode:
     """Run a study and publish it."""
     from alspec.plan.estimate import step_costs
-    from alspec.publish import publish
+    from alspec.publish import publish_what_changed
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
     from alspec.run.local import LocalExecutor
@@ -94,15 +95,15 @@ def run(
     costs = step_costs(expanded)
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
-        if todo:
-            with told_by_place(spec, overrides), console.Reading() as progress:
-                check_data(expanded.study.datasets, progress, folder.store)
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_text(folder.spec, dump_study(expanded.study))
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
         try:
+            with told_by_place(spec, overrides), console.Reading() as progress, _made(folder):
+                executor.warm_up()
+                if todo:
+                    check_data(expanded.study.datasets, progress, folder.store)
+            write_text(folder.spec, dump_study(expanded.study))
             with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
                 return run_plan(expanded, folder.store, executor, EventLog(folder, display))
         finally:
@@ -110,7 +111,11 @@ def run(
 
     with _writable(folder):
         summary, written = run_to_publication(
-            expanded, folder.store, run_steps, lambda: publish(expanded, folder), console.say_note
+            expanded,
+            folder.store,
+            run_steps,
+            lambda: publish_what_changed(expanded, folder),
+            console.say_note,
         )
     elsewhere = f", {len(summary.elsewhere)} by other runs" if summary.elsewhere else ""
     console.out.print(
@@ -123,6 +128,22 @@ def run(
         console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
         return ExitCode.STEP_FAILED
     return ExitCode.DONE
+
+
+@contextmanager
+def _made(folder: StudyFolder) -> Iterator[None]:
+    """A study's folder to start in; one made for bad data is removed again."""
+    missing = [path for path in (folder.root, folder.work_dir) if not path.exists()]
+    folder.root.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if folder.root in missing:
+            shutil.rmtree(folder.root, ignore_errors=True)
+        if folder.work_dir in missing:
+            with suppress(OSError):
+                folder.work_dir.rmdir()
+        raise
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Runs steps in worker processes on this machine, started when first needed."""
+    """Runs steps in worker processes on this machine, started when first needed or `warm_up`."""
 
     def __init__(
         self, store: Path, devices: Sequence[str], logs: Path, loader_workers: int = 0
@@ -48,6 +48,13 @@ class LocalExecutor:
     def free_slots(self) -> int:
         """Slots with no step at work."""
         return len(self._free())
+
+    def warm_up(self) -> None:
+        """Start every worker, to load what steps need while the caller still prepares."""
+        with self._lock:
+            for slot, worker in enumerate(self._workers):
+                if worker is None:
+                    self._start(slot)
 
     def submit(self, key: StepKey) -> None:
         """Give a step to a free worker, a warm one first."""
