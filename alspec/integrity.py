@@ -85,7 +85,8 @@ def _seals_itself(raw: bytes, said: Mapping[str, Any]) -> bool:
     before, *after = raw.split(f'\n "sha256": "{said["sha256"]}",\n "step":'.encode())
     if len(after) != 1:
         return False
-    return hashlib.sha256(before + b'\n "step":' + after[0]).hexdigest() == said["sha256"]
+    whole = hashlib.sha256(before + b'\n "step":' + after[0]).hexdigest()
+    return bool(whole == said["sha256"])
 
 
 def fault_of(path: Path, described: Artifact, *, hashed: bool = True) -> str:

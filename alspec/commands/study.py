@@ -41,19 +41,39 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
 
 
 def plan(
-    spec: Path, overrides: Sequence[str], work_dir: Path, *, as_json: bool, graph: bool
+    spec: Path,
+    overrides: Sequence[str],
+    work_dir: Path,
+    devices: str | None,
+    *,
+    as_json: bool,
+    graph: bool,
+    calibrate: bool,
+    trust_config: bool,
 ) -> None:
     """Print the plan as a table, as JSON or as a graph."""
+    from alspec.commands import estimates
     from alspec.plan.explain import as_data, step_rows
     from alspec.plan.graph import mermaid
+    from alspec.run.devices import parse_devices
+    from alspec.run.loop import needed
 
-    expanded = planned(spec, overrides)
-    store = StudyFolder(work_dir, expanded.study.study).store
+    slots = parse_devices(devices)
+    if calibrate:
+        expanded = planned_to_run(spec, overrides, trust_config=trust_config)
+    else:
+        expanded = planned(spec, overrides)
+    folder = StudyFolder(work_dir, expanded.study.study)
+    store = folder.store
     done = {key for key in expanded.steps if store.is_done(key)}
     if graph:
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
-    data = as_data(expanded, done)
+    if calibrate:
+        with _writable(folder), told_by_place(spec, overrides):
+            estimates.calibrate(expanded, store, slots[0], trust_config=trust_config)
+    time = estimates.estimate(expanded, store, needed(expanded, store), slots)
+    data = as_data(expanded, done, time.seconds)
     if as_json:
         console.say_json(data)
         return
@@ -68,6 +88,7 @@ def plan(
         f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
         f"{data['trainings_unshared']}. About {data['disk_bytes'] / 1e6:.0f} MB on disk."
     )
+    console.out.print(time.words, markup=False)
 
 
 def run(
@@ -80,7 +101,7 @@ def run(
     trust_config: bool = False,
 ) -> ExitCode:
     """Run a study and publish it."""
-    from alspec.plan.estimate import step_costs
+    from alspec.commands.estimates import costs_of, keep_throughput
     from alspec.publish import publish_what_changed
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
@@ -92,7 +113,6 @@ def run(
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
-    costs = step_costs(expanded)
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         executor = LocalExecutor(
@@ -104,10 +124,13 @@ def run(
                 if todo:
                     check_data(expanded.study.datasets, progress, folder.store)
             write_text(folder.spec, dump_study(expanded.study))
+            costs = costs_of(expanded, folder.store, todo, slots[0]) if todo else {}
             with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
                 return run_plan(expanded, folder.store, executor, EventLog(folder, display))
         finally:
             executor.close()
+            with suppress(OSError):  # a disk that is full has been told of
+                keep_throughput(expanded, folder.store, todo, slots[0])
 
     with _writable(folder):
         summary, written = run_to_publication(

@@ -10,12 +10,13 @@ from alspec.plan.estimate import disk_bytes
 from alspec.plan.step import StepKey, StepKind
 
 
-def as_data(plan: Plan, done: Collection[StepKey]) -> dict[str, Any]:
+def as_data(plan: Plan, done: Collection[StepKey], seconds: float | None = None) -> dict[str, Any]:
     """The plan as `plan --json` prints it.
 
     Args:
         plan: a study, expanded.
         done: keys of the steps that the store has.
+        seconds: estimated wall time of the others; None if it is not known.
     """
     return {
         "study": plan.study.study,
@@ -34,7 +35,7 @@ def as_data(plan: Plan, done: Collection[StepKey]) -> dict[str, Any]:
             }
             for setting in plan.settings
         ],
-        "seconds": None,
+        "seconds": seconds,
         "disk_bytes": disk_bytes(plan),
     }
 

@@ -8,6 +8,7 @@ prints goes to standard error, which is the worker's log.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -72,9 +73,8 @@ def prepare(device: str) -> Any:
 
 def load_ahead() -> None:
     """Load what the first training would load, while there is nothing else to do."""
-    import matplotlib.figure  # MMEngine's visualiser
-    import torch._dynamo  # torch's optimisers
-
+    for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimisers
+        importlib.import_module(module)
     performers()
 
 
