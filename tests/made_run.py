@@ -88,6 +88,9 @@ class FakeTrainer:
     def free_slots(self):
         return self.slots - len(self.queue)
 
+    def warm_up(self):
+        pass
+
     def submit(self, key):
         self.queue.append(key)
 

@@ -85,7 +85,7 @@ def _unit_seconds(
     """
     measured: dict[tuple[str, bool | None], list[float]] = {}
     for load in {load.like: load for load in loads.values()}.values():
-        if pace := paces.get(load.like):
+        if load.images and (pace := paces.get(load.like)):
             unit = pace.seconds_per_image / load.factor
             measured.setdefault((load.related, load.trains), []).append(unit)
             measured.setdefault((load.related, None), []).append(unit)
