@@ -65,7 +65,7 @@ def plan(
         expanded = planned(spec, overrides)
     folder = StudyFolder(work_dir, expanded.study.study)
     store = folder.store
-    done = {key for key in expanded.steps if store.is_done(key)}
+    done = store.done(expanded.steps)
     if graph:
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
@@ -214,7 +214,7 @@ def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
     return {
         "study": plan.study.study,
         "steps": len(plan.steps),
-        "done": sum(store.is_done(key) for key in plan.steps),
+        "done": len(store.done(plan.steps)),
         "runs": [
             {"run": r.name, "cycles": len(r.sets), "done": len(list(finished_sets(r, store)))}
             for r in plan.runs

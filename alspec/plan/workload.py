@@ -29,8 +29,8 @@ class Workload:
 
     Attributes:
         images: that a model is run on; 0 for a step that runs none.
-        like: JSON; steps that have it in common take equally long an image on equal devices.
-        related: JSON; of steps that have it in common one can be told from another by `factor`.
+        like: text; steps that have it in common take equally long an image on equal devices.
+        related: text; of steps that have it in common one can be told from another by `factor`.
         factor: the cost of an image, in those of supervised training; a rule of thumb.
         trains: whether the images are trained on.
     """
@@ -55,56 +55,53 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
     """The workload of each step of a plan, which may be a part of its runs' steps."""
     found = dict.fromkeys(plan.steps, IDLE)
     settings = {(setting.dataset, setting.budget): setting for setting in plan.settings}
+    related: dict[str, str] = {}
     for run in plan.runs:
         setting = settings[run.dataset, run.budget]
+        if run.dataset not in related:
+            related[run.dataset] = _relation(plan.steps[run.sets[0].train])
         for labelled in run.sets:
             for key in (labelled.train, labelled.evaluate, labelled.acquire):
                 if key and found.get(key) is IDLE:
                     images = labelled.labelled_images
-                    found[key] = _workload(plan, plan.steps[key], setting, images)
+                    found[key] = _workload(plan, key, setting, images, related[run.dataset])
     return found
 
 
-def _workload(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Workload:
-    if step.kind is StepKind.TRAIN:
-        images = training_images(labelled_images, plan.study.training)
-        factor = SSL_FACTOR if step.params["s4gan"] else 1.0
-        return _of(step, step, images, factor, _training_facts(step))
-    if "train" not in step.inputs:
+def _relation(train: Step) -> str:
+    """The same for all steps of a study on one dataset."""
+    place, params = train.places["dataset"], train.params
+    where = {"data": place["kind"], "image_size": place["image_size"]}
+    return _text({"model": params["model"], "classes": params["classes"], **where})
+
+
+def _workload(
+    plan: Plan, key: StepKey, setting: Setting, labelled_images: int, related: str
+) -> Workload:
+    step = plan.steps[key]
+    if step.kind is not StepKind.TRAIN and "train" not in step.inputs:
         return IDLE
-    trained = plan.steps[step.inputs["train"]]
-    if step.kind is StepKind.EVALUATE:
-        size = {"image_size": step.params.get("image_size")}
-        return _of(step, trained, setting.validation_images, FORWARD_FACTOR, size)
-    method, params = step.params["method"], step.params["method_params"]
-    every = (step.params["candidates"] or {"every": 1})["every"]
-    factor = FORWARD_FACTOR
-    if Need.PASSES in acquisition_function(method).needs:
-        factor *= 1 + PASS_FACTOR * params.get("passes", 0)
-    facts = {"method": method, "method_params": params}
-    return _of(step, trained, setting.pool_images // every, factor, facts)
+    if step.kind is StepKind.TRAIN:
+        trained, images = step, training_images(labelled_images, plan.study.training)
+        factor, facts = SSL_FACTOR if step.params["s4gan"] else 1.0, _training_facts(step)
+    else:
+        trained, images = plan.steps[step.inputs["train"]], setting.validation_images
+        factor, facts = FORWARD_FACTOR, {"image_size": step.params.get("image_size")}
+    if step.kind is StepKind.ACQUIRE:
+        method, params = step.params["method"], step.params["method_params"]
+        images = setting.pool_images // (step.params["candidates"] or {"every": 1})["every"]
+        facts = {"method": method, "method_params": params}
+        if Need.PASSES in acquisition_function(method).needs:
+            factor *= 1 + PASS_FACTOR * params.get("passes", 0)
+    about = {"kind": step.kind.value, "dropout": trained.params["mc_dropout"], "facts": facts}
+    like = f"{related} {_text(about)}"
+    return Workload(images, like, related, factor, trains=step.kind is StepKind.TRAIN)
 
 
 def _training_facts(step: Step) -> dict[str, Any]:
     training = step.params["training"]
     names = ("batch_size", "crop", "precision")
     return {"ssl": bool(step.params["s4gan"]), **{name: training[name] for name in names}}
-
-
-def _of(
-    step: Step, trained: Step, images: int, factor: float, facts: Mapping[str, Any]
-) -> Workload:
-    """A workload of a step, and of the training of the model that it runs."""
-    place = trained.places["dataset"]
-    related = {
-        "model": trained.params["model"],
-        "classes": trained.params["classes"],
-        "data": place["kind"],
-        "image_size": place["image_size"],
-    }
-    about = {"kind": step.kind.value, "dropout": trained.params["mc_dropout"], "facts": facts}
-    trains = step.kind is StepKind.TRAIN
-    return Workload(images, _text({**related, **about}), _text(related), factor, trains)
 
 
 def _text(data: Mapping[str, Any]) -> str:
