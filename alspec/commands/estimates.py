@@ -64,17 +64,17 @@ def keep_throughput(plan: Plan, store: Store, tried: Collection[StepKey], device
         remember(measured(plan, workloads(plan), store, tried, kind), store, kind)
 
 
-def calibrate(plan: Plan, store: Store, device: str, *, trust_config: bool) -> None:
-    """Time a sample of a study on a device, and remember what was found.
+def calibrate(plan: Plan, store: Store, slots: Sequence[str], *, trust_config: bool) -> None:
+    """Time a sample of a study on a device or two, and remember what was found.
 
     Raises:
         StepFailed: a step of the sample failed.
     """
     from alspec.run.calibrate import timed_sample
 
-    kind = device_kind(device)
-    console.say_note(f"a sample of {plan.study.study} is timed on {device}")
-    with timed_sample(plan.study, store, device, trust_config=trust_config) as sample:
+    kind = device_kind(slots[0])
+    console.say_note(f"a sample of {plan.study.study} is timed on {slots[0]}")
+    with timed_sample(plan.study, store, slots, trust_config=trust_config) as sample:
         loads = workloads(sample.plan)
         paces = measured(sample.plan, loads, sample.store, sample.keys, kind)
     remember(paces, store, kind, calibrated=True)

@@ -71,7 +71,7 @@ def plan(
         return
     if calibrate:
         with _writable(folder), told_by_place(spec, overrides):
-            estimates.calibrate(expanded, store, slots[0], trust_config=trust_config)
+            estimates.calibrate(expanded, store, slots, trust_config=trust_config)
     time = estimates.estimate(expanded, store, needed(expanded, store), slots)
     data = as_data(expanded, done, time.seconds)
     if as_json:

@@ -25,6 +25,9 @@ STEP_SECONDS = 0.1
 START_SECONDS = 5.0
 """Until a worker has loaded torch and MMSegmentation."""
 
+END_SECONDS = 2.0
+"""To draw and write the report."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -95,7 +98,7 @@ def _unit_seconds(
 def wall_seconds(
     plan: Plan, seconds: Mapping[StepKey, float], todo: Collection[StepKey], slots: int
 ) -> float:
-    """When the last step would end if every slot took the longest chain that is ready.
+    """When a run would end whose slots each take the longest chain that is ready.
 
     Args:
         plan: the study, expanded.
@@ -122,7 +125,7 @@ def wall_seconds(
                 waits[reader] -= 1
                 if waits[reader] == 0:
                     heappush(ready, rank[reader])
-    return now
+    return now + END_SECONDS
 
 
 def remaining_cost(

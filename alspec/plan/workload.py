@@ -58,50 +58,50 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
     related: dict[str, str] = {}
     for run in plan.runs:
         setting = settings[run.dataset, run.budget]
-        if run.dataset not in related:
-            related[run.dataset] = _relation(plan.steps[run.sets[0].train])
         for labelled in run.sets:
             for key in (labelled.train, labelled.evaluate, labelled.acquire):
-                if key and found.get(key) is IDLE:
-                    images = labelled.labelled_images
-                    found[key] = _workload(plan, key, setting, images, related[run.dataset])
+                if key is None or found.get(key) is not IDLE:
+                    continue
+                step = plan.steps[key]
+                trained = plan.steps.get(step.inputs.get("train", key))
+                if trained and trained.kind is StepKind.TRAIN:
+                    images, factor, facts = _amount(plan, step, setting, labelled.labelled_images)
+                    relation = related.get(run.dataset) or _relation(trained)
+                    related[run.dataset] = relation
+                    dropout = trained.params["mc_dropout"]
+                    like = _text({"kind": step.kind.value, "dropout": dropout, "facts": facts})
+                    trains = step is trained
+                    found[key] = Workload(images, f"{relation} {like}", relation, factor, trains)
     return found
 
 
 def _relation(train: Step) -> str:
-    """The same for all steps of a study on one dataset."""
+    """What all steps of a study on one dataset have in common."""
     place, params = train.places["dataset"], train.params
     where = {"data": place["kind"], "image_size": place["image_size"]}
     return _text({"model": params["model"], "classes": params["classes"], **where})
 
 
-def _workload(
-    plan: Plan, key: StepKey, setting: Setting, labelled_images: int, related: str
-) -> Workload:
-    step = plan.steps[key]
-    if step.kind is not StepKind.TRAIN and "train" not in step.inputs:
-        return IDLE
+def _amount(
+    plan: Plan, step: Step, setting: Setting, labelled_images: int
+) -> tuple[int, float, dict[str, Any]]:
+    """Images, the cost of one, and what else decides it."""
+    params = step.params
     if step.kind is StepKind.TRAIN:
-        trained, images = step, training_images(labelled_images, plan.study.training)
-        factor, facts = SSL_FACTOR if step.params["s4gan"] else 1.0, _training_facts(step)
-    else:
-        trained, images = plan.steps[step.inputs["train"]], setting.validation_images
-        factor, facts = FORWARD_FACTOR, {"image_size": step.params.get("image_size")}
-    if step.kind is StepKind.ACQUIRE:
-        method, params = step.params["method"], step.params["method_params"]
-        images = setting.pool_images // (step.params["candidates"] or {"every": 1})["every"]
-        facts = {"method": method, "method_params": params}
-        if Need.PASSES in acquisition_function(method).needs:
-            factor *= 1 + PASS_FACTOR * params.get("passes", 0)
-    about = {"kind": step.kind.value, "dropout": trained.params["mc_dropout"], "facts": facts}
-    like = f"{related} {_text(about)}"
-    return Workload(images, like, related, factor, trains=step.kind is StepKind.TRAIN)
-
-
-def _training_facts(step: Step) -> dict[str, Any]:
-    training = step.params["training"]
-    names = ("batch_size", "crop", "precision")
-    return {"ssl": bool(step.params["s4gan"]), **{name: training[name] for name in names}}
+        names = ("batch_size", "crop", "precision")
+        facts = {name: params["training"][name] for name in names}
+        factor = SSL_FACTOR if params["s4gan"] else 1.0
+        images = training_images(labelled_images, plan.study.training)
+        return images, factor, {"ssl": bool(params["s4gan"]), **facts}
+    if step.kind is StepKind.EVALUATE:
+        size = params.get("image_size")
+        return setting.validation_images, FORWARD_FACTOR, {"image_size": size}
+    every = (params["candidates"] or {"every": 1})["every"]
+    passes = 0
+    if Need.PASSES in acquisition_function(params["method"]).needs:
+        passes = params["method_params"].get("passes", 0)
+    facts = {name: params[name] for name in ("method", "method_params")}
+    return setting.pool_images // every, FORWARD_FACTOR * (1 + PASS_FACTOR * passes), facts
 
 
 def _text(data: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,14 +68,15 @@ class _Unwatched:
 
 @contextmanager
 def timed_sample(
-    study: Study, store: Store, device: str, *, trust_config: bool = False
+    study: Study, store: Store, slots: Sequence[str], *, trust_config: bool = False
 ) -> Iterator[Timed]:
     """Run a sample of a study in a worker process; it is removed when the block ends.
 
     Args:
         study: with absolute paths.
         store: that the study will have; the sample gets a store of its own below it.
-        device: as torch spells it.
+        slots: device names; two CPU workers are timed at once, as they slow each other down, and
+            one GPU.
         trust_config: training may run the study's own MMSegmentation config file.
 
     Raises:
@@ -85,17 +86,24 @@ def timed_sample(
     try:
         plan = sample_plan(study, folder, trust_config=trust_config)
         own = Store(folder / "store")
-        executor = LocalExecutor(own.root.absolute(), [device], folder / "logs")
+        timed = [key for key, step in plan.steps.items() if step.params.get("seed") == TIMED]
+        few = slots[:2] if slots[0] == "cpu" else slots[:1]
+        executor = LocalExecutor(own.root.absolute(), few, folder / "logs")
         try:
-            summary = run(plan, own, executor, _Unwatched())
+            _run(plan, plan.steps.keys() - timed, own, executor)
+            _run(plan, plan.steps.keys(), own, executor)
         finally:
             executor.close()
-        if summary.failed:
-            raise StepFailed(f"the calibration failed: {next(iter(summary.failed.values()))}")
-        keys = [key for key, step in plan.steps.items() if step.params.get("seed") == TIMED]
-        yield Timed(plan, own, keys)
+        yield Timed(plan, own, timed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(plan: Plan, keys: Collection[StepKey], store: Store, executor: LocalExecutor) -> None:
+    part = replace(plan, steps={key: step for key, step in plan.steps.items() if key in keys})
+    failed = run(part, store, executor, _Unwatched()).failed
+    if failed:
+        raise StepFailed(f"the calibration failed: {next(iter(failed.values()))}")
 
 
 def sample_plan(study: Study, folder: Path, *, trust_config: bool = False) -> Plan:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from alspec.plan.dag import Plan
 from alspec.plan.estimate import (
+    END_SECONDS,
     START_SECONDS,
     STEP_SECONDS,
     Pace,
@@ -19,6 +20,8 @@ from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
 from alspec.plan.workload import FORWARD_FACTOR, SSL_FACTOR, training_images, workloads
 from alspec.spec.model import Training
+
+AROUND = START_SECONDS + END_SECONDS
 
 
 def chain(*lengths):
@@ -43,31 +46,27 @@ def test_a_chain_takes_the_sum_on_any_number_of_slots():
     plan, ((a, b, c),) = chain(3)
     seconds = {a: 1.0, b: 20.0, c: 300.0}
     for slots in (1, 2, 8):
-        assert wall(plan, seconds, slots) == pytest.approx(START_SECONDS + 321 + 3 * STEP_SECONDS)
+        assert wall(plan, seconds, slots) == pytest.approx(AROUND + 321 + 3 * STEP_SECONDS)
 
 
 def test_independent_steps_share_the_slots():
     plan, chains = chain(1, 1, 1, 1)
     seconds = {keys[0]: 10.0 for keys in chains}
     for slots, rounds in ((1, 4), (2, 2), (3, 2), (4, 1), (9, 1)):
-        assert wall(plan, seconds, slots) == pytest.approx(
-            START_SECONDS + rounds * (10 + STEP_SECONDS)
-        )
+        assert wall(plan, seconds, slots) == pytest.approx(AROUND + rounds * (10 + STEP_SECONDS))
 
 
 def test_the_longest_chain_goes_first():
     """2 slots, a chain of 3 x 10 s and three steps of 10 s: 30 s where the chain begins at once."""
     plan, chains = chain(1, 1, 1, 3)
     seconds = {key: 10.0 for keys in chains for key in keys}
-    assert wall(plan, seconds, 2) == pytest.approx(START_SECONDS + 3 * (10 + STEP_SECONDS))
+    assert wall(plan, seconds, 2) == pytest.approx(AROUND + 3 * (10 + STEP_SECONDS))
 
 
 def test_what_is_done_takes_no_time():
     plan, ((a, b, c),) = chain(3)
     seconds = {a: 1.0, b: 20.0, c: 300.0}
-    assert wall(plan, seconds, 2, todo={b: None}) == pytest.approx(
-        START_SECONDS + 20 + STEP_SECONDS
-    )
+    assert wall(plan, seconds, 2, todo={b: None}) == pytest.approx(AROUND + 20 + STEP_SECONDS)
     assert wall(plan, seconds, 2, todo=()) == 0
 
 
@@ -78,7 +77,7 @@ def test_a_simulated_run_stays_within_its_bounds(times, slots):
     keys = [key for each in chains for key in each]
     seconds = dict(zip(keys, (s for row in times for s in row), strict=True))
     own = {key: s + STEP_SECONDS for key, s in seconds.items()}
-    took = wall(plan, seconds, slots) - START_SECONDS
+    took = wall(plan, seconds, slots) - AROUND
     longest = max(sum(own[key] for key in keys) for keys in chains)
     least = max(longest, sum(own.values()) / slots)
     assert least - 1e-6 <= took <= sum(own.values()) / slots + longest + 1e-6
