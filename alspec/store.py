@@ -54,7 +54,7 @@ class Store:
         """Those of some steps that are committed; for 10,000 far faster than one by one."""
         try:
             there = {entry.name: entry.path for entry in os.scandir(self.root)}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
         among = {key for key in keys if key in there}
         return {key for key in among if os.path.isfile(f"{there[key]}/{MANIFEST}")}  # noqa: PTH113

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -155,17 +154,13 @@ def run(
 
 @contextmanager
 def _made(folder: StudyFolder) -> Iterator[None]:
-    """A study's folder to start in; one made for bad data is removed again."""
-    missing = [path for path in (folder.root, folder.work_dir) if not path.exists()]
+    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
     folder.root.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except InputError:
-        if folder.root in missing:
-            shutil.rmtree(folder.root, ignore_errors=True)
-        if folder.work_dir in missing:
-            with suppress(OSError):
-                folder.work_dir.rmdir()
+        if not folder.spec.exists():  # no run of this study got further
+            folder.remove_empty()
         raise
 
 

@@ -134,8 +134,16 @@ class LocalExecutor:
                 self._workers[slot] = None
         if key is not None:
             why = f"the worker process ended with {_exit_words(code)}"
-            last = worker.log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
-            self._events.put(Ended(key, Outcome.LOST, "; ".join([why, *last]), str(worker.log)))
+            said = "; ".join([why, *_last_line(worker.log)])
+            self._events.put(Ended(key, Outcome.LOST, said, str(worker.log)))
+
+
+def _last_line(log: Path) -> list[str]:
+    """What a worker said last; nothing where its log is gone."""
+    try:
+        return log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
+    except OSError:
+        return []
 
 
 def _tell(worker: _Worker, line: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 from made_run import FakeTrainer, run_study
 
 from alspec.cli import app
-from alspec.errors import ExitCode
+from alspec.errors import DataError, ExitCode
 from alspec.plan.expand import expand
 from alspec.run.executor import Ended, Outcome
 from alspec.spec.model import Study
@@ -183,6 +183,29 @@ def test_a_calibration_that_fails_is_an_error(cli, monkeypatch):
     code, _, err = cli("plan", "study.yaml", "--calibrate", "--devices", "cpu:1")
     assert code == ExitCode.STEP_FAILED
     assert "the calibration failed: no memory" in err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_finds_bad_data_leaves_nothing(cli, monkeypatch, tmp_path, there):
+    class Logging(FakeTrainer):
+        def __init__(self, root, devices, logs, loader_workers):
+            super().__init__(root, devices)
+            logs.mkdir(parents=True)
+            (logs / "worker-0.txt").touch()
+
+    def bad(*_):
+        raise DataError.at("a.png", "is broken")
+
+    if there:
+        folder = tmp_path / "work_dirs/other"
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("alspec.run.local.LocalExecutor", Logging)
+    monkeypatch.setattr("alspec.run.preflight.check_data", bad)
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = cli("run", "study.yaml")
+    assert code == ExitCode.BAD_INPUT
+    assert "a.png" in err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_set_changes_the_plan(cli):
