@@ -30,6 +30,12 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec.")
 ]
 WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cpu:4 (workers), cuda:0 or cuda:0,1.", show_default="all GPUs, else cpu"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 TrustConfig = Annotated[
     bool,
@@ -89,11 +95,25 @@ def plan(
     graph: Annotated[
         bool, typer.Option("--graph", help="A Mermaid flowchart of the steps.")
     ] = False,
+    devices: Devices = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time a sample on the device first, for seconds.")
+    ] = False,
+    trust_config: TrustConfig = False,
 ) -> None:
-    """Show what a study will do: labelled images, runs, steps, what sharing saves."""
+    """Show what a study will do: labelled images, runs, steps, what sharing saves, the time."""
     from alspec.commands import study as commands
 
-    commands.plan(spec, overrides or (), work_dir, as_json=as_json, graph=graph)
+    commands.plan(
+        spec,
+        overrides or (),
+        work_dir,
+        devices,
+        as_json=as_json,
+        graph=graph,
+        calibrate=calibrate,
+        trust_config=trust_config,
+    )
 
 
 @app.command()
@@ -101,12 +121,7 @@ def run(
     spec: Spec,
     overrides: Overrides = None,
     executor: Annotated[ExecutorName, typer.Option(help="Where steps run.")] = ExecutorName.local,
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu, cpu:4 (workers), cuda:0 or cuda:0,1.", show_default="all GPUs, else cpu"
-        ),
-    ] = None,
+    devices: Devices = None,
     work_dir: WorkDir = WORK_DIR,
     loader_workers: Annotated[
         int, typer.Option(min=0, help="Processes that prepare batches, for each training.")

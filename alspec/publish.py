@@ -13,6 +13,7 @@ from alspec.recommend.match import comparable_rows, paper_setting
 from alspec.report.against import PaperFigures
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import write_report
+from alspec.report.unchanged import origin_of, remember, still_stands
 from alspec.results.pools import read_pools
 from alspec.study_folder import StudyFolder
 
@@ -20,7 +21,26 @@ from alspec.study_folder import StudyFolder
 def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and report of what is finished; the path of the report."""
     sweep(folder.root, "**/*")
-    return write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
+    origin = origin_of(plan, folder)
+    written = write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
+    remember(origin, folder)
+    return written
+
+
+def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:
+    """`publish`, unless its files stand as they were written from the same finished steps.
+
+    Args:
+        plan: the study, expanded.
+        folder: where its files go; the finished steps in its store have been verified.
+
+    Returns:
+        The path of the report.
+    """
+    if still_stands(origin_of(plan, folder), folder):
+        sweep(folder.root, "**/*")
+        return folder.report
+    return publish(plan, folder)
 
 
 def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +49,15 @@ class Store:
     def is_done(self, key: str) -> bool:
         """Whether the step is committed."""
         return (self.home(key) / MANIFEST).is_file()
+
+    def done(self, keys: Iterable[str]) -> set[str]:
+        """Those of some steps that are committed; for 10,000 far faster than one by one."""
+        try:
+            there = {entry.name: entry.path for entry in os.scandir(self.root)}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        among = {key for key in keys if key in there}
+        return {key for key in among if os.path.isfile(f"{there[key]}/{MANIFEST}")}  # noqa: PTH113
 
     def artifacts(self, key: str) -> Mapping[str, Artifact]:
         """What a committed step holds.

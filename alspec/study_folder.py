@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,23 @@ class StudyFolder:
         """`results`, `classes` or `runs`."""
         return self.root / f"{name}.csv"
 
+    @property
+    def selections(self) -> Path:
+        """The labelled sets, a folder a run."""
+        return self.root / "selections"
+
     def selection(self, run: str, cycle: int) -> Path:
         """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
-        return self.root / "selections" / run / f"cycle_{cycle}.txt"
+        return self.selections / run / f"cycle_{cycle}.txt"
+
+    def remove_empty(self) -> None:
+        """Remove logs that say nothing, and then the folders that hold nothing."""
+        for log in self.logs.glob("*.txt"):
+            if log.stat().st_size == 0:
+                log.unlink(missing_ok=True)
+        for folder in (self.logs, self.root, self.work_dir):
+            with suppress(OSError):
+                folder.rmdir()
 
     def log_event(self, event: Mapping[str, Any]) -> None:
         """Append one event."""

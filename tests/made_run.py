@@ -22,7 +22,7 @@ from alspec import faults
 from alspec.files import write_csv, write_json, write_text
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.publish import publish
+from alspec.publish import publish_what_changed
 from alspec.run.events import EventLog
 from alspec.run.executor import Ended, Outcome
 from alspec.run.loop import WEIGHTS, run
@@ -87,6 +87,9 @@ class FakeTrainer:
     @property
     def free_slots(self):
         return self.slots - len(self.queue)
+
+    def warm_up(self):
+        pass
 
     def submit(self, key):
         self.queue.append(key)
@@ -155,7 +158,7 @@ def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
 
     with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
         summary, _ = run_to_publication(
-            plan, folder.store, run_steps, lambda: publish(plan, folder), told.append
+            plan, folder.store, run_steps, lambda: publish_what_changed(plan, folder), told.append
         )
     return summary, told
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,19 +40,39 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
 
 
 def plan(
-    spec: Path, overrides: Sequence[str], work_dir: Path, *, as_json: bool, graph: bool
+    spec: Path,
+    overrides: Sequence[str],
+    work_dir: Path,
+    devices: str | None,
+    *,
+    as_json: bool,
+    graph: bool,
+    calibrate: bool,
+    trust_config: bool,
 ) -> None:
     """Print the plan as a table, as JSON or as a graph."""
+    from alspec.commands import estimates
     from alspec.plan.explain import as_data, step_rows
     from alspec.plan.graph import mermaid
+    from alspec.run.devices import parse_devices
+    from alspec.run.loop import needed
 
-    expanded = planned(spec, overrides)
-    store = StudyFolder(work_dir, expanded.study.study).store
-    done = {key for key in expanded.steps if store.is_done(key)}
+    slots = parse_devices(devices)
+    if calibrate:
+        expanded = planned_to_run(spec, overrides, trust_config=trust_config)
+    else:
+        expanded = planned(spec, overrides)
+    folder = StudyFolder(work_dir, expanded.study.study)
+    store = folder.store
+    done = store.done(expanded.steps)
     if graph:
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
-    data = as_data(expanded, done)
+    if calibrate:
+        with _writable(folder), told_by_place(spec, overrides):
+            estimates.calibrate(expanded, store, slots, trust_config=trust_config)
+    time = estimates.estimate(expanded, store, needed(expanded, store), slots)
+    data = as_data(expanded, done, time.seconds)
     if as_json:
         console.say_json(data)
         return
@@ -67,6 +87,7 @@ def plan(
         f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
         f"{data['trainings_unshared']}. About {data['disk_bytes'] / 1e6:.0f} MB on disk."
     )
+    console.out.print(time.words, markup=False)
 
 
 def run(
@@ -79,8 +100,8 @@ def run(
     trust_config: bool = False,
 ) -> ExitCode:
     """Run a study and publish it."""
-    from alspec.plan.estimate import step_costs
-    from alspec.publish import publish
+    from alspec.commands.estimates import costs_of, keep_throughput
+    from alspec.publish import publish_what_changed
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
     from alspec.run.local import LocalExecutor
@@ -91,26 +112,32 @@ def run(
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
-    costs = step_costs(expanded)
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
-        if todo:
-            with told_by_place(spec, overrides), console.Reading() as progress:
-                check_data(expanded.study.datasets, progress, folder.store)
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_text(folder.spec, dump_study(expanded.study))
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
         try:
+            with told_by_place(spec, overrides), console.Reading() as progress, _made(folder):
+                executor.warm_up()
+                if todo:
+                    check_data(expanded.study.datasets, progress, folder.store)
+            write_text(folder.spec, dump_study(expanded.study))
+            costs = costs_of(expanded, folder.store, todo, slots[0]) if todo else {}
             with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
                 return run_plan(expanded, folder.store, executor, EventLog(folder, display))
         finally:
             executor.close()
+            with suppress(OSError):  # a disk that is full has been told of
+                keep_throughput(expanded, folder.store, todo, slots[0])
 
     with _writable(folder):
         summary, written = run_to_publication(
-            expanded, folder.store, run_steps, lambda: publish(expanded, folder), console.say_note
+            expanded,
+            folder.store,
+            run_steps,
+            lambda: publish_what_changed(expanded, folder),
+            console.say_note,
         )
     elsewhere = f", {len(summary.elsewhere)} by other runs" if summary.elsewhere else ""
     console.out.print(
@@ -123,6 +150,18 @@ def run(
         console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
         return ExitCode.STEP_FAILED
     return ExitCode.DONE
+
+
+@contextmanager
+def _made(folder: StudyFolder) -> Iterator[None]:
+    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if not folder.spec.exists():  # no run of this study got further
+            folder.remove_empty()
+        raise
 
 
 @contextmanager
@@ -170,7 +209,7 @@ def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
     return {
         "study": plan.study.study,
         "steps": len(plan.steps),
-        "done": sum(store.is_done(key) for key in plan.steps),
+        "done": len(store.done(plan.steps)),
         "runs": [
             {"run": r.name, "cycles": len(r.sets), "done": len(list(finished_sets(r, store)))}
             for r in plan.runs

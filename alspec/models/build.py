@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from alspec.models import compat  # isort: skip  (mends the imports below)
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 import alspec.models.wrn38
 from alspec.datasets.base import IGNORE
@@ -246,15 +247,22 @@ def build_segmentor(
     return model  # type: ignore[no-any-return]
 
 
-def assemble(config: Mapping[str, Any], *, mc_dropout: bool) -> Any:
+def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True) -> Any:
     """The segmentor of a config before its weights are set.
+
+    Args:
+        config: as `model_config` gives it.
+        mc_dropout: with dropout layers in the decoder.
+        drawn: with the random weights that layers are born with, 1 s for WRN-38; without, weights
+            are whatever was in memory, and torch's generator is left as it is.
 
     Raises:
         InputError: the config builds no segmentor, or its decoder takes no dropout layers.
     """
     _require_registered_names(config)
     try:
-        model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
+        with nullcontext() if drawn else _undrawn():
+            model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
     except Exception as err:
         raise InputError.at(
             "model", f"MMSegmentation cannot build it ({type(err).__name__}: {err})"
@@ -262,6 +270,26 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool) -> Any:
     if mc_dropout:
         add_decoder_dropout(model)
     return model
+
+
+@contextmanager
+def _undrawn() -> Iterator[None]:
+    """Have torch's layers leave their weights alone when they are made."""
+    drawing = {name: draw for name, draw in vars(nn.init).items() if _draws(name)}
+    vars(nn.init).update(dict.fromkeys(drawing, _left_alone))
+    try:
+        yield
+    finally:
+        vars(nn.init).update(drawing)
+
+
+def _draws(name: str) -> bool:
+    """Whether a function of `nn.init` fills a tensor: those end in an underscore."""
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _left_alone(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+    return tensor
 
 
 def _require_registered_names(part: Any) -> None:

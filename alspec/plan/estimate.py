@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from statistics import median
 
 from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey, StepKind
+from alspec.plan.workload import Workload, workloads
 
 PARAMETERS = {
     "deeplabv3plus_wrn38": 113_563_000,
@@ -15,30 +19,125 @@ PARAMETERS = {
 }
 """Trainable numbers of the built-in models, for disk estimates (rounded; 19 classes)."""
 
-SSL_FACTOR = 3.5
-"""A step of s4GAN against one of supervised training: twice the images, and the discriminator."""
+STEP_SECONDS = 0.1
+"""What a step takes beside its own work: to be handed over, built, written, synced."""
 
-FORWARD_FACTOR = 1 / 3
-"""A forward pass against a training step, an image."""
+START_SECONDS = 5.0
+"""Until a worker has loaded torch and MMSegmentation."""
+
+END_SECONDS = 2.0
+"""To draw and write the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long steps of one kind of workload take on a device.
+
+    Attributes:
+        seconds_per_image: at least 0.
+        steps: finished steps it was measured in.
+        calibrated: the day it was measured on a sample, as YYYY-MM-DD; empty for steps of studies.
+    """
+
+    seconds_per_image: float
+    steps: int
+    calibrated: str = ""
 
 
 def step_costs(plan: Plan) -> Mapping[StepKey, float]:
     """The cost of each step in images trained on without labels' help; a relative measure."""
-    costs = dict.fromkeys(plan.steps, 1.0)
-    pool_images = {setting.dataset: setting.pool_images for setting in plan.settings}
-    for run in plan.runs:
-        for labelled in run.sets:
-            images = labelled.labelled_images * plan.study.training.epochs
-            costs[labelled.train] = images * (SSL_FACTOR if run.ssl else 1.0)
-            costs[labelled.evaluate] = pool_images[run.dataset] * FORWARD_FACTOR
-            if labelled.acquire and "train" in plan.steps[labelled.acquire].inputs:
-                costs[labelled.acquire] = pool_images[run.dataset] * FORWARD_FACTOR
-    return costs
+    return {key: max(1.0, load.images * load.factor) for key, load in workloads(plan).items()}
 
 
-def remaining_cost(plan: Plan) -> Mapping[StepKey, float]:
-    """For each step the cost of the longest chain that starts with it: what to run first."""
-    costs = step_costs(plan)
+def step_seconds(
+    loads: Mapping[StepKey, Workload], paces: Mapping[str, Pace]
+) -> Mapping[StepKey, float] | None:
+    """The seconds of each step's own work.
+
+    A step whose like was never measured is told from its relatives by a rule of thumb: scoring
+    from other scoring, else from training.
+
+    Args:
+        loads: the workloads of a plan, or of a part of it.
+        paces: what was measured, by `Workload.like`.
+
+    Returns:
+        None if a step has no relative that was measured.
+    """
+    units = _unit_seconds(loads, paces)
+    seconds: dict[StepKey, float] = {}
+    for key, load in loads.items():
+        if load.images == 0:
+            seconds[key] = 0.0
+        elif pace := paces.get(load.like):
+            seconds[key] = load.images * pace.seconds_per_image
+        else:
+            unit = units.get((load.related, load.trains), units.get((load.related, None)))
+            if unit is None:
+                return None
+            seconds[key] = load.images * load.factor * unit
+    return seconds
+
+
+def _unit_seconds(
+    loads: Mapping[StepKey, Workload], paces: Mapping[str, Pace]
+) -> Mapping[tuple[str, bool | None], float]:
+    """Median seconds of an image of factor 1, by relation and whether it was trained on.
+
+    Under None stand both together.
+    """
+    measured: dict[tuple[str, bool | None], list[float]] = {}
+    for load in {load.like: load for load in loads.values()}.values():
+        if load.images and (pace := paces.get(load.like)):
+            unit = pace.seconds_per_image / load.factor
+            measured.setdefault((load.related, load.trains), []).append(unit)
+            measured.setdefault((load.related, None), []).append(unit)
+    return {relation: median(units) for relation, units in measured.items()}
+
+
+def wall_seconds(
+    plan: Plan, seconds: Mapping[StepKey, float], todo: Collection[StepKey], slots: int
+) -> float:
+    """When a run would end whose slots each take the longest chain that is ready.
+
+    Args:
+        plan: the study, expanded.
+        seconds: of each step's own work.
+        todo: the steps to run; the others are done.
+        slots: steps at work at once, at least 1.
+    """
+    if not todo:
+        return 0.0
+    chains, consumers = remaining_cost(plan, seconds), plan.consumers()
+    ranked = sorted(todo, key=lambda key: -chains[key])
+    rank = {key: place for place, key in enumerate(ranked)}
+    waits = {key: len({*plan.steps[key].inputs.values()} & rank.keys()) for key in ranked}
+    ready = [rank[key] for key in ranked if waits[key] == 0]
+    at_work: list[tuple[float, int]] = []
+    now = START_SECONDS
+    while ready or at_work:
+        while ready and len(at_work) < slots:
+            place = heappop(ready)
+            heappush(at_work, (now + seconds[ranked[place]] + STEP_SECONDS, place))
+        now, place = heappop(at_work)
+        for reader in {*consumers[ranked[place]]}:
+            if reader in rank:
+                waits[reader] -= 1
+                if waits[reader] == 0:
+                    heappush(ready, rank[reader])
+    return now + END_SECONDS
+
+
+def remaining_cost(
+    plan: Plan, costs: Mapping[StepKey, float] | None = None
+) -> Mapping[StepKey, float]:
+    """For each step the cost of the longest chain that starts with it: what to run first.
+
+    Args:
+        plan: the study, expanded.
+        costs: of each step; `step_costs` if None.
+    """
+    costs = costs or step_costs(plan)
     consumers = plan.consumers()
     chain: dict[StepKey, float] = {}
     for step in reversed(list(plan.in_order())):

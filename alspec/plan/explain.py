@@ -7,15 +7,16 @@ from typing import Any
 
 from alspec.plan.dag import Plan
 from alspec.plan.estimate import disk_bytes
-from alspec.plan.step import StepKey, StepKind
+from alspec.plan.step import StepKind
 
 
-def as_data(plan: Plan, done: Collection[StepKey]) -> dict[str, Any]:
+def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> dict[str, Any]:
     """The plan as `plan --json` prints it.
 
     Args:
         plan: a study, expanded.
         done: keys of the steps that the store has.
+        seconds: estimated wall time of the others; None if it is not known.
     """
     return {
         "study": plan.study.study,
@@ -34,12 +35,12 @@ def as_data(plan: Plan, done: Collection[StepKey]) -> dict[str, Any]:
             }
             for setting in plan.settings
         ],
-        "seconds": None,
+        "seconds": seconds,
         "disk_bytes": disk_bytes(plan),
     }
 
 
-def step_rows(plan: Plan, done: Collection[StepKey]) -> Iterator[tuple[str, int, int, int]]:
+def step_rows(plan: Plan, done: Collection[str]) -> Iterator[tuple[str, int, int, int]]:
     """For each kind of step: its name, how many there are, are done, are to run."""
     for kind in StepKind:
         keys = [step.key for step in plan.in_order() if step.kind is kind]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 
 from alspec.plan.dag import Plan
-from alspec.plan.step import StepKey
 
 
-def mermaid(plan: Plan, done: Container[StepKey]) -> str:
+def mermaid(plan: Plan, done: Container[str]) -> str:
     """A Mermaid flowchart, one node a step, named by the first digits of its key."""
     lines = ["flowchart LR", "  classDef done fill:#d9f2d9,stroke:#2e7d32"]
     for step in plan.in_order():

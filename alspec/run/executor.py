@@ -59,6 +59,10 @@ class Executor(Protocol):
         """How many steps could be submitted now."""
         ...
 
+    def warm_up(self) -> None:
+        """Begin what takes long to start, if anything does, while the caller still prepares."""
+        ...
+
     def submit(self, key: StepKey) -> None:
         """Hand over a step whose recipe is in the store."""
         ...

@@ -36,7 +36,7 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Runs steps in worker processes on this machine, started when first needed."""
+    """Runs steps in worker processes on this machine, started when first needed or `warm_up`."""
 
     def __init__(
         self, store: Path, devices: Sequence[str], logs: Path, loader_workers: int = 0
@@ -53,6 +53,13 @@ class LocalExecutor:
     def free_slots(self) -> int:
         """Slots with no step at work."""
         return len(self._free())
+
+    def warm_up(self) -> None:
+        """Start every worker, to load what steps need while the caller still prepares."""
+        with self._lock:
+            for slot, worker in enumerate(self._workers):
+                if worker is None:
+                    self._start(slot)
 
     def submit(self, key: StepKey) -> None:
         """Give a step to a free worker, a warm one first."""
@@ -131,8 +138,16 @@ class LocalExecutor:
                 self._workers[slot] = None
         if key is not None:
             why = f"the worker process ended with {_exit_words(code)}"
-            last = worker.log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
-            self._events.put(Ended(key, Outcome.LOST, "; ".join([why, *last]), str(worker.log)))
+            said = "; ".join([why, *_last_line(worker.log)])
+            self._events.put(Ended(key, Outcome.LOST, said, str(worker.log)))
+
+
+def _last_line(log: Path) -> list[str]:
+    """What a worker said last; nothing where its log is gone."""
+    try:
+        return log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
+    except OSError:
+        return []
 
 
 def _tell(worker: _Worker, line: str) -> None:

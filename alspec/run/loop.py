@@ -76,9 +76,10 @@ def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
     Whatever is not committed, and trainings whose weights were dropped but have a reader to come.
     """
     consumers = plan.consumers()
+    done = store.done(plan.steps)
     missing: set[StepKey] = set()
     for step in reversed(list(plan.in_order())):
-        if not store.is_done(step.key) or (
+        if step.key not in done or (
             step.kind is StepKind.TRAIN
             and any(reader in missing for reader in consumers[step.key])
             and not store.holds(step.key, WEIGHTS)

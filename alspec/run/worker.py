@@ -8,6 +8,7 @@ prints goes to standard error, which is the worker's log.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -70,6 +71,13 @@ def prepare(device: str) -> Any:
     return Desk(place)
 
 
+def load_ahead() -> None:
+    """Load what the first training would load, while there is nothing else to do."""
+    for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimisers
+        importlib.import_module(module)
+    performers()
+
+
 def performers() -> Mapping[StepKind, Any]:
     """The function that does each kind of step."""
     from alspec.steps import acquire, evaluate, pool, train
@@ -123,6 +131,8 @@ def main() -> None:
     desk.stop, desk.loader_workers = stop, options.loader_workers
     store = Store(options.store)
     telling.tell(event="ready")
+    if keys.empty():
+        load_ahead()
     while (key := keys.get()) is not None:
         try:
             step = described_step(store, key)

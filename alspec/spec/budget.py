@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -51,13 +52,18 @@ class Budget(Frozen):
 
     def labelled_images(self, pool_images: int) -> tuple[int, ...]:
         """Images labelled at each cycle of a pool of that size, cumulative, rounded half up."""
-        totals = [
-            Fraction(str(self.initial)) + cycle * Fraction(str(self.step))
-            for cycle in range(self.cycles)
-        ]
-        if self.unit == "percent":
-            totals = [total * pool_images / 100 for total in totals]
-        return tuple(int(total + Fraction(1, 2)) for total in totals)
+        return _labelled_images(self.unit, self.initial, self.step, self.cycles, pool_images)
+
+
+@cache
+def _labelled_images(
+    unit: str, initial: float, step: float, cycles: int, pool_images: int
+) -> tuple[int, ...]:
+    """The same for every run of a setting; fractions are slow."""
+    totals = [Fraction(str(initial)) + cycle * Fraction(str(step)) for cycle in range(cycles)]
+    if unit == "percent":
+        totals = [total * pool_images / 100 for total in totals]
+    return tuple(int(total + Fraction(1, 2)) for total in totals)
 
 
 def _budget_from_text(value: Any) -> Any:

@@ -89,7 +89,8 @@ def load_trained(store: Store, key: str, device: torch.device) -> Any:
     """
     model, weights = store.read_json(key, "model.json"), store.file(key, "weights.safetensors")
     try:
-        segmentor = assemble(ast.literal_eval(model["config"]), mc_dropout=model["mc_dropout"])
+        config, mc_dropout = ast.literal_eval(model["config"]), model["mc_dropout"]
+        segmentor = assemble(config, mc_dropout=mc_dropout, drawn=False)
         segmentor.load_state_dict(load_file(weights))
     except Exception as err:
         what = f"{store.home(key)}: holds no trained model ({type(err).__name__}: {err})"

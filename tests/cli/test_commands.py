@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_run import FakeTrainer, run_study
 
 from alspec.cli import app
-from alspec.errors import ExitCode
+from alspec.errors import DataError, ExitCode
 from alspec.plan.expand import expand
+from alspec.run.executor import Ended, Outcome
+from alspec.spec.model import Study
 from alspec.store import Store
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -124,6 +127,85 @@ def test_plan_counts_what_is_done_and_writes_nothing(cli, toy_study, tmp_path):
     cli("plan", "study.yaml")
     cli("check", "study.yaml")
     assert not (tmp_path / "work_dirs").exists()
+
+
+def test_a_plan_says_that_it_knows_no_time(cli):
+    _, out, _ = cli("plan", "study.yaml", "--devices", "cpu")
+    assert "alspec plan --calibrate" in out
+    _, out, _ = cli("plan", "study.yaml", "--json", "--devices", "cpu")
+    assert json.loads(out)["seconds"] is None
+
+
+def test_a_plan_tells_the_time_from_finished_steps(cli, toy_spec):
+    plan = expand(Study.model_validate(toy_spec))
+    run_study(Path("work_dirs"), plan)
+    _, out, _ = cli("plan", "study.yaml", "--devices", "cpu")
+    assert "Nothing is left to run." in out
+    more = ["--set", "methods=[random, entropy, coreset]", "--devices", "cpu:1"]
+    code, out, _ = cli("plan", "study.yaml", *more)
+    assert code == 0
+    assert re.search(r"About .* on 1 cpu worker, from [0-9]+ finished steps\.", out)
+    seconds = [
+        json.loads(cli("plan", "study.yaml", "--json", *more[:-1], devices)[1])["seconds"]
+        for devices in ("cpu:1", "cpu:2", "cpu:64")
+    ]
+    assert seconds[0] > seconds[1] > 5
+    assert seconds[1] >= seconds[2]
+
+
+def test_a_calibration_is_remembered_and_leaves_nothing_else(cli, monkeypatch, tmp_path):
+    performed = []
+
+    class Trainer(FakeTrainer):
+        def submit(self, key):
+            performed.append(key)
+            super().submit(key)
+
+    monkeypatch.setattr("alspec.run.calibrate.LocalExecutor", Trainer)
+    before = set(tmp_path.rglob("*"))
+    code, out, _ = cli("plan", "study.yaml", "--json", "--calibrate", "--devices", "cpu:1")
+    assert code == 0
+    assert json.loads(out)["seconds"] > 0
+    assert 0 < len(performed) < 20
+    made = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    assert made
+    assert {path.parent.name for path in made} == {"throughput"}
+    _, out, _ = cli("plan", "study.yaml", "--devices", "cpu:1")
+    assert re.search(r"from a calibration of [0-9]{4}-[0-9]{2}-[0-9]{2}\.", out)
+
+
+def test_a_calibration_that_fails_is_an_error(cli, monkeypatch):
+    class Failing(FakeTrainer):
+        def wait(self, timeout_seconds):
+            return Ended(self.queue.popleft(), Outcome.FAILED, "no memory")
+
+    monkeypatch.setattr("alspec.run.calibrate.LocalExecutor", Failing)
+    code, _, err = cli("plan", "study.yaml", "--calibrate", "--devices", "cpu:1")
+    assert code == ExitCode.STEP_FAILED
+    assert "the calibration failed: no memory" in err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_finds_bad_data_leaves_nothing(cli, monkeypatch, tmp_path, there):
+    class Logging(FakeTrainer):
+        def __init__(self, root, devices, logs, loader_workers):
+            super().__init__(root, devices)
+            logs.mkdir(parents=True)
+            (logs / "worker-0.txt").touch()
+
+    def bad(*_):
+        raise DataError.at("a.png", "is broken")
+
+    if there:
+        folder = tmp_path / "work_dirs/other"
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("alspec.run.local.LocalExecutor", Logging)
+    monkeypatch.setattr("alspec.run.preflight.check_data", bad)
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = cli("run", "study.yaml")
+    assert code == ExitCode.BAD_INPUT
+    assert "a.png" in err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_set_changes_the_plan(cli):

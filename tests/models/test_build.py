@@ -15,7 +15,7 @@ from torch import nn
 
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError
-from alspec.models.build import build_segmentor, model_config, parameter_count
+from alspec.models.build import assemble, build_segmentor, model_config, parameter_count
 from alspec.models.outputs import outputs_of
 from alspec.spec.model import ModelName
 
@@ -199,3 +199,19 @@ def test_backbone_weights_come_out_of_a_whole_checkpoint_too(tmp_path: Path) -> 
     for name, tensor in source.backbone.state_dict().items():
         assert torch.equal(loaded.backbone.state_dict()[name], tensor), name
     assert not torch.equal(loaded.decode_head.conv_seg.weight, source.decode_head.conv_seg.weight)
+
+
+@pytest.mark.parametrize("mc_dropout", [False, True])
+def test_a_segmentor_without_drawn_weights_takes_all_of_them_from_another(mc_dropout: bool) -> None:
+    torch.manual_seed(3)
+    config = model_config("deeplabv3plus_tiny", 4)
+    drawn = build_segmentor(config, mc_dropout=mc_dropout)
+    before = torch.get_rng_state()
+    bare = assemble(config, mc_dropout=mc_dropout, drawn=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    for tensor in bare.state_dict().values():  # whatever was in memory
+        tensor.fill_(torch.nan if tensor.is_floating_point() else 0)
+    bare.load_state_dict(drawn.state_dict())
+    assert torch.equal(predicted(bare), predicted(drawn))
+    assert nn.Conv2d(1, 1, 3).weight.isfinite().all()
+    assert not torch.equal(torch.get_rng_state(), before)  # layers draw again

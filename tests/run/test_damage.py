@@ -10,7 +10,7 @@ import pytest
 from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
 
 from alspec.errors import StoreError
-from alspec.integrity import MANIFEST
+from alspec.integrity import MANIFEST, fault_of
 from alspec.plan.step import StepKind
 from alspec.processes import here
 from alspec.run.executor import Outcome
@@ -119,6 +119,67 @@ def test_damage_is_made_again_in_one_run(copied, kind, name, many):
         assert len(list((store.root / "aside").iterdir())) == before + 1, case
         assert len(told) == 1, case
         store.verify(key)
+
+
+@pytest.mark.parametrize("name", NAMES["train"])
+def test_damage_of_large_files_is_found_by_their_time(copied, monkeypatch, name):
+    monkeypatch.setattr("alspec.integrity.HASHED_BYTES", 0)
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    for damage in damages(FEW):
+        key = keys_of(plan, "train")[0]
+        damage(store.home(key) / name, random.Random(name))
+        summary, _ = run_study(work_dir, plan)
+        assert summary.executed == [key], damage.__name__
+        assert results_of(work_dir, plan) == results, damage.__name__
+
+
+def test_large_files_that_were_copied_are_hashed_once(copied, monkeypatch):
+    monkeypatch.setattr("alspec.integrity.HASHED_BYTES", 0)
+    work_dir, plan, _ = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    hashed = []
+
+    def looked_at(path, described, **how):
+        if how.get("hashed", True):
+            hashed.append(path)
+        return fault_of(path, described, **how)
+
+    monkeypatch.setattr("alspec.integrity.fault_of", looked_at)
+    key = keys_of(plan, "train")[0]
+    weights, manifest = store.home(key) / WEIGHTS, store.home(key) / MANIFEST
+    for path in store.home(key).iterdir():
+        os.utime(path, (4, 4))
+    os.utime(manifest, (5, 5))
+    os.utime(weights, (6, 6))
+    for expected in ([weights], []):
+        hashed.clear()
+        store.verify(key)
+        assert hashed == expected
+    assert manifest.stat().st_mtime > 6
+
+
+@pytest.mark.parametrize("damage", ["moved", "twice", "another", "spaced"])
+def test_a_manifest_that_says_the_same_in_other_words_is_damaged(copied, damage):
+    work_dir, plan, results = copied
+    store = StudyFolder(work_dir, plan.study.study).store
+    key = keys_of(plan, "evaluate")[0]
+    path = store.home(key) / MANIFEST
+    text = path.read_text()
+    (line,) = [line for line in text.splitlines(keepends=True) if line.startswith(' "sha256"')]
+    rest = text.replace(line, "")
+    path.write_text(
+        {
+            "moved": rest.replace("{\n", "{\n" + line, 1),
+            "twice": text.replace(line, line + line),
+            "another": text.replace(line, line.replace(line[12:20], "01234567")),
+            "spaced": text.replace(line, line + " "),
+        }[damage]
+    )
+    summary, told = run_study(work_dir, plan)
+    assert summary.executed == [key]
+    assert "not as it was written" in told[0]
+    assert results_of(work_dir, plan) == results
 
 
 def keys_of(plan, kind):

@@ -104,3 +104,29 @@ def test_close_asks_a_worker_at_work_to_stop_and_lets_it_finish(executor, tmp_pa
     assert isinstance(one.wait(10), Progressed)
     one.close()
     assert (tmp_path / "told").read_text() == "stop\n"
+
+
+def test_workers_that_were_warmed_up_take_the_steps(executor):
+    one = executor(
+        """echo '{"event": "ready"}'; while read key; do echo '{"event": "done"}'; done""", 2
+    )
+    one.warm_up()
+    pids = {worker.process.pid for worker in one._workers}
+    assert len(pids) == one.free_slots == 2
+    for n in range(2):
+        one.submit(f"{n:064d}")
+    assert {one.wait(10).key for _ in range(2)} == {f"{n:064d}" for n in range(2)}
+    one.warm_up()
+    assert {worker.process.pid for worker in one._workers} == pids
+
+
+def test_a_worker_that_died_warming_up_is_replaced(executor, tmp_path):
+    one = executor(f"""[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; exit 1; }}
+        while read key; do echo '{{"event": "done"}}'; done""")
+    one.warm_up()
+    first = one._workers[0]
+    first.process.wait()
+    while one._workers[0] is first:  # until its end was noticed
+        pass
+    one.submit(KEY)
+    assert one.wait(10).outcome is Outcome.DONE

@@ -229,3 +229,17 @@ def test_a_studys_folder_and_its_events(tmp_path):
     assert [json.loads(x)["event"] for x in folder.events.read_text().splitlines()] == ["a", "b"]
     assert folder.selection("run", 2) == tmp_path / "mine/selections/run/cycle_2.txt"
     assert folder.store.root == tmp_path / ".store"
+
+
+def test_done_steps_are_found_together_as_one_by_one(store, tmp_path):
+    keys = [letter * 64 for letter in "abcdef"]
+    assert store.done(keys) == set()
+    for key in keys[:3]:
+        commit(store, key)
+    (store.home(keys[1]) / MANIFEST).unlink()
+    store.home(keys[2]).rename(tmp_path / "elsewhere")
+    store.home(keys[2]).symlink_to(tmp_path / "elsewhere")
+    store.home(keys[3]).symlink_to(tmp_path / "nowhere")
+    store.home(keys[4]).write_text("no folder")
+    assert store.done(keys) == {key for key in keys if store.is_done(key)} == {keys[0], keys[2]}
+    assert store.done(keys[:1]) == {keys[0]}

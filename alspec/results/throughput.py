@@ -1,0 +1,103 @@
+"""How fast steps were, read from finished ones and remembered beside the store's steps."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from alspec.files import write_json
+from alspec.plan.dag import Plan
+from alspec.plan.estimate import Pace
+from alspec.plan.step import StepKey
+from alspec.plan.workload import Workload
+from alspec.store import Store
+
+ENOUGH = 20
+"""Finished steps that a pace is the median of; reading more would only take time."""
+
+
+def device_kind(device: str) -> str:
+    """`cuda` of `cuda:1`."""
+    return device.partition(":")[0]
+
+
+def measured(
+    plan: Plan,
+    loads: Mapping[StepKey, Workload],
+    store: Store,
+    keys: Iterable[StepKey],
+    device: str,
+) -> dict[str, Pace]:
+    """The paces of finished steps that ran on a kind of device, by `Workload.like`.
+
+    Nothing is verified: a file that cannot be read tells nothing.
+
+    Args:
+        plan: of the steps.
+        loads: their workloads.
+        store: where they are.
+        keys: those to look at, finished or not.
+        device: a kind of device.
+    """
+    found: dict[str, list[float]] = {}
+    for key in keys:
+        load = loads[key]
+        paces = found.setdefault(load.like, [])
+        if load.images and len(paces) < ENOUGH:
+            said = _said_of_itself(store, key, plan.steps[key].kind.value)
+            if said and device_kind(str(said.get("device"))) == device:
+                paces.append(float(said["seconds"]) / load.images)
+    return {like: Pace(median(paces), len(paces)) for like, paces in found.items() if paces}
+
+
+def remember(
+    paces: Mapping[str, Pace], store: Store, device: str, *, calibrated: bool = False
+) -> None:
+    """Keep paces for later plans; a calibration does not replace what a study's steps told."""
+    today = datetime.date.today().isoformat() if calibrated else ""
+    kept = remembered(store, device) if calibrated else {}
+    for like, pace in paces.items():
+        if like in kept and not kept[like].calibrated:
+            continue
+        path = _folder(store) / f"{hashlib.sha256(f'{device} {like}'.encode()).hexdigest()}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        measure = {"seconds_per_image": pace.seconds_per_image, "steps": pace.steps}
+        write_json(path, {"device": device, "like": like, "calibrated": today, **measure})
+
+
+def remembered(store: Store, device: str) -> dict[str, Pace]:
+    """What `remember` kept for a kind of device."""
+    found = {}
+    for path in sorted(_folder(store).glob("*.json")):
+        said = _read(path)
+        if said and said.get("device") == device:
+            try:
+                pace = Pace(
+                    float(said["seconds_per_image"]), int(said["steps"]), said["calibrated"]
+                )
+                found[str(said["like"])] = pace
+            except (KeyError, TypeError, ValueError):
+                continue
+    return found
+
+
+def _folder(store: Store) -> Path:
+    return store.root / "throughput"
+
+
+def _said_of_itself(store: Store, key: StepKey, kind: str) -> Mapping[str, Any] | None:
+    said = _read(store.home(key) / f"{kind}.json")
+    return said if said and isinstance(said.get("seconds"), (int, float)) else None
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
