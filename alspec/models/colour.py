@@ -1,6 +1,6 @@
 """MMSegmentation's PhotoMetricDistortion with its defaults, for whole batches on any device.
 
-B = images, H, W = pixels. Steps round as OpenCV's 8-bit conversions do.
+B = images, H, W = pixels. Numbers are cut to whole ones where OpenCV's 8-bit conversions do so.
 """
 
 from __future__ import annotations
@@ -115,10 +115,13 @@ def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     """(B, 3, H, W) uint8 of hue, saturation and value, (B, H, W) each."""
-    sector, spread = hue * (6 / 180), value * (saturation / 255)
+    turn, s, v = hue * (6 / 180), saturation * (1 / 255), value * (1 / 255)
+    sector = turn.floor()
+    part = turn - sector
     channels = []
     for offset in (5, 3, 1):
         place = (sector + offset) % 6
-        share = torch.minimum(place, 4 - place).clamp(0, 1)
-        channels.append(value - spread * share)
-    return torch.stack(channels, dim=1).round().clamp(0, 255).to(torch.uint8)
+        full = ((place == 1) | (place == 2)).float()
+        share = torch.where(place == 0, part, torch.where(place == 3, 1 - part, full))
+        channels.append(v * (1 - s * share) * 255)
+    return torch.stack(channels, dim=1).clamp(0, 255).to(torch.uint8)
