@@ -1,4 +1,8 @@
-"""Images and masks at another size, the pixels that MMSegmentation's own pipeline has."""
+"""Images and masks at another size, the pixels that MMSegmentation's own pipeline has.
+
+That pipeline decodes with OpenCV, alspec with Pillow, which tells damaged files. PNG cannot differ;
+JPEG does not where both decode with libjpeg-turbo, as their wheels do (a test compares).
+"""
 
 from __future__ import annotations
 

@@ -136,16 +136,22 @@ class _Mapped:
     """A file of fixed size, mapped to be read; what was not written yet takes no room."""
 
     def __init__(self, path: Path, size: int) -> None:
+        self._refused: OSError | None = None
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as err:
+            if not path.exists():
+                raise
+            self._descriptor = os.open(path, os.O_RDONLY)
+            self._refused = err
         if os.fstat(self._descriptor).st_size < size:
             os.ftruncate(self._descriptor, size)
         self._map = mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ)
         self.array: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
+        if self._refused:
+            raise self._refused
         if os.pwrite(self._descriptor, data, offset) < len(data):
             raise OSError("the disk took a part of a row only")
 

@@ -204,7 +204,7 @@ def test_a_place_that_cannot_be_made_costs_memory_and_a_word(
 
 
 def test_a_cache_that_can_only_be_read_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert is_right(frames(tmp_path), range(4))
     real = os.open
@@ -218,6 +218,7 @@ def test_a_cache_that_can_only_be_read_is_read(
     made = frames(tmp_path)
     assert is_right(made)
     assert len(reads(made)) == 2 * (IMAGES - 4)
+    assert capsys.readouterr().err.count("Read-only file system") == 1
 
 
 def test_a_loaders_process_opens_it_anew(tmp_path: Path) -> None:
