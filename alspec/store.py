@@ -223,6 +223,11 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(step))
 
+    @property
+    def images(self) -> Path:
+        """Where decoded images are kept; it can be removed at any time."""
+        return self.root / "images"
+
     def checkpoints(self, key: str) -> Path:
         """Where a step keeps what it would go on from; not there when the step is done."""
         return self.root / "checkpoints" / _safe(key)

@@ -89,6 +89,7 @@ LEAVES = {
     "training.crop": (S, "training.crop", [16, 16], {}),
     "training.scale": (S, "training.scale", [0.5, 2.0], {}),
     "training.flip": (S, "training.flip", False, {}),
+    "training.colour": (S, "training.colour", True, {}),
     "s4gan.feature_matching": (S, "s4gan.feature_matching", 0.2, {}),
     "s4gan.self_training": (S, "s4gan.self_training", 0.5, {}),
     "s4gan.threshold": (S, "s4gan.threshold", 0.5, {}),

@@ -36,7 +36,7 @@ def work(key: str, store: Path, device: str) -> None:
     if is_finished(step, target):
         console.out.print(f"{step.label}: done before", markup=False)
         return
-    worker.work_on(step, target, worker.prepare(device), lambda _done, _total: None)
+    worker.work_on(step, target, worker.prepare(device, target), lambda _done, _total: None)
     console.out.print(f"{step.label}: done", markup=False)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alspec import plugins
-from alspec.datasets.augmented import Augmented
-from alspec.datasets.base import Dataset
+from alspec.datasets.augmented import Augmented, duplicates_of
+from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.spec.model import AugmentedFrames, DatasetSpec
 
 
@@ -30,7 +32,24 @@ def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) ->
 
 def pixels_identity(spec: DatasetSpec) -> str:
     """Equal for two specs that give the same pixels and labels to the same ids on this machine."""
-    apart = {"name", "budgets"}
+    return repr((spec.root, pixels_fields(spec)))
+
+
+def pixels_fields(spec: DatasetSpec) -> dict[str, Any]:
+    """What decides pixels and labels beside the files themselves, as plain data."""
+    apart = {"name", "root", "budgets"}
     if not isinstance(spec.redundancy, AugmentedFrames):
         apart.add("redundancy")
-    return repr(spec.model_dump(exclude=apart))
+    return spec.model_dump(mode="json", exclude=apart)
+
+
+def all_images(dataset: Dataset) -> list[ImageId]:
+    """Every image that a dataset can read, duplicates included, always in the same order."""
+    frames = [frame for split in Split for frame in dataset.frames(split)]
+    images = [frame.id for frame in frames]
+    redundancy = dataset.spec.redundancy
+    if isinstance(redundancy, AugmentedFrames):
+        pool = dataset.frames(Split.POOL)
+        made = (duplicates_of(frame, redundancy.duplicates) for frame in pool)
+        images += [duplicate.id for duplicates in made for duplicate in duplicates]
+    return images

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import alspec.models.wrn38
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError
+from alspec.models.feed import BatchPreProcessor
 from alspec.models.mc_dropout import add_decoder_dropout
 from alspec.models.weights import load_weights
 
@@ -29,6 +30,15 @@ _REGISTERED = re.compile(r"((mmseg|mmdet|mmcls|mmpretrain)\.)?[A-Za-z]\w*")
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+
+_PREPROCESSING: Mapping[str, Any] = {
+    "mean": IMAGENET_MEAN,
+    "std": IMAGENET_STD,
+    "bgr_to_rgb": False,
+    "pad_val": 0,
+    "seg_pad_val": IGNORE,
+    "size_divisor": 1,
+}
 
 
 def _deeplabv3plus(
@@ -197,15 +207,7 @@ def model_config(name: str | None, classes: int, config_file: Path | None = None
             data, or weighs another number of classes.
     """
     config = _from_file(config_file) if config_file else _named(str(name))
-    config["data_preprocessor"] = {
-        "type": "SegDataPreProcessor",
-        "mean": IMAGENET_MEAN,
-        "std": IMAGENET_STD,
-        "bgr_to_rgb": False,
-        "pad_val": 0,
-        "seg_pad_val": IGNORE,
-        "size_divisor": 1,
-    }
+    config["data_preprocessor"] = {"type": "SegDataPreProcessor", **_PREPROCESSING}
     for head in _heads(config):
         head["num_classes"] = classes
         head["ignore_index"] = IGNORE
@@ -267,6 +269,8 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
         raise InputError.at(
             "model", f"MMSegmentation cannot build it ({type(err).__name__}: {err})"
         ) from err
+    # Set here, not in the config, which stays one that MMSegmentation alone can build.
+    model.data_preprocessor = BatchPreProcessor(**_PREPROCESSING)
     if mc_dropout:
         add_decoder_dropout(model)
     return model

@@ -1,10 +1,9 @@
-"""Images and labels for the model: decoded once, drawn in an order that the seed decides."""
+"""Images and labels for the model: batches in an order that the seed decides."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,53 +12,21 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from alspec.datasets.base import IGNORE, Dataset, ImageId
-from alspec.datasets.pixels import resize, resize_mask
-from alspec.spec.model import Training
+from alspec.datasets.base import ImageId
+from alspec.models.augmentation import Augmentation, Draw, moved
+from alspec.models.colour import as_tensor
+from alspec.models.frames import Frames
 
-CACHE_BYTES = 4 << 30
-
-
-@dataclass
-class Frames:
-    """A dataset's images and masks, kept in memory up to `CACHE_BYTES`.
-
-    Masks are read only when asked for: scoring an unlabelled image never touches its label.
-    """
-
-    dataset: Dataset
-    size: tuple[int, int] | None
-    """Height, width that everything is resized to; None leaves each image as it is."""
-    _kept: OrderedDict[tuple[str, ImageId], NDArray[np.uint8]] = field(
-        default_factory=OrderedDict, repr=False
-    )
-    _bytes: int = 0
-
-    def image(self, image: ImageId) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB."""
-        return self._cached("image", image)
-
-    def mask(self, image: ImageId) -> NDArray[np.uint8]:
-        """(H, W) class ids and `IGNORE`."""
-        return self._cached("mask", image)
-
-    def _cached(self, what: str, image: ImageId) -> NDArray[np.uint8]:
-        kept = self._kept.get((what, image))
-        if kept is not None:
-            self._kept.move_to_end((what, image))
-            return kept
-        if what == "image":
-            pixels = self.dataset.read_image(image)
-            pixels = resize(pixels, self.size) if self.size else pixels
-        else:
-            pixels = self.dataset.read_mask(image)
-            pixels = resize_mask(pixels, self.size) if self.size else pixels
-        self._kept[what, image] = pixels
-        self._bytes += pixels.nbytes
-        while self._bytes > CACHE_BYTES:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.nbytes
-        return pixels
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "Batches",
+    "Frames",
+    "FromPosition",
+    "Order",
+    "Position",
+    "in_batches",
+]
 
 
 @dataclass(frozen=True)
@@ -95,64 +62,16 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random scale, crop and horizontal flip, drawn from a generator (PAPER: training)."""
-
-    crop: tuple[int, int] | None
-    scale: tuple[float, float] | None
-    flip: bool
-
-    @classmethod
-    def of(cls, training: Training) -> Augmentation:
-        """What the spec asks for."""
-        return cls(training.crop, training.scale, training.flip)
-
-    def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """An augmented image (H, W, 3) and mask (H, W); padding is ignored pixels.
-
-        Without a crop size, scaled images are cropped or padded to the size they came in.
-        """
-        crop = self.crop or (mask.shape[0], mask.shape[1])
-        if self.scale:
-            factor = rng.uniform(*self.scale)
-            height, width = (max(1, round(side * factor)) for side in mask.shape)
-            image, mask = resize(image, (height, width)), resize_mask(mask, (height, width))
-        if self.crop or self.scale:
-            image, mask = _cropped(image, mask, crop, rng)
-        if self.flip and rng.integers(2):
-            image, mask = image[:, ::-1], mask[:, ::-1]
-        return image, mask
-
-
-def _cropped(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    crop: tuple[int, int],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A random window; smaller images are padded at the right and below, with ignored pixels."""
-    height, width = crop
-    below, right = (max(0, need - have) for need, have in zip(crop, mask.shape, strict=True))
-    if below or right:
-        image = np.pad(image, ((0, below), (0, right), (0, 0)))
-        mask = np.pad(mask, ((0, below), (0, right)), constant_values=IGNORE)
-    top = int(rng.integers(mask.shape[0] - height + 1))
-    left = int(rng.integers(mask.shape[1] - width + 1))
-    window = np.s_[top : top + height, left : left + width]
-    return image[window], mask[window]
-
-
-@dataclass(frozen=True)
 class Batch:
     """Pixels of a batch: images (B, 3, H, W) uint8, labels (B, H, W) uint8.
 
     For unlabelled batches labels hold 0 where there is image and `IGNORE` where there is padding.
+    Colours (B, 7) are still to be changed, where there are some: the device does it.
     """
 
     images: Tensor
     labels: Tensor
+    colours: Tensor | None = None
 
 
 class Batches(TorchDataset[Batch]):
@@ -169,18 +88,22 @@ class Batches(TorchDataset[Batch]):
     def __getitem__(self, batch: int) -> Batch:
         position = self.order[batch]
         rng = np.random.default_rng(position.seed)
-        images, masks = [], []
+        draws, images, masks = [], [], []
         for image_id in position.images:
             image = self.frames.image(image_id)
-            mask = (
-                self.frames.mask(image_id)
-                if self.labelled
-                else np.zeros(image.shape[:2], dtype=np.uint8)
-            )
-            image, mask = self.augmentation(image, mask, rng)
+            size = (image.shape[0], image.shape[1])
+            mask = self.frames.mask(image_id) if self.labelled else np.zeros(size, np.uint8)
+            draws.append(self.augmentation.draw(size, rng))
+            image, mask = moved(image, mask, draws[-1])
             images.append(image)
             masks.append(mask)
-        return Batch(_stack_images(images), torch.from_numpy(np.stack(masks)))
+        return Batch(_stack_images(images), torch.from_numpy(np.stack(masks)), colours_of(draws))
+
+
+def colours_of(draws: Sequence[Draw]) -> Tensor | None:
+    """The colour changes of a batch, (B, 7); None where none are drawn."""
+    colours = [draw.colour for draw in draws if draw.colour]
+    return as_tensor(colours) if colours else None
 
 
 class FromPosition(Sampler[int]):
@@ -198,7 +121,8 @@ class FromPosition(Sampler[int]):
 
 
 def _stack_images(images: Sequence[NDArray[np.uint8]]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    """(B, 3, H, W) of images (H, W, 3), whose channels lie one after another already."""
+    return torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in images]))
 
 
 def in_batches(

@@ -12,15 +12,12 @@ from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch import nn
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from alspec.datasets.base import ImageId
 from alspec.models.build import parameter_count
-from alspec.models.data import Augmentation, Batch, Batches, Frames, FromPosition, Order
+from alspec.models.data import Augmentation, Batches, Frames, FromPosition, Order
+from alspec.models.feed import Feed
 from alspec.models.hooks import Progress, QuietRuntimeInfo, TrainingLog
 from alspec.models.resume import Keeping, PositionedLoop, Resume
 from alspec.models.runner import StepRunner
@@ -69,36 +66,6 @@ class BFloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]
             yield
 
 
-class _Feed(TorchDataset[dict[str, Any]]):
-    """Batches in the shape MMSegmentation's models take, unlabelled ones beside labelled ones."""
-
-    metainfo: Mapping[str, Any] = {}
-
-    def __init__(self, labelled: Batches, unlabelled: Batches | None) -> None:
-        self.labelled = labelled
-        self.unlabelled = unlabelled
-
-    def __getitem__(self, batch: int) -> dict[str, Any]:
-        labelled = as_mmseg(self.labelled[batch])
-        if self.unlabelled is None:
-            return labelled
-        return {"labelled": labelled, "unlabelled": as_mmseg(self.unlabelled[batch])}
-
-
-def as_mmseg(batch: Batch) -> dict[str, Any]:
-    """A batch as MMSegmentation's data preprocessor takes it."""
-    samples = [
-        SegDataSample(gt_sem_seg=PixelData(data=label[None].long()), metainfo=_metainfo(label))
-        for label in batch.labels
-    ]
-    return {"inputs": list(batch.images), "data_samples": samples}
-
-
-def _metainfo(label: torch.Tensor) -> dict[str, Any]:
-    shape = tuple(label.shape)
-    return {"img_shape": shape, "ori_shape": shape, "pad_shape": shape}
-
-
 def iterations_of(images: int, training: Training) -> int:
     """Optimiser steps that make `training.epochs` epochs over a labelled set, at least one."""
     return max(1, round(images * training.epochs / training.batch_size))
@@ -142,7 +109,7 @@ def fit(
     iterations = iterations_of(len(labelled), training)
     augmentation = Augmentation.of(training)
     order = Order(tuple(labelled), training.batch_size, seeds.order)
-    feed = _Feed(Batches(frames, order, augmentation, labelled=True), None)
+    feed = Feed(Batches(frames, order, augmentation, labelled=True))
     model: nn.Module = segmentor
     wrapper: Any = OptimWrapper
     if training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda"):
@@ -172,12 +139,7 @@ def fit(
     resume = Resume(keeping, state, log) if keeping else None
     start = state["position"] if state else 0
     del state  # as large as the training itself
-    loader = DataLoader(
-        feed,
-        batch_size=None,
-        sampler=FromPosition(start, iterations),
-        num_workers=loader_workers,
-    )
+    loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
     with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
         runner = StepRunner(
             work_dir=Path(scratch),

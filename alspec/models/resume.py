@@ -59,7 +59,8 @@ class PositionedLoop(IterBasedTrainLoop):  # type: ignore[misc]
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
+            if not self.runner.model.training:
+                self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from alspec.datasets.resizing import RESIZING
 from alspec.errors import InputError, Problem
 from alspec.plan.arms import Arm, acquisition_function, arms_of, baseline_arms, methods_of
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
@@ -15,7 +16,7 @@ from alspec.plan.names import FULL, INITIAL, check_labels, check_names
 from alspec.plan.places import with_absolute_paths
 from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
 from alspec.plan.step import Step, StepKey, StepKind
-from alspec.spec.model import Budget, Method, Study
+from alspec.spec.model import Budget, Method, Study, Training
 
 __all__ = ["INITIAL", "expand"]
 
@@ -190,10 +191,12 @@ class _Builder:
             "model": self.files.identity,
             "mc_dropout": arm.mc_dropout,
             "classes": pool.classes,
-            "training": self.study.training.model_dump(mode="json"),
+            "training": _training_fields(self.study.training),
             "s4gan": self.study.s4gan.model_dump(mode="json") if arm.ssl else None,
             "seed": seed,
         }
+        if self.study.training.scale:
+            params["resizing"] = RESIZING
         places = {"dataset": pool.place, "model": self.files.places}
         inputs = {"pool": pool.step.key, **labelled}
         return self.add(Step(StepKind.TRAIN, params, inputs, places, f"{label} train"))
@@ -202,10 +205,16 @@ class _Builder:
         params: dict[str, Any] = {"dataset": pool.validation}
         size = self.study.evaluation.image_size
         if size is not None:
-            params["image_size"] = list(size)
+            params |= {"image_size": list(size), "resizing": RESIZING}
         places = {"dataset": pool.place}
         inputs = {"train": train}
         return self.add(Step(StepKind.EVALUATE, params, inputs, places, f"{label} evaluate"))
+
+
+def _training_fields(training: Training) -> dict[str, Any]:
+    """What decides a training; `colour` came later, and where it is off it says nothing."""
+    fields = training.model_dump(mode="json")
+    return fields if training.colour else {k: v for k, v in fields.items() if k != "colour"}
 
 
 def _words(arm: Arm) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from alspec.datasets.base import Dataset, Frame, Split
 from alspec.datasets.open import open_dataset
 from alspec.datasets.redundancy import build_pool, candidates, short_name
+from alspec.datasets.resizing import RESIZING
 from alspec.errors import InputError, Problem
 from alspec.plan.step import Step, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Study
@@ -106,6 +107,8 @@ def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
 def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:
     """What makes a dataset's pixels and labels what they are, wherever it lies."""
     kept = dataset.spec.model_dump(mode="json", exclude={"name", "root", "redundancy", "budgets"})
+    if dataset.spec.root and dataset.spec.image_size:  # files are resized; drawn images are not
+        kept["resizing"] = RESIZING
     return {**kept, "split": split.value, "fingerprint": dataset.fingerprint(split)}
 
 

@@ -51,8 +51,13 @@ class Telling:
             self.tell(event="progress", done=done, total=total)
 
 
-def prepare(device: str) -> Any:
-    """Load torch and MMSegmentation, fix what decides bits, and set up the desk."""
+def prepare(device: str, store: Store | None = None) -> Any:
+    """Load torch and MMSegmentation, fix what decides bits, and set up the desk.
+
+    Args:
+        device: where to compute.
+        store: keeps decoded images for all workers; without one they stay in memory.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     warnings.simplefilter("ignore")
     import cv2
@@ -68,7 +73,7 @@ def prepare(device: str) -> Any:
     place = torch.device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    return Desk(place)
+    return Desk(place, images=store.images if store else None)
 
 
 def load_ahead() -> None:
@@ -127,9 +132,9 @@ def main() -> None:
     keys: SimpleQueue[str | None] = SimpleQueue()
     stop, training = Event(), Event()
     threading.Thread(target=_listen, args=(keys, stop, training), daemon=True).start()
-    desk = prepare(options.device)
-    desk.stop, desk.loader_workers = stop, options.loader_workers
     store = Store(options.store)
+    desk = prepare(options.device, store)
+    desk.stop, desk.loader_workers = stop, options.loader_workers
     telling.tell(event="ready")
     if keys.empty():
         load_ahead()

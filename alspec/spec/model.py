@@ -91,6 +91,11 @@ class Training(Frozen):
         default=None, description="random scale before the crop, lowest and highest factor"
     )
     flip: bool = Field(default=True, description="random horizontal flip")
+    colour: bool = Field(
+        default=False,
+        description="random brightness, contrast, saturation and hue, as MMSegmentation's "
+        "PhotoMetricDistortion",
+    )
 
 
 class S4GAN(Frozen):

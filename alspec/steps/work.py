@@ -16,8 +16,9 @@ from alspec import plugins
 from alspec.datasets.base import Dataset, Frame, ImageId
 from alspec.datasets.open import open_dataset, pixels_identity
 from alspec.models.checkpoint import Checkpoints
-from alspec.models.data import Frames
+from alspec.models.frames import Frames
 from alspec.models.hooks import Progress
+from alspec.models.image_cache import ImageCache
 from alspec.models.resume import SECONDS, Keeping
 from alspec.plan.step import Step, seed_of
 from alspec.store import Store
@@ -29,6 +30,8 @@ class Desk:
 
     Attributes:
         device: where to compute.
+        images: folder that keeps decoded images for all workers and later runs; None keeps them in
+            memory.
         loader_workers: processes that prepare a training's batches; no bit depends on it.
         checkpoint_seconds: between two checkpoints of a training.
         checkpoint_iterations: between two checkpoints, in place of the seconds.
@@ -36,6 +39,7 @@ class Desk:
     """
 
     device: torch.device
+    images: Path | None = None
     loader_workers: int = 0
     checkpoint_seconds: float = SECONDS
     checkpoint_iterations: int | None = None
@@ -53,7 +57,8 @@ class Desk:
         self._frames = {key: kept for key, kept in self._frames.items() if key[0] == identity}
         size = size or dataset.spec.image_size
         if (identity, size) not in self._frames:
-            self._frames[identity, size] = Frames(dataset, size)
+            cache = ImageCache.of(self.images, dataset, size) if self.images and size else None
+            self._frames[identity, size] = Frames(dataset, size, cache)
         return self._frames[identity, size]
 
 

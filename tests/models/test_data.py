@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made_images import MadeImages, frames_of, ids
 
 from alspec.datasets.base import IGNORE
-from alspec.models import data
+from alspec.models import frames as frames_module
 from alspec.models.data import Augmentation, Batches, Frames, FromPosition, Order, in_batches
 from alspec.spec.model import Training
 
@@ -152,7 +152,7 @@ def test_an_image_is_read_once_and_resized() -> None:
 def test_what_does_not_fit_is_dropped_longest_unused_first(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = MadeImages()
     frames = Frames(dataset, dataset.size)  # type: ignore[arg-type]
-    monkeypatch.setattr(data, "CACHE_BYTES", 2 * 32 * 48 * 3)
+    monkeypatch.setattr(frames_module, "CACHE_BYTES", 2 * 32 * 48 * 3)
     for image in ("0", "1", "0", "2", "0", "1"):
         frames.image(image)  # type: ignore[arg-type]
     assert [image for _, image in dataset.reads] == ["0", "1", "2", "1"]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from alspec.datasets.base import IGNORE
 from alspec.models.data import Augmentation, Batches, Order
-from alspec.models.fit import as_mmseg
+from alspec.models.feed import as_inputs
 from alspec.models.outputs import logits_at
 from alspec.models.s4gan import (
     Discriminator,
@@ -35,7 +35,7 @@ PADDED = Augmentation((40, 56), None, flip=False)
 
 def batch(first: int, *, labelled: bool) -> dict[str, Any]:
     order = Order(tuple(ids(2, first)), 2, 0)
-    return as_mmseg(Batches(frames_of(), order, PADDED, labelled=labelled)[0])
+    return as_inputs(Batches(frames_of(), order, PADDED, labelled=labelled)[0])
 
 
 def data() -> dict[str, Any]:
@@ -142,8 +142,8 @@ def test_ignored_pixels_look_the_same_to_the_discriminator_in_both() -> None:
     model.discriminator.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs))
     stepped(model)
     (real, real_images), (fake, fake_images) = seen
-    truth = torch.stack([s.gt_sem_seg.data[0] for s in data()["labelled"]["data_samples"]])
-    padding = torch.stack([s.gt_sem_seg.data[0] for s in data()["unlabelled"]["data_samples"]])
+    truth = data()["labelled"]["labels"]
+    padding = data()["unlabelled"]["labels"]
     for maps, pictures, labels in (
         (real, real_images, truth),
         (fake, fake_images, padding),
@@ -154,7 +154,7 @@ def test_ignored_pixels_look_the_same_to_the_discriminator_in_both() -> None:
         assert (maps.permute(0, 2, 3, 1)[ignored] == 0).all()
         assert (pictures.permute(0, 2, 3, 1)[ignored] == 0).all()
         torch.testing.assert_close(maps.sum(dim=1)[~ignored], torch.ones(int((~ignored).sum())))
-    pixels = torch.stack(data()["unlabelled"]["inputs"]).float() / 255
+    pixels = data()["unlabelled"]["inputs"].float() / 255
     torch.testing.assert_close(fake_images, pixels, atol=1e-6, rtol=1e-5)
 
 
@@ -183,7 +183,7 @@ def test_gradients_are_those_of_the_two_losses_on_their_own() -> None:
     maps = logits.softmax(dim=1).masked_fill(padding[:, None], 0)
     real_maps = one_hot(truth, 3).float()
     pictures = [
-        (torch.stack(part["inputs"]).float() / 255).masked_fill(mask[:, None], 0)
+        (part["inputs"].float() / 255).masked_fill(mask[:, None], 0)
         for part, mask in ((data()["labelled"], truth == IGNORE), (data()["unlabelled"], padding))
     ]
     _, real_features = reference.discriminator(real_maps, pictures[0])

@@ -15,6 +15,7 @@ import yaml
 from made_leaves import LEAVES, REDUNDANCY, Field, all_leaves
 
 from alspec.plan.expand import expand
+from alspec.plan.step import StepKind
 from alspec.spec.load import load_study
 from alspec.spec.model import Study
 
@@ -211,3 +212,32 @@ def test_the_quickstarts_keys_are_pinned():
     if os.environ.get("ALSPEC_UPDATE_GOLDEN"):
         GOLDEN.write_text(text)
     assert GOLDEN.read_text() == text
+
+
+def params_of(spec, kind):
+    steps = expand(Study.model_validate(spec)).in_order()
+    return [step.params for step in steps if step.kind is kind]
+
+
+def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, places):
+    """Other pixels are another result; drawn images and own sizes are left as they are."""
+    drawn, files = (put(base(kind, toy_spec), places) for kind in ("toy", "folder"))
+    as_they_are = changed(changed(files, "datasets.0.image_size", None), "training.crop", [32, 32])
+    for spec, resized in ((drawn, False), (files, True), (as_they_are, False)):
+        (pool,) = params_of(spec, StepKind.POOL)
+        assert ("resizing" in pool["dataset"]) == resized
+        for params in params_of(spec, StepKind.EVALUATE):
+            assert ("resizing" in params["dataset"]) == resized
+            assert "resizing" not in params
+        assert all("resizing" not in params for params in params_of(spec, StepKind.TRAIN))
+    scaled = changed(drawn, "training.scale", [0.5, 1.5])
+    assert all("resizing" in params for params in params_of(scaled, StepKind.TRAIN))
+    measured = changed(drawn, "evaluation.image_size", [64, 64])
+    assert all("resizing" in params for params in params_of(measured, StepKind.EVALUATE))
+
+
+def test_an_option_that_is_off_says_nothing(toy_spec):
+    """Steps made before there was `training.colour` stand."""
+    assert all("colour" not in params["training"] for params in params_of(toy_spec, StepKind.TRAIN))
+    coloured = changed(toy_spec, "training.colour", True)
+    assert all(params["training"]["colour"] for params in params_of(coloured, StepKind.TRAIN))

@@ -51,18 +51,21 @@ def paid_for(step: Step, performed: Performed) -> set[str]:
     return {Path(image).stem for image in performed.labelled(step.inputs["labelled"])}
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("ssl", [False, True])
 def test_every_method_runs_where_no_label_is_readable_but_those_paid_for(
-    tmp_path: Path, ssl: bool
+    tmp_path: Path, ssl: bool, kept: bool
 ) -> None:
+    """With decoded images on disk too: each step has its own, so none lends it a label."""
     tree(tmp_path)
     performed = folder_study(tmp_path, ssl)
     masks = {path: path.read_bytes() for path in (tmp_path / "pool_masks").iterdir()}
-    for step in performed.plan.in_order():
+    for number, step in enumerate(performed.plan.in_order()):
         readable = paid_for(step, performed)
         for path, content in masks.items():
             path.write_bytes(content if path.stem in readable else b"\0" * len(content))
-        performed.desk = Desk(CPU)  # nothing read before is remembered
+        # Nothing read before is remembered.
+        performed.desk = Desk(CPU, images=tmp_path / f"images{number}" if kept else None)
         performed.perform(step)
     ran = {run.method for run in performed.plan.runs}
     assert ran == set(METHODS)
