@@ -138,27 +138,31 @@ def brute_force(features: Features, centres: Features, n: int) -> list[int]:
 
 
 def _greedy(features, centres, n, nearest, norms, margin):  # type: ignore[no-untyped-def]
+    known = np.concatenate((centres, np.empty((n, CHANNELS), dtype=centres.dtype)))
+    known_norms = _norms(known[: len(centres)])
     chosen: list[int] = []
     for _ in range(n):
         rows = np.flatnonzero(nearest >= nearest.max() - 2 * margin)
+        row = int(rows[0])
         if len(rows) > 1:
-            known = np.concatenate((centres, features[chosen]))
-            exact = [_exact(features[row], known, margin) for row in rows]
-            row = int(rows[int(np.argmax(exact))])
-        else:
-            row = int(rows[0])
+            count = len(centres) + len(chosen)
+            row = int(rows[_farthest(features[rows], known[:count], known_norms, margin)])
+        known[len(centres) + len(chosen)] = features[row]
+        known_norms = np.append(known_norms, norms[row])
         chosen.append(row)
-        products = features @ features[row]
-        np.minimum(nearest, norms - 2 * products + norms[row], out=nearest)
+        np.minimum(nearest, norms - 2 * (features @ features[row]) + norms[row], out=nearest)
         nearest[row] = -np.inf
     return chosen
 
 
-def _exact(row, centres, margin):  # type: ignore[no-untyped-def]
-    """The squared distance to the nearest centre by float64 differences."""
-    rough = _norms(centres) - 2 * (centres @ row)
-    close = centres[rough <= rough.min() + 2 * margin].astype(np.float64)
-    return float(np.square(close - row.astype(np.float64)).sum(axis=1).min())
+def _farthest(rows, known, known_norms, margin):  # type: ignore[no-untyped-def]
+    """Of a few rows the one farthest from its nearest centre, by float64 differences."""
+    rough = known_norms - 2 * (rows @ known.T)
+    exact = []
+    for row, near in zip(rows, rough <= rough.min(axis=1, keepdims=True) + 2 * margin, strict=True):
+        differences = known[near].astype(np.float64) - row.astype(np.float64)
+        exact.append(np.square(differences).sum(axis=1).min())
+    return int(np.argmax(exact))
 
 
 def _norms(points):  # type: ignore[no-untyped-def]
@@ -171,8 +175,8 @@ import numpy as np
 from alspec.acquisition.coreset import k_center
 candidates, labelled, channels, picks = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)
-small = rng.standard_normal((2000, channels), dtype=np.float32)
-k_center(small[:1000], small[1000:], 50)
+small = rng.standard_normal((600, channels), dtype=np.float32)
+k_center(small[20:], small[:20], 5)
 before = peak_bytes()
 features = rng.standard_normal((candidates, channels), dtype=np.float32)
 centres = rng.standard_normal((labelled, channels), dtype=np.float32)
