@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from alspec.datasets.base import ImageId
 
-_BLOCK_NUMBERS = 1 << 18
-"""Differences held at a time: 2 MiB, which stays in a processor's cache."""
-
 
 @overload
 def k_center(features_ND: NDArray[Any], centres_MD: NDArray[Any], n: int) -> NDArray[np.int64]: ...
@@ -29,9 +27,10 @@ def k_center(
 ) -> NDArray[np.int64] | Tensor:
     """Farthest-first: n times the row with the largest Euclidean distance to its nearest centre.
 
-    A chosen row becomes a centre. Distances are exact greedy ones, in float64. Of equally distant
-    rows the lowest is chosen; without any centre all rows are equally far, so row 0 comes first.
-    A row that equals a centre has distance 0 and comes last.
+    A chosen row becomes a centre. The choice is that of brute force with float64 differences,
+    whatever the type of the features. Of equally distant rows the lowest is chosen; without any
+    centre all rows are equally far, so row 0 comes first. A row that equals a centre has distance
+    0 and comes last. Features stay on their device and are not copied whole.
 
     Args:
         features_ND: the candidates, (N, D), finite.
@@ -45,52 +44,47 @@ def k_center(
     Raises:
         ValueError: n is negative or above N, a shape does not fit, or a feature is not finite.
     """
-    features, centres = _float64(features_ND), _float64(centres_MD)
-    _check(features, centres, n)
-    nearest_N = np.full(len(features), np.inf)
-    for centre_D in centres:
-        _approach(nearest_N, features, centre_D)
-    rows = np.empty(n, dtype=np.int64)
-    for pick in range(n):
-        row = rows[pick] = np.argmax(nearest_N)
-        _approach(nearest_N, features, features[row])
-        nearest_N[row] = -np.inf
-    if isinstance(features_ND, np.ndarray):
-        return rows
     import torch
 
+    from alspec.acquisition.farthest import farthest_first
+
+    features, centres = _tensor(features_ND), _tensor(centres_MD)
+    _check(features, centres, n)
+    with torch.no_grad():
+        rows = farthest_first(features, centres, n)
+    if isinstance(features_ND, np.ndarray):
+        return rows
     return torch.from_numpy(rows).to(features_ND.device)
 
 
-def _float64(array: NDArray[Any] | Tensor) -> NDArray[np.float64]:
-    plain = array if isinstance(array, np.ndarray) else array.detach().cpu().double().numpy()
-    return np.ascontiguousarray(plain, dtype=np.float64)
+def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
+    """The same memory as a tensor, where torch can read it."""
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        return array.detach() if array.is_floating_point() else array.detach().double()
+    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if native.dtype.kind != "f" or native.dtype.itemsize > 8:
+        native = native.astype(np.float64)
+    with warnings.catch_warnings():
+        # Nothing is written, so it may be an array that cannot be.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(native)
 
 
-def _check(features: NDArray[np.float64], centres: NDArray[np.float64], n: int) -> None:
+def _check(features: Tensor, centres: Tensor, n: int) -> None:
     if features.ndim != 2 or centres.ndim != 2 or features.shape[1] != centres.shape[1]:
         raise ValueError(
-            f"features must be (N, D) and centres (M, D), got {features.shape} and {centres.shape}"
+            f"features must be (N, D) and centres (M, D), got {tuple(features.shape)} and "
+            f"{tuple(centres.shape)}"
         )
     if not 0 <= n <= len(features):
         raise ValueError(f"cannot choose n={n} rows from {len(features)} candidates")
     for what, array in (("features", features), ("centres", centres)):
-        finite_rows = np.isfinite(array).all(axis=1)
-        if not finite_rows.all():
-            raise ValueError(f"{what} must be finite; row {int(np.argmin(finite_rows))} is not")
-
-
-def _approach(
-    nearest_N: NDArray[np.float64], features: NDArray[np.float64], centre_D: NDArray[np.float64]
-) -> None:
-    """Lower squared distances to the nearest centre for one more centre, in place."""
-    # (x - c)^2 and not x^2 - 2xc + c^2, which cancels: equal rows must have distance 0.
-    block = max(1, _BLOCK_NUMBERS // max(1, features.shape[1]))
-    for start in range(0, len(features), block):
-        rows = slice(start, start + block)
-        difference = features[rows] - centre_D
-        squared = np.einsum("nd,nd->n", difference, difference)
-        np.minimum(nearest_N[rows], squared, out=nearest_N[rows])
+        # Both bounds are NaN where anything is; unlike isfinite this takes no memory.
+        if array.numel() and not all(bound.isfinite() for bound in array.aminmax()):
+            row = array.isfinite().all(dim=1).int().argmin()
+            raise ValueError(f"{what} must be finite; row {int(row)} is not")
 
 
 class Coreset:
@@ -117,5 +111,7 @@ class Coreset:
         if features_ND is None or centres_MD is None:
             raise ValueError("coreset needs features of the candidates and of the labelled set")
         by_id = sorted(range(len(candidates.ids)), key=candidates.ids.__getitem__)
-        rows = k_center(features_ND[by_id], centres_MD, n)
+        if by_id != list(range(len(by_id))):  # indexing copies the features
+            features_ND = features_ND[by_id]
+        rows = k_center(features_ND, centres_MD, n)
         return [candidates.ids[by_id[row]] for row in rows.tolist()]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alspec.acquisition import coreset
+from alspec.acquisition import distances, farthest
 from alspec.acquisition.base import Candidates, Params
 from alspec.acquisition.coreset import Coreset, k_center
 from alspec.acquisition.random import Random
@@ -72,7 +72,10 @@ def test_k_center_equals_brute_force_with_ties_and_duplicates(case):
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 18])
 def test_k_center_equals_brute_force_whatever_the_block(monkeypatch, block):
-    monkeypatch.setattr(coreset, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(farthest, "SHORTLIST", block)
+    monkeypatch.setattr(farthest, "CENTRES", block)
+    monkeypatch.setattr(farthest, "SETTLED", block)
+    monkeypatch.setattr(distances, "PAIRS", block)
     features, centres = rng(1).normal(size=(40, 3)), rng(2).normal(size=(4, 3))
     assert k_center(features, centres, 25).tolist() == brute_force(features, centres, 25)
 
