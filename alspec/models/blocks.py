@@ -5,7 +5,7 @@ B = images, C = classes, h, w = the decode head's own resolution, H, W = pixels 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,3 +87,38 @@ class Rows:
         above = source.index_select(2, self._above[window.rows])
         below = source.index_select(2, self._below[window.rows])
         return above.lerp_(below, self._weight[window.rows])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of some images of a batch, and what the model says of them.
+
+    Attributes:
+        window: which rows of which images.
+        rows: of the images' logits.
+        mirror_rows: gives those of their mirror images, mirrored back.
+    """
+
+    window: Window
+    rows: Rows
+    mirror_rows: Callable[[], Rows]
+
+    @property
+    def images(self) -> slice:
+        """Which images of the batch."""
+        return self.window.images
+
+    @property
+    def share(self) -> float:
+        """The rows' share of an image's pixels."""
+        return self.window.share
+
+    @property
+    def log_p_BCHW(self) -> Tensor:
+        """Log-probabilities of these pixels."""
+        return self.rows[self.window].log_softmax(dim=1)
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        """Log-probabilities of these pixels in the mirror images, mirrored back."""
+        return self.mirror_rows()[self.window].log_softmax(dim=1)

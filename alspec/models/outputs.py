@@ -6,7 +6,7 @@ D = feature channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from alspec.errors import InputError
-from alspec.models.blocks import Rows, Window, upsampled
+from alspec.models.blocks import Block, Rows, upsampled
 from alspec.models.mc_dropout import sampling
 from alspec.models.reuse import Prefix
 
@@ -41,41 +41,6 @@ def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
     """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
     levels = segmentor.extract_feat(inputs)
     return upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some rows of some images of a batch, and what the model says of them.
-
-    Attributes:
-        window: which rows of which images.
-        rows: of the images' logits.
-        mirror_rows: gives those of their mirror images, mirrored back.
-    """
-
-    window: Window
-    rows: Rows
-    mirror_rows: Callable[[], Rows]
-
-    @property
-    def images(self) -> slice:
-        """Which images of the batch."""
-        return self.window.images
-
-    @property
-    def share(self) -> float:
-        """The rows' share of an image's pixels."""
-        return self.window.share
-
-    @property
-    def log_p_BCHW(self) -> Tensor:
-        """Log-probabilities of these pixels."""
-        return self.rows[self.window].log_softmax(dim=1)
-
-    @property
-    def log_p_mirror_BCHW(self) -> Tensor:
-        """Log-probabilities of these pixels in the mirror images, mirrored back."""
-        return self.mirror_rows()[self.window].log_softmax(dim=1)
 
 
 @dataclass
@@ -158,7 +123,7 @@ class BatchOutputs:
     @property
     def logits_by_image(self) -> Iterator[Tensor]:
         """The same, (1, C, H, W), of one image after another."""
-        return (self._upsampled(logits) for logits in self._logits.split(1))
+        return (self._upsampled(logits[None]) for logits in self._logits)
 
     @property
     def finite_B(self) -> Tensor:
