@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scored_nets as nets
 import torch
-from figure import Figure, seconds
+from figure import Figure
 from torch import Tensor
 
 from alspec.acquisition.base import Params
@@ -42,7 +42,7 @@ def compared(
 
     scores, expected = ours().numpy(), plain(slow, pool)
     np.testing.assert_allclose(scores, expected, rtol=0.02 if bfloat16 else 1e-3)
-    theirs, mine = n / seconds(lambda: plain(slow, pool)), n / seconds(ours)
+    mine, theirs = nets.rates(n, ours, lambda: plain(slow, pool))
     work = nets.giga_macs(name, size)
     return Figure(
         row,

@@ -8,6 +8,7 @@ from typing import Any
 
 from alspec.models import compat  # isort: skip  (mends the imports below)
 import torch
+from figure import seconds
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,6 +18,7 @@ from alspec.models.folding import folded
 from alspec.models.outputs import BatchOutputs, outputs_of
 
 CLASSES = 19
+TURNS = 5
 CPU = torch.device("cpu")
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
@@ -69,6 +71,12 @@ def in_batches(
     return torch.cat(parts)
 
 
+def rates(n: int, ours: Callable[[], object], plain: Callable[[], object]) -> tuple[float, float]:
+    """Images a second of both ways over n images; they take turns, the quickest turn counts."""
+    turns = [(seconds(ours, repeats=1), seconds(plain, repeats=1)) for _ in range(TURNS)]
+    return n / min(mine for mine, _ in turns), n / min(theirs for _, theirs in turns)
+
+
 @torch.inference_mode()
 def giga_macs(name: str, size: tuple[int, int]) -> float:
     """Multiplications of one forward, counted."""
@@ -80,8 +88,6 @@ def giga_macs(name: str, size: tuple[int, int]) -> float:
 
 def matrix_peak() -> float:
     """Giga multiplications a second of a large float32 matrix product, measured here."""
-    import figure
-
     side = 2048
     matrix = torch.rand((side, side))
-    return float(side**3 / 1e9 / figure.seconds(lambda: matrix @ matrix))
+    return float(side**3 / 1e9 / seconds(lambda: matrix @ matrix))
