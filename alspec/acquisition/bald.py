@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, Field
 
 from alspec.acquisition import base
+from alspec.acquisition.blocks import mean_over, passes_of, whole
 from alspec.acquisition.entropy import finite_log, mean_entropy
 
 if TYPE_CHECKING:
@@ -28,26 +30,39 @@ def mutual_information(log_p_KBCHW: Tensor) -> Tensor:
     Raises:
         ValueError: K < 2; one pass carries no disagreement.
     """
-    return _over_passes(log_p_KBCHW)
+    return _over_passes(whole(log_p_BCHW) for log_p_BCHW in log_p_KBCHW)
 
 
-def _over_passes(log_p_passes: Iterable[Tensor]) -> Tensor:
-    """The same of passes that come one by one; only their running sums are kept."""
+@dataclass
+class _Sums:
+    """Running sums over the passes, for one block of pixels."""
+
+    images: slice
+    share: float
+    p_BCHW: Tensor
+    entropy_B: Tensor
+
+
+def _over_passes(block_passes: Iterable[Iterable[base.Block]]) -> Tensor:
+    """The same of passes that come one by one, in equal blocks; only running sums are kept."""
+    sums: list[_Sums] = []
     passes = 0
-    for passes, log_p_BCHW in enumerate(log_p_passes, start=1):
-        p_BCHW = finite_log(log_p_BCHW).exp()
-        entropy_B = mean_entropy(log_p_BCHW)
-        if passes == 1:
-            p_sum_BCHW, entropy_sum_B = p_BCHW, entropy_B
-        else:
-            p_sum_BCHW += p_BCHW
-            entropy_sum_B += entropy_B
+    for passes, blocks in enumerate(block_passes, start=1):
+        for number, block in enumerate(blocks):
+            log_p_BCHW = finite_log(block.log_p_BCHW)
+            p_BCHW, entropy_B = log_p_BCHW.exp(), mean_entropy(log_p_BCHW)
+            if passes == 1:
+                sums.append(_Sums(block.images, block.share, p_BCHW, entropy_B))
+            else:
+                sums[number].p_BCHW += p_BCHW
+                sums[number].entropy_B += entropy_B
     if passes < 2:
         raise ValueError(
             f"mutual information needs at least 2 dropout passes, got {passes}; raise `passes`"
         )
-    entropy_of_mean_B = mean_entropy((p_sum_BCHW / passes).log())
-    return (entropy_of_mean_B - entropy_sum_B / passes).clamp_min(0)
+    return mean_over(
+        sums, lambda of: mean_entropy((of.p_BCHW / passes).log()) - of.entropy_B / passes
+    ).clamp_min(0)
 
 
 class BaldParams(base.PassesParams):
@@ -70,4 +85,4 @@ class Bald:
 
     def score(self, outputs: base.Outputs) -> Tensor:
         """Mutual information in nats, (B,); memory does not grow with the number of passes."""
-        return _over_passes(outputs.log_p_passes)
+        return _over_passes(passes_of(outputs))

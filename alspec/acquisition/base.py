@@ -49,10 +49,35 @@ class PassesParams(Params):
     passes: int = 10
 
 
+class Block(Protocol):
+    """Some rows of some images of a batch: a method that averages over pixels needs no more."""
+
+    @property
+    def images(self) -> slice:
+        """Which images of the batch."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """The rows' share of an image's pixels; the shares of an image add up to 1."""
+        ...
+
+    @property
+    def log_p_BCHW(self) -> Tensor:
+        """Log-probabilities of these pixels (need: probabilities)."""
+        ...
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        """Log-probabilities of these pixels in the mirror images, mirrored back (need: mirror)."""
+        ...
+
+
 class Outputs(Protocol):
     """What the model says of one batch of images, on the device; only what was asked for exists.
 
-    Log-probabilities are finite and their logsumexp over C is 0.
+    Log-probabilities are finite and their logsumexp over C is 0. They come whole, and also a few
+    rows at a time (`acquisition.blocks`), which is quicker and takes little memory.
     """
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel
 
 from alspec.acquisition import base
+from alspec.acquisition.blocks import blocks_of, mean_over
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ def mean_entropy(log_p_BCHW: Tensor) -> Tensor:
         Entropies in nats, (B,), within [0, log C], in float32 or better. NaN stays NaN.
     """
     log_p = finite_log(log_p_BCHW)
-    return -(log_p.exp() * log_p).sum(dim=1).mean(dim=(1, 2))
+    return -log_p.exp().mul_(log_p).sum(dim=1).mean(dim=(1, 2))
 
 
 class Entropy:
@@ -48,4 +49,4 @@ class Entropy:
 
     def score(self, outputs: base.Outputs) -> Tensor:
         """Mean entropy in nats, (B,)."""
-        return mean_entropy(outputs.log_p_BCHW)
+        return mean_over(blocks_of(outputs), lambda block: mean_entropy(block.log_p_BCHW))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import BaseModel
 
 from alspec.acquisition import base
+from alspec.acquisition.blocks import blocks_of, mean_over
 from alspec.acquisition.entropy import finite_log, mean_entropy
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ class Equal:
 
     def score(self, outputs: base.Outputs) -> Tensor:
         """The variant's mean over the pixels, in nats, (B,)."""
-        log_p_BCHW, log_q_BCHW = outputs.log_p_BCHW, outputs.log_p_mirror_BCHW
+        return mean_over(blocks_of(outputs), self._of_pixels)
+
+    def _of_pixels(self, block: base.Block) -> Tensor:
+        log_p_BCHW, log_q_BCHW = block.log_p_BCHW, block.log_p_mirror_BCHW
         if self.params.variant == "js":
             return js_divergence(log_p_BCHW, log_q_BCHW)
         if self.params.variant == "entropy_sum":

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from alspec.datasets.base import IGNORE
-from alspec.models.outputs import logits_at, upsampled
+from alspec.models.blocks import upsampled
+from alspec.models.outputs import logits_at
 from alspec.spec.model import S4GAN
 
 

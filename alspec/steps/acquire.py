@@ -18,7 +18,9 @@ from alspec.datasets.redundancy import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.files import write_csv, write_json, write_text
 from alspec.models.data import in_batches
+from alspec.models.folding import folded
 from alspec.models.outputs import outputs_of
+from alspec.models.precision import in_bfloat16
 from alspec.plan.expand import INITIAL
 from alspec.provenance import machine
 from alspec.steps.train import load_trained
@@ -85,9 +87,18 @@ def _highest(work: Work, function: Any, images: Sequence[ImageId], n: int) -> Se
     return [image for image, _ in ranked[:n]]
 
 
+def _segmentor(work: Work) -> tuple[Any, bool]:
+    """The trained segmentor made quick, and whether it computes in bfloat16, as in its training."""
+    train = work.step.inputs["train"]
+    segmentor = folded(lambda: load_trained(work.store, train, torch.device("cpu")))
+    segmentor.to(device=work.device, memory_format=torch.channels_last)
+    precision = work.store.read_json(train, "model.json").get("precision", "float32")
+    return segmentor, in_bfloat16(precision, work.device)
+
+
 @torch.inference_mode()
 def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
-    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    segmentor, bfloat16 = _segmentor(work)
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
     frames = work.desk.frames(work.dataset())
     parts: list[Tensor] = []
@@ -99,6 +110,8 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
             work.device,
             passes=passes,
             generator_seed=work.seed(f"dropout/{number}"),
+            mirror=Need.MIRROR in function.needs,
+            bfloat16=bfloat16,
         )
         scores = function.score(outputs)
         if not isinstance(scores, Tensor) or scores.shape != (len(ids),):
@@ -122,13 +135,14 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
 
 @torch.inference_mode()
 def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId]) -> Candidates:
-    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    segmentor, bfloat16 = _segmentor(work)
     frames = work.desk.frames(work.dataset())
     images = [*offered.ids, *labelled]
     parts: list[Tensor] = []
     done = 0
     for ids, batch in in_batches(frames, images, BATCH):
-        parts.append(outputs_of(segmentor, batch.images, work.device).features_BD)
+        outputs = outputs_of(segmentor, batch.images, work.device, bfloat16=bfloat16)
+        parts.append(outputs.features_BD)
         done += len(ids)
         work.progress(done, len(images))
     features = torch.cat(parts)

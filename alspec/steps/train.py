@@ -62,7 +62,11 @@ def perform(work: Work) -> None:
     weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     save_file(weights, work.folder / "weights.safetensors")
     # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
-    model = {"config": repr(config), "mc_dropout": params["mc_dropout"]}
+    model = {
+        "config": repr(config),
+        "mc_dropout": params["mc_dropout"],
+        "precision": training.precision,
+    }
     write_json(work.folder / "model.json", model)
     names = ["epoch", *sorted(trained.epochs[0].keys() - {"epoch"})]
     rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]

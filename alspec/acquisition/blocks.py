@@ -1,0 +1,92 @@
+"""Scores that are means over pixels, computed a few rows at a time: no class map is made whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alspec.acquisition.base import Block, Outputs
+
+
+class Part(Protocol):
+    """Some rows of some images of a batch."""
+
+    @property
+    def images(self) -> slice:
+        """Which images of the batch."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """The rows' share of an image's pixels."""
+        ...
+
+
+SomePart = TypeVar("SomePart", bound=Part)
+
+
+def mean_over(parts: Iterable[SomePart], score: Callable[[SomePart], Tensor]) -> Tensor:
+    """Mean over all pixels of what `score` gives as mean over the pixels of each part.
+
+    Args:
+        parts: at least one; together all rows of B images, each once.
+        score: a number for each of a part's images.
+
+    Returns:
+        A number for each image, (B,), of the type that `score` gives.
+    """
+    scored = [(part.images, part.share, score(part)) for part in parts]
+    total = scored[0][2].new_zeros(max(images.stop for images, _, _ in scored))
+    for images, share, mean in scored:
+        total[images] += mean * share
+    return total
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A batch as one block."""
+
+    outputs: Any
+    share: float = 1.0
+
+    @property
+    def images(self) -> slice:
+        return slice(0, len(self.log_p_BCHW))
+
+    @property
+    def log_p_BCHW(self) -> Tensor:
+        log_p: Tensor = self.outputs.log_p_BCHW
+        return log_p
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        log_p: Tensor = self.outputs.log_p_mirror_BCHW
+        return log_p
+
+
+@dataclass(frozen=True)
+class _Map:
+    log_p_BCHW: Tensor
+
+
+def whole(log_p_BCHW: Tensor) -> Sequence[Block]:
+    """A class map as one block."""
+    return [_Whole(_Map(log_p_BCHW))]
+
+
+def blocks_of(outputs: Outputs) -> Iterable[Block]:
+    """The outputs in blocks; as one block where they come whole only, as in a test of a method."""
+    blocks: Iterable[Block] | None = getattr(outputs, "blocks", None)
+    return [_Whole(outputs)] if blocks is None else blocks
+
+
+def passes_of(outputs: Outputs) -> Iterator[Iterable[Block]]:
+    """The dropout passes, each in equal blocks; made while iterating."""
+    passes: Iterable[Iterable[Block]] | None = getattr(outputs, "block_passes", None)
+    if passes is None:
+        passes = (whole(log_p_BCHW) for log_p_BCHW in outputs.log_p_passes)
+    yield from passes

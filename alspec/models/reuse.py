@@ -1,0 +1,94 @@
+"""Runs a network again only from its first dropout on: what comes before is the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Prefix:
+    """What a network computes before its first dropout draws, kept from one pass to the next.
+
+    The first pass notes the outputs of all modules that end before a module in training mode is
+    called (while sampling, those are the dropout layers alone), outermost ones only. Later passes
+    are handed these outputs in the order of the calls and compute the rest. Whatever stands
+    between modules is computed in every pass, so any network will do whose modules are called in
+    the same order on the same inputs.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._kept: list[tuple[nn.Module, Any]] = []
+        self._noted = False
+
+    @contextmanager
+    def reused(self) -> Iterator[None]:
+        """For one pass over the network; the modules are as they were when the block ends."""
+        run: Callable[..., Any] = _Handed(self._kept) if self._noted else _Noted(self._kept)
+        before = [(module, vars(module).get("forward")) for module in self._network.modules()]
+        for module, _ in before:
+            vars(module)["forward"] = partial(run, module, module.forward)
+        try:
+            yield
+        except BaseException:
+            self._kept = [] if not self._noted else self._kept
+            raise
+        else:
+            self._noted = True
+        finally:
+            for module, forward in before:
+                del vars(module)["forward"]
+                if forward is not None:
+                    vars(module)["forward"] = forward
+
+
+class _Noted:
+    """Runs modules, and notes outputs until the first module in training mode is called."""
+
+    def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:
+        self._kept = kept
+        self._open = True
+
+    def __call__(
+        self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        self._open = self._open and not module.training
+        inner = len(self._kept)
+        output = forward(*args, **kwargs)
+        if self._open and _can_be_copied(output):
+            self._kept[inner:] = [(module, _copy(output))]
+        return output
+
+
+class _Handed:
+    """Hands out what was noted, call by call, and runs what is left."""
+
+    def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:
+        self._kept = iter(kept)
+        self._next = next(self._kept, None)
+
+    def __call__(
+        self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        if self._next is None or self._next[0] is not module:
+            return forward(*args, **kwargs)
+        output = _copy(self._next[1])
+        self._next = next(self._kept, None)
+        return output
+
+
+def _can_be_copied(output: Any) -> bool:
+    if type(output) in (list, tuple):
+        return all(_can_be_copied(item) for item in output)
+    return isinstance(output, Tensor)
+
+
+def _copy(output: Any) -> Any:
+    """A copy, since what follows may change it in place."""
+    if isinstance(output, Tensor):
+        return output.clone()
+    return type(output)(_copy(item) for item in output)
