@@ -29,6 +29,7 @@ from alspec.integrity import (
     read_manifest,
 )
 from alspec.integrity import safe_name as _safe
+from alspec.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,11 @@ class Store:
         faults.at("recipe.write", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(step))
+
+    @property
+    def kept(self) -> Kept:
+        """What the studies of this store want of trainings' weights."""
+        return Kept(self.root / "kept")
 
     def checkpoints(self, key: str) -> Path:
         """Where a step keeps what it would go on from; not there when the step is done."""

@@ -45,6 +45,8 @@ def plan(
     """Print the plan as a table, as JSON or as a graph."""
     from alspec.plan.explain import as_data, step_rows
     from alspec.plan.graph import mermaid
+    from alspec.run.devices import parse_devices
+    from alspec.run.room import in_words, room_for
 
     expanded = planned(spec, overrides)
     store = StudyFolder(work_dir, expanded.study.study).store
@@ -65,8 +67,12 @@ def plan(
     console.say_table("", ("step", "distinct", "done", "to run"), step_rows(expanded, done))
     console.out.print(
         f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
-        f"{data['trainings_unshared']}. About {data['disk_bytes'] / 1e6:.0f} MB on disk."
+        f"{data['trainings_unshared']}. {in_words(data['disk_bytes'])} on disk when finished."
     )
+    if todo := expanded.steps.keys() - done:
+        slots = len(parse_devices(None))
+        room = room_for(expanded, todo, store, slots)
+        console.out.print(f"On {slots} workers what is left {room}.", markup=False)
 
 
 def run(
@@ -77,8 +83,9 @@ def run(
     *,
     loader_workers: int = 0,
     trust_config: bool = False,
+    wait: bool = True,
 ) -> ExitCode:
-    """Run a study and publish it."""
+    """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     from alspec.plan.estimate import step_costs
     from alspec.publish import publish
     from alspec.run.devices import parse_devices
@@ -87,6 +94,7 @@ def run(
     from alspec.run.loop import run as run_plan
     from alspec.run.preflight import check_data
     from alspec.run.repair import run_to_publication
+    from alspec.run.room import require_room, room_for
 
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
@@ -95,6 +103,9 @@ def run(
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         if todo:
+            room = room_for(expanded, todo, folder.store, min(len(slots), len(todo)))
+            if warning := require_room(room):
+                console.say_note(warning)
             with told_by_place(spec, overrides), console.Reading() as progress:
                 check_data(expanded.study.datasets, progress, folder.store)
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -103,8 +114,10 @@ def run(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
         try:
-            with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
-                return run_plan(expanded, folder.store, executor, EventLog(folder, display))
+            cost = {key: costs[key] for key in todo}
+            with console.RunDisplay(len(todo), cost, waits=wait) as display:
+                log = EventLog(folder, display)
+                return run_plan(expanded, folder.store, executor, log, wait=wait)
         finally:
             executor.close()
 
@@ -119,9 +132,11 @@ def run(
         f"{len(summary.skipped)} wait for them. Report: {written}",
         markup=False,
     )
-    if summary.failed:
+    for holder in sorted({str(holder) for holder in summary.held.values()}):
+        console.say_note(f"{holder} works on steps that are left; this run does not wait for it")
+    if summary.failed or summary.held:
         console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
-        return ExitCode.STEP_FAILED
+        return ExitCode.STEP_FAILED if summary.failed else ExitCode.LOCKED
     return ExitCode.DONE
 
 

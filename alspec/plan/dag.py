@@ -69,6 +69,7 @@ class Setting:
     Attributes:
         pool_step: the step that lists the pool and measures its redundancy.
         labelled_images: cumulative, one number a cycle.
+        validation_images: that every training is measured on.
     """
 
     dataset: str
@@ -77,6 +78,7 @@ class Setting:
     pool_step: StepKey
     pool_images: int
     labelled_images: tuple[int, ...]
+    validation_images: int = 0
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def _setting(pool: ListedPool, budget: Budget) -> Setting:
         pool_step=pool.step.key,
         pool_images=len(pool.frames),
         labelled_images=budget.labelled_images(len(pool.frames)),
+        validation_images=pool.validation_images,
     )
 
 

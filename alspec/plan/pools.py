@@ -25,6 +25,7 @@ class ListedPool:
         frames: of the pool, in time order.
         step: the step that lists the pool.
         validation: what makes the validation images and labels what they are.
+        validation_images: how many.
         place: the dataset as a worker opens it, with its root on this machine.
     """
 
@@ -33,6 +34,7 @@ class ListedPool:
     frames: tuple[Frame, ...]
     step: Step
     validation: dict[str, Any]
+    validation_images: int
     place: dict[str, Any]
 
     def budgets(self, study: Study) -> tuple[tuple[Budget, tuple[str | int, ...]], ...]:
@@ -97,7 +99,8 @@ def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
     place = spec.model_dump(mode="json")
     step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
     validation = _identity(dataset, Split.VAL)
-    return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, place)
+    images = len(dataset.frames(Split.VAL))
+    return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, images, place)
 
 
 def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:
