@@ -48,6 +48,12 @@ def say_note(text: str) -> None:
     err.print(f"[yellow]-[/] {escape(text)}")
 
 
+def say_notes(texts: Iterable[str]) -> None:
+    """Several of them."""
+    for text in texts:
+        say_note(text)
+
+
 def say_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on standard output."""
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None)

@@ -151,7 +151,7 @@ def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
         folder.root.mkdir(parents=True, exist_ok=True)
         write_text(folder.spec, dump_study(plan.study))
         trainer = executor or FakeTrainer(folder.store.root, notes=notes)
-        return run(plan, folder.store, trainer, EventLog(folder, observer))
+        return run(plan, folder.store, trainer, EventLog(folder, observer), **how)
 
     with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
         summary, _ = run_to_publication(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alspec import console, plugins
 from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.ownership import check_owners
 from alspec.store import Store
 
 
@@ -33,6 +34,7 @@ def work(key: str, store: Path, device: str) -> None:
     from alspec.run.single import do_step
     from alspec.run.worker import described_step
 
+    console.say_notes(check_owners(store))
     target = Store(store)
     waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()
     if not waits:

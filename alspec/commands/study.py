@@ -13,6 +13,7 @@ from alspec import console
 from alspec.commands.planning import planned, planned_to_run, told_by_place
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.files import write_text
+from alspec.ownership import check_owners
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
 from alspec.study_folder import StudyFolder
@@ -100,6 +101,7 @@ def run(
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
     costs = step_costs(expanded)
+    console.say_notes(check_owners(folder.store.root))
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         if todo:
