@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 SECONDS = 120
 """Longer than anything that a test waits for takes."""
@@ -71,9 +72,11 @@ def main():
 
     pipe = int(sys.argv.pop(1))
     os.set_inheritable(pipe, False)
+    os.set_blocking(pipe, False)
 
     def tell(event):
-        os.write(pipe, json.dumps(event).encode() + b"\n")
+        with suppress(BlockingIOError):  # nobody listens any more
+            os.write(pipe, json.dumps(event).encode() + b"\n")
 
     log_event, progressed, work_on = StudyFolder.log_event, EventLog.progressed, worker.work_on
 

@@ -23,7 +23,7 @@ WEIGHT_BYTES = {
 }
 """Weights and statistics of the built-in models, float32, 19 classes."""
 
-DISCRIMINATOR_BYTES = 11_102_980
+DISCRIMINATOR_BYTES = 11_106_052
 """Weights of s4GAN's discriminator, float32, 19 classes."""
 
 CHECKPOINTS = 3

@@ -172,6 +172,39 @@ def test_weights_are_kept_as_the_study_says(toy_study, store, keep):
     assert holding(plan, store) == {"none": set(), "last": last, "all": every}[keep]
 
 
+@pytest.mark.parametrize("later", ["last", "none"])
+def test_weights_that_one_study_keeps_are_not_dropped_by_another(toy_study, store, later):
+    keeping = expand(toy_study(study="keeping", methods=["random"], keep="all"))
+    run(keeping, store, Fake(store), Silent())
+    kept = holding(keeping, store)
+    plan = expand(toy_study(study="later", keep=later))
+    run(plan, store, Fake(store), Silent())
+    assert kept <= holding(plan, store)
+    last = {r.sets[-1].train for r in plan.runs} if later == "last" else set()
+    assert holding(plan, store) == kept | last
+    run(expand(toy_study(study="keeping", methods=["random"], keep="none")), store, None, None)
+    more = expand(toy_study(study="later", methods=["random", "entropy", "coreset"], keep=later))
+    run(more, store, Fake(store), Silent())
+    assert not kept & holding(more, store) - last - {r.sets[-1].train for r in more.runs}
+
+
+def test_weights_that_an_interrupted_study_has_yet_to_read_stay(toy_study, store):
+    waiting = expand(toy_study(study="waiting", methods=["coreset"], ssl=[False], keep="none"))
+    first = waiting.runs[0].sets[0].train
+    acquires = {s.key for s in waiting.in_order() if first in s.inputs.values()} - {
+        waiting.runs[0].sets[0].evaluate
+    }
+    (acquire,) = acquires
+    run(waiting, store, Fake(store, **{"k" + acquire: "failed"}), Silent())
+    plan = expand(toy_study(study="other", methods=["random"], ssl=[False], keep="none"))
+    assert first in plan.steps
+    run(plan, store, Fake(store), Silent())
+    assert holding(plan, store) == {first}
+    again = run(waiting, store, Fake(store), Silent())
+    assert first not in again.executed
+    assert holding(plan, store) == set()
+
+
 def test_weights_wait_for_readers_that_failed(toy_study, store):
     plan = expand(toy_study(keep="none"))
     chain = next(r for r in plan.runs if r.method == "entropy" and not r.ssl)
