@@ -15,6 +15,7 @@ import yaml
 from made_leaves import LEAVES, REDUNDANCY, Field, all_leaves
 
 from alspec.plan.expand import expand
+from alspec.plan.step import StepKind
 from alspec.spec.load import load_study
 from alspec.spec.model import Study
 
@@ -108,6 +109,19 @@ def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, places):
     assert Study.model_validate(one) != Study.model_validate(other) or value is None
     same = keys_of(one) == keys_of(other)
     assert same == (what is Field.OPERATIONAL)
+
+
+def test_other_validation_images_leave_trainings_as_they_are(toy_spec, places):
+    spec = base("folder", toy_spec)
+    elsewhere = {"images": "val2", "masks": "valannot2"}
+    plans = [
+        expand(Study.model_validate(put(each, places)))
+        for each in (spec, changed(spec, "datasets.0.val", elsewhere))
+    ]
+    common = plans[0].steps.keys() & plans[1].steps.keys()
+    apart = {plan.steps[key].kind for plan in plans for key in plan.steps.keys() - common}
+    assert apart == {StepKind.EVALUATE}
+    assert not any(plans[0].steps[key].kind is StepKind.EVALUATE for key in common)
 
 
 def test_the_kind_of_dataset_is_semantic(toy_spec, places):
