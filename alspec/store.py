@@ -216,6 +216,11 @@ class Store:
         write_text(path, json_text(step))
 
     @property
+    def images(self) -> Path:
+        """Where decoded images are kept; it can be removed at any time."""
+        return self.root / "images"
+
+    @property
     def kept(self) -> Kept:
         """What the studies of this store want of trainings' weights."""
         return Kept(self.root / "kept")

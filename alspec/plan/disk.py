@@ -41,11 +41,14 @@ class DiskNeed:
     """Bytes that a run adds to the disk.
 
     Attributes:
-        peak: at the fullest moment.
+        least: at the fullest moment, without checkpoints and decoded images: a run goes on where
+            these cannot be written.
+        peak: at the fullest moment, all told.
         end: when all is done; negative where weights go that nobody reads any more.
-        known: whether the model's size is known; if not, both are without weights.
+        known: whether the model's size is known; if not, all are without weights.
     """
 
+    least: int
     peak: int
     end: int
     known: bool
@@ -63,12 +66,13 @@ def disk_need(
         slots: steps at work at once, at least 1.
     """
     weights = weight_bytes(plan.study)
-    disk = _Disk(plan, weights or 0, set(held), cache_bytes(plan) if todo else 0)
+    cache = cache_bytes(plan) if todo else 0
+    disk = _Disk(plan, weights or 0, set(held), cache)
     disk.unread = {
         key: sum(reader in todo for reader in reading) for key, reading in readers(plan).items()
     }
     _run(plan, frozenset(todo), disk, slots)
-    return DiskNeed(disk.peak, disk.used, weights is not None)
+    return DiskNeed(disk.least, disk.peak, disk.used + cache, weights is not None)
 
 
 def disk_bytes(plan: Plan) -> int:
@@ -124,25 +128,28 @@ class _Disk:
     Attributes:
         weights: bytes of a trained model.
         held: the trainings whose weights are there.
-        used: bytes now.
+        spare: bytes of checkpoints and decoded images.
+        used: bytes of everything else.
         unread: for each training the steps still to read its weights.
     """
 
     plan: Plan
     weights: int
     held: set[StepKey]
-    used: int
+    spare: int
+    used: int = 0
     unread: dict[StepKey, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.peak = max(0, self.used)
+        self.least, self.peak = 0, self.spare
         self.kept = kept_weights(self.plan)
 
     def started(self, step: Step) -> None:
-        self._add(self._at_work(step))
+        self.spare += self._at_work(step)
+        self._add(0)
 
     def ended(self, step: Step) -> None:
-        self.used -= self._at_work(step)
+        self.spare -= self._at_work(step)
         lines = step.params["images"] if step.kind is StepKind.ACQUIRE else 0
         self._add(STEP_BYTES + 2 * lines * ID_BYTES)
         if step.kind is StepKind.TRAIN and step.key not in self.held:
@@ -160,7 +167,8 @@ class _Disk:
 
     def _add(self, more: int) -> None:
         self.used += more
-        self.peak = max(self.peak, self.used)
+        self.least = max(self.least, self.used)
+        self.peak = max(self.peak, self.used + self.spare)
 
 
 def _run(plan: Plan, todo: Set[StepKey], disk: _Disk, slots: int) -> None:

@@ -13,6 +13,7 @@ from alspec.plan.disk import (
     DISCRIMINATOR_BYTES,
     STEP_BYTES,
     WEIGHT_BYTES,
+    DiskNeed,
     cache_bytes,
     checkpoint_bytes,
     disk_bytes,
@@ -76,6 +77,7 @@ def test_a_run_is_fullest_when_its_trainings_are():
     # One chain: a training's checkpoints, and no weights left of the one before.
     rest = STEP_BYTES * len(plan.steps) + cache_bytes(plan)
     assert need.peak == near(CHECKPOINTS * 2 * W + rest)
+    assert need.least == near(W + rest)
     assert need.end == near(rest)
     two = plan_of(methods=["random"], ssl=[False], baselines=[], keep="none", seeds=[0, 1])
     assert disk_need(two, two.steps.keys(), (), 2).peak == near(2 * CHECKPOINTS * 2 * W + rest)
@@ -93,8 +95,8 @@ def test_checkpoints_hold_what_optimisers_remember():
 
 def test_what_is_done_needs_nothing_and_what_is_dropped_gives_room():
     plan = plan_of(methods=["random"], ssl=[False], baselines=[], keep="none")
-    assert disk_need(plan, (), (), 1) == disk_need(plan, set(), {trainings(plan)[0].key}, 1)
-    assert (disk_need(plan, (), (), 1).peak, disk_need(plan, (), (), 1).end) == (0, 0)
+    for held in (set(), {trainings(plan)[0].key}):
+        assert disk_need(plan, (), held, 1) == DiskNeed(0, 0, 0, known=True)
     last = plan.runs[0].sets[-1]
     need = disk_need(plan, {last.evaluate}, {last.train}, 1)
     assert need.end == near(-W + cache_bytes(plan))
@@ -151,5 +153,5 @@ def test_a_peak_lies_between_the_end_and_everything_at_once(keep, slots, ssl, se
     at_work = min(slots, len(trainings(plan))) * CHECKPOINTS
     at_work *= checkpoint_bytes(trainings(plan)[0], W)
     rest = STEP_BYTES * len(plan.steps) + cache_bytes(plan) + 100_000
-    assert need.end <= need.peak <= all_weights + at_work + rest
+    assert need.end <= need.least + cache_bytes(plan) <= need.peak <= all_weights + at_work + rest
     assert need.peak >= CHECKPOINTS * checkpoint_bytes(trainings(plan)[0], W)

@@ -15,7 +15,7 @@ from made_toy import TOY
 
 from alspec import faults
 from alspec.errors import ExitCode, InputError
-from alspec.plan.disk import WEIGHT_BYTES, DiskNeed
+from alspec.plan.disk import WEIGHT_BYTES, DiskNeed, cache_bytes
 from alspec.plan.step import Step
 from alspec.run.executor import Ended, Outcome
 from alspec.run.loop import run
@@ -26,8 +26,8 @@ GB = 10**9
 Usage = namedtuple("Usage", "total used free")
 
 
-def room(free, peak=100 * GB, known=True):
-    return Room(Path("/data"), DiskNeed(peak, peak, known), free)
+def room(free, least=100 * GB, spare=0, known=True):
+    return Room(Path("/data"), DiskNeed(least, least + spare, least, known), free)
 
 
 def test_a_disk_that_is_clearly_too_small_is_refused():
@@ -42,12 +42,20 @@ def test_a_disk_that_is_about_large_enough_is_told_of():
     for free in (81, 119):
         assert "may become full" in require_room(room(free * GB))
     assert require_room(room(121 * GB)) == ""
-    assert require_room(room(10, peak=0)) == ""
+    assert require_room(room(10, least=0)) == ""
+
+
+def test_a_disk_too_small_for_checkpoints_and_decoded_images_is_told_of():
+    told = require_room(room(121 * GB, spare=50 * GB))
+    assert "needs 100 GB at its fullest, and 50 GB more for checkpoints and decoded images" in told
+    assert "starts anew" in told
+    assert require_room(room(181 * GB, spare=50 * GB)) == ""
 
 
 def test_a_model_of_unknown_size_is_said_to_be_and_not_refused():
-    assert require_room(room(10 * GB, peak=0, known=False)) == ""
-    assert "weights, whose size is not known" in str(room(10 * GB, peak=0, known=False))
+    unknown = room(10 * GB, least=0, known=False)
+    assert require_room(unknown) == ""
+    assert "weights, whose size is not known" in str(unknown)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +88,8 @@ def test_the_command_says_need_free_path_and_what_to_do(cli, spec, tmp_path, mon
     assert "too small to start" in err
     assert f"1 MB are free in {tmp_path}" in err
     assert not (tmp_path / "work_dirs/tiny").exists()
-    need = room_for(tiny_plan(), tiny_plan().steps, Store(tmp_path / "no"), 1).need.peak
-    free_bytes(monkeypatch, need)
+    need = room_for(tiny_plan(), tiny_plan().steps, Store(tmp_path / "no"), 1).need
+    free_bytes(monkeypatch, need.least)
     code, _, err = cli("run", spec, "--devices", "cpu:1")
     assert code == ExitCode.DONE
     assert "The disk may become full" in err
@@ -94,7 +102,7 @@ def test_the_plan_shows_need_and_free(cli, spec, monkeypatch):
     free_bytes(monkeypatch, 5 * 10**6)
     code, out, _ = cli("plan", spec)
     assert code == 0
-    assert "at its fullest; 5 MB are free in" in " ".join(out.split())
+    assert "checkpoints and decoded images; 5 MB are free in" in " ".join(out.split())
     assert cli("run", spec, "--set", "keep=none")[0] == ExitCode.BAD_INPUT
     free_bytes(monkeypatch, GB)
     cli("run", spec)
@@ -109,8 +117,20 @@ def test_checkpoints_that_stand_there_are_not_needed_again(tmp_path):
     without = room_for(plan, others, store, 1).need
     store.checkpoints(key).mkdir(parents=True)
     (store.checkpoints(key) / "a").write_bytes(bytes(10**6))
-    assert before.need.peak - room_for(plan, plan.steps, store, 1).need.peak == 10**6
+    after = room_for(plan, plan.steps, store, 1).need
+    assert before.need.peak - after.peak == pytest.approx(10**6, abs=8192)
+    assert after.least == before.need.least
     assert room_for(plan, others, store, 1).need == without
+
+
+def test_images_that_are_decoded_there_are_not_needed_again(tmp_path):
+    plan, store = tiny_plan(), Store(tmp_path / "store")
+    before = room_for(plan, plan.steps, store, 1).need
+    (store.images / "toy").mkdir(parents=True)
+    for size, less in ((100_000, 100_000), (10**7, cache_bytes(plan))):
+        (store.images / "toy/images.bin").write_bytes(bytes(size))
+        after = room_for(plan, plan.steps, store, 1).need
+        assert before.peak - after.peak == pytest.approx(less, abs=8192)
 
 
 def test_a_disk_that_is_really_too_small_is_refused(cli, spec, tmp_path):
