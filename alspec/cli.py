@@ -127,6 +127,10 @@ def run(
         int, typer.Option(min=0, help="Processes that prepare batches, for each training.")
     ] = 0,
     trust_config: TrustConfig = False,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
+    ] = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report."""
     from alspec.commands import study as commands
@@ -138,6 +142,7 @@ def run(
         work_dir,
         loader_workers=loader_workers,
         trust_config=trust_config,
+        wait=not no_wait,
     )
     raise typer.Exit(code)
 

@@ -48,6 +48,12 @@ def say_note(text: str) -> None:
     err.print(f"[yellow]-[/] {escape(text)}")
 
 
+def say_notes(texts: Iterable[str]) -> None:
+    """Several of them."""
+    for text in texts:
+        say_note(text)
+
+
 def say_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on standard output."""
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
@@ -98,10 +104,12 @@ class RunDisplay:
     Attributes:
         total: steps to run.
         cost: relative cost of each of them, for the time left.
+        waits: whether the run waits for steps that other processes hold.
     """
 
     total: int
     cost: dict[StepKey, float]
+    waits: bool = True
     started_at: float = field(default_factory=time.monotonic)
     _done: int = 0
     _spent: float = 0.0
@@ -164,8 +172,8 @@ class RunDisplay:
 
     def held(self, step: Step, holder: Holder) -> None:
         """Another living process works on a step."""
-        text = escape(f"{step.label}: {holder} works on it; this run waits for it")
-        err.print(f"[yellow]-[/] {text}")
+        waits = "; this run waits for it (--no-wait ends it instead)" if self.waits else ""
+        err.print(f"[yellow]-[/] {escape(f'{step.label}: {holder} works on it{waits}')}")
 
     def idle(self) -> None:
         """Nothing happened for a moment."""

@@ -88,6 +88,12 @@ class StepFailed(AlspecError):
     """A step could not be finished; every other finished step stands."""
 
 
+class Locked(AlspecError):
+    """Another living process holds what was asked for; what is finished stands."""
+
+    exit_code = ExitCode.LOCKED
+
+
 class Interrupted(AlspecError):
     """The process was asked to stop; what is finished stands."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from alspec.errors import StoreError
-from alspec.files import json_text, sha256_of
+from alspec.files import json_text
+from alspec.hashed import sha256_once
 from alspec.processes import is_left
 
 MANIFEST = "manifest.json"
@@ -98,7 +99,7 @@ def fault_of(path: Path, described: Artifact, *, hashed: bool = True) -> str:
             return "it is missing"
         if path.stat().st_size != described.bytes:
             return "its size is not the manifest's"
-        if hashed and sha256_of(path) != described.sha256:
+        if hashed and sha256_once(path) != described.sha256:
             return "its SHA-256 is not the manifest's"
     except OSError as err:
         return f"it cannot be read: {err.strerror}"

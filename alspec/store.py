@@ -29,6 +29,7 @@ from alspec.integrity import (
     read_manifest,
 )
 from alspec.integrity import safe_name as _safe
+from alspec.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,11 @@ class Store:
     def images(self) -> Path:
         """Where decoded images are kept; it can be removed at any time."""
         return self.root / "images"
+
+    @property
+    def kept(self) -> Kept:
+        """What the studies of this store want of trainings' weights."""
+        return Kept(self.root / "kept")
 
     def checkpoints(self, key: str) -> Path:
         """Where a step keeps what it would go on from; not there when the step is done."""

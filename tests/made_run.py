@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -35,6 +36,13 @@ from alspec.study_folder import StudyFolder
 
 def tiny_plan(**changes):
     return expand(Study.model_validate({**TOY, **changes}))
+
+
+STUDIES = {
+    "tiny": {},
+    "other": {"study": "other", "methods": ["random", "entropy", "coreset"], "keep": "none"},
+}
+"""What studies that a server runs together change in the tiny one; they have steps in common."""
 
 
 def numbers_of(*parts):
@@ -154,7 +162,7 @@ def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
         folder.root.mkdir(parents=True, exist_ok=True)
         write_text(folder.spec, dump_study(plan.study))
         trainer = executor or FakeTrainer(folder.store.root, notes=notes)
-        return run(plan, folder.store, trainer, EventLog(folder, observer))
+        return run(plan, folder.store, trainer, EventLog(folder, observer), **how)
 
     with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
         summary, _ = run_to_publication(
@@ -198,18 +206,36 @@ class Server:
 
 def serve():
     """Read runs from standard input, JSON a line; run each in forks, and tell how they ended."""
-    plan = tiny_plan()
+    plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
     with mock.patch("os.fsync"):  # load what a first run loads
-        run_study(Path(sys.argv[1]), plan)
+        for plan in plans.values():
+            run_study(Path(sys.argv[1]), plan)
     shutil.rmtree(sys.argv[1])
     for line in sys.stdin:
         asked = json.loads(line)
-        forks = [_fork(plan, asked) for _ in range(asked.get("processes", 1))]
+        studies = asked.get("studies", {"tiny": asked.get("processes", 1)})
+        together = multiprocessing.get_context("fork").Barrier(sum(studies.values()))
+        forks = [_fork(plans[s], asked, together) for s, n in studies.items() for _ in range(n)]
         codes = [os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) for fork in forks]
         print(json.dumps(codes), flush=True)
 
 
-def _fork(plan, asked):
+class Together(FakeTrainer):
+    """Takes no step before all processes of a round would: all studies have said what they need."""
+
+    def __init__(self, root, notes, together):
+        super().__init__(root, notes=notes)
+        self.together = together
+
+    @property
+    def free_slots(self):
+        if self.together:
+            self.together.wait()
+            self.together = None
+        return super().free_slots
+
+
+def _fork(plan, asked, together):
     fork = os.fork()
     if fork:
         return fork
@@ -218,7 +244,10 @@ def _fork(plan, asked):
         os.environ[faults.FAULT] = asked.get("fault", "")
         if "counts" in asked:
             os.environ[faults.FAULT] = "none:0:kill"
-        summary, _ = run_study(Path(asked["work_dir"]), plan, notes=asked.get("notes"))
+        work_dir, notes, executor = Path(asked["work_dir"]), asked.get("notes"), None
+        if "studies" in asked:
+            executor = Together(StudyFolder(work_dir, "").store.root, notes, together)
+        summary, _ = run_study(work_dir, plan, notes, executor)
         code = 1 if summary.failed else 0
         if "counts" in asked:
             Path(asked["counts"]).write_text(json.dumps(faults.passed()))

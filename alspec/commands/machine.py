@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alspec import console, plugins
 from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.ownership import check_owners
 from alspec.store import Store
 
 
@@ -24,20 +25,23 @@ def doctor(work_dir: Path) -> ExitCode:
 
 
 def work(key: str, store: Path, device: str) -> None:
-    """Do one step in this process and commit it; nothing to do for a step that is done."""
-    from alspec.run import worker
-    from alspec.run.loop import is_finished
+    """Do one step in this process and commit it; nothing to do for a step that is done.
 
+    Raises:
+        InputError: no such step waits in the store.
+        Locked: another living process holds the step.
+    """
+    from alspec.run.single import do_step
+    from alspec.run.worker import described_step
+
+    console.say_notes(check_owners(store))
     target = Store(store)
     waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()
     if not waits:
         raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
-    step = worker.described_step(target, key)
-    if is_finished(step, target):
-        console.out.print(f"{step.label}: done before", markup=False)
-        return
-    worker.work_on(step, target, worker.prepare(device, target), lambda _done, _total: None)
-    console.out.print(f"{step.label}: done", markup=False)
+    step = described_step(target, key)
+    words = "done" if do_step(step, target, device) else "done before"
+    console.out.print(f"{step.label}: {words}", markup=False)
 
 
 def list_plugins(groups: Sequence[str], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from alspec import console
 from alspec.commands.planning import planned, planned_to_run, told_by_place
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.files import write_text
+from alspec.ownership import check_owners
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
 from alspec.study_folder import StudyFolder
@@ -56,6 +57,7 @@ def plan(
     from alspec.plan.graph import mermaid
     from alspec.run.devices import parse_devices
     from alspec.run.loop import needed
+    from alspec.run.room import in_words, room_for
 
     slots = parse_devices(devices)
     if calibrate:
@@ -85,9 +87,12 @@ def plan(
     console.say_table("", ("step", "distinct", "done", "to run"), step_rows(expanded, done))
     console.out.print(
         f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
-        f"{data['trainings_unshared']}. About {data['disk_bytes'] / 1e6:.0f} MB on disk."
+        f"{data['trainings_unshared']}. {in_words(data['disk_bytes'])} on disk when finished."
     )
     console.out.print(time.words, markup=False)
+    if todo := expanded.steps.keys() - done:
+        room = room_for(expanded, todo, store, len(slots))
+        console.out.print(f"On {len(slots)} workers what is left {room}.", markup=False)
 
 
 def run(
@@ -98,8 +103,9 @@ def run(
     *,
     loader_workers: int = 0,
     trust_config: bool = False,
+    wait: bool = True,
 ) -> ExitCode:
-    """Run a study and publish it."""
+    """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     from alspec.commands.estimates import costs_of, keep_throughput
     from alspec.publish import publish_what_changed
     from alspec.run.devices import parse_devices
@@ -108,12 +114,18 @@ def run(
     from alspec.run.loop import run as run_plan
     from alspec.run.preflight import check_data
     from alspec.run.repair import run_to_publication
+    from alspec.run.room import require_room, room_for
 
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
     folder = StudyFolder(work_dir, expanded.study.study)
+    console.say_notes(check_owners(folder.store.root))
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
+        if todo:
+            room = room_for(expanded, todo, folder.store, min(len(slots), len(todo)))
+            if warning := require_room(room):
+                console.say_note(warning)
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
@@ -124,8 +136,10 @@ def run(
                     check_data(expanded.study.datasets, progress, folder.store)
             write_text(folder.spec, dump_study(expanded.study))
             costs = costs_of(expanded, folder.store, todo, slots[0]) if todo else {}
-            with console.RunDisplay(len(todo), {key: costs[key] for key in todo}) as display:
-                return run_plan(expanded, folder.store, executor, EventLog(folder, display))
+            cost = {key: costs[key] for key in todo}
+            with console.RunDisplay(len(todo), cost, waits=wait) as display:
+                log = EventLog(folder, display)
+                return run_plan(expanded, folder.store, executor, log, wait=wait)
         finally:
             executor.close()
             with suppress(OSError):  # a disk that is full has been told of
@@ -146,9 +160,11 @@ def run(
         f"{len(summary.skipped)} wait for them. Report: {written}",
         markup=False,
     )
-    if summary.failed:
+    for holder in sorted({str(holder) for holder in summary.held.values()}):
+        console.say_note(f"{holder} works on steps that are left; this run does not wait for it")
+    if summary.failed or summary.held:
         console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
-        return ExitCode.STEP_FAILED
+        return ExitCode.STEP_FAILED if summary.failed else ExitCode.LOCKED
     return ExitCode.DONE
 
 

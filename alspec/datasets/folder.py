@@ -69,6 +69,7 @@ class Spec(Half, RootedSpec):
     """A tree that any person has; image and mask have the same path but for the extension."""
 
     HOLDS: ClassVar[str] = "`images` and `masks`"
+    VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset({"val"})
 
     kind: Literal["folder"]
     classes: tuple[Annotated[str, Field(min_length=1)], ...] = Field(

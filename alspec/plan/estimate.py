@@ -8,16 +8,8 @@ from heapq import heappop, heappush
 from statistics import median
 
 from alspec.plan.dag import Plan
-from alspec.plan.step import StepKey, StepKind
+from alspec.plan.step import StepKey
 from alspec.plan.workload import Workload, workloads
-
-PARAMETERS = {
-    "deeplabv3plus_wrn38": 113_563_000,
-    "deeplabv3plus_r18": 14_960_000,
-    "deeplabv3plus_small": 3_372_000,
-    "deeplabv3plus_tiny": 821_000,
-}
-"""Trainable numbers of the built-in models, for disk estimates (rounded; 19 classes)."""
 
 STEP_SECONDS = 0.1
 """What a step takes beside its own work: to be handed over, built, written, synced."""
@@ -144,15 +136,3 @@ def remaining_cost(
         after = [chain[reader] for reader in consumers[step.key]]
         chain[step.key] = costs[step.key] + max(after, default=0.0)
     return chain
-
-
-def disk_bytes(plan: Plan) -> int:
-    """Bytes that a finished study takes: the weights it keeps; the rest is small beside them."""
-    parameters = PARAMETERS.get(plan.study.model, 0) if isinstance(plan.study.model, str) else 0
-    if plan.study.keep == "none":
-        kept = 0
-    elif plan.study.keep == "last":
-        kept = len({run.sets[-1].train for run in plan.runs})
-    else:
-        kept = sum(step.kind is StepKind.TRAIN for step in plan.in_order())
-    return kept * parameters * 4 + len(plan.steps) * 8192

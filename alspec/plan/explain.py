@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from alspec.plan.dag import Plan
-from alspec.plan.estimate import disk_bytes
+from alspec.plan.disk import disk_bytes
 from alspec.plan.step import StepKind
 
 

@@ -12,8 +12,9 @@ from alspec import faults
 from alspec.claims import Claims, Holder
 from alspec.errors import StoreError
 from alspec.plan.dag import Plan
-from alspec.plan.estimate import remaining_cost
+from alspec.plan.order import ranks
 from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.weights import kept_weights, readers
 from alspec.run.executor import Ended, Executor, Outcome, Progressed
 from alspec.store import Store
 
@@ -54,6 +55,7 @@ class RunSummary:
         failed: failed steps and why.
         skipped: steps given up because a step before them failed.
         elsewhere: steps that another process finished meanwhile.
+        held: ready steps that were left to the living processes that hold them.
     """
 
     executed: list[StepKey] = field(default_factory=list)
@@ -61,6 +63,7 @@ class RunSummary:
     failed: dict[StepKey, str] = field(default_factory=dict)
     skipped: list[StepKey] = field(default_factory=list)
     elsewhere: list[StepKey] = field(default_factory=list)
+    held: dict[StepKey, Holder] = field(default_factory=dict)
 
 
 def is_finished(step: Step, store: Store) -> bool:
@@ -88,7 +91,9 @@ def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
     return {step.key: step for step in plan.in_order() if step.key in missing}
 
 
-def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> RunSummary:
+def run(
+    plan: Plan, store: Store, executor: Executor, observer: Observer, *, wait: bool = True
+) -> RunSummary:
     """Run every step that is needed; a failed step stops only those that depend on it.
 
     Args:
@@ -96,10 +101,12 @@ def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> Run
         store: where steps are committed.
         executor: where they run; left open.
         observer: hears of everything.
+        wait: for steps that other living processes hold, when they are all that is left.
 
     Returns:
         What was done, and what was not.
     """
+    store.kept.say(plan.study.study, kept_weights(plan), readers(plan))
     todo = needed(plan, store)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     _sweep_checkpoints(store)
@@ -107,7 +114,7 @@ def run(plan: Plan, store: Store, executor: Executor, observer: Observer) -> Run
     try:
         claims.clear()
         _clear_recipes(plan, store, claims, todo)
-        _Loop(plan, store, executor, observer, todo, summary, claims).run()
+        _Loop(plan, store, executor, observer, todo, summary, claims, wait).run()
     finally:
         claims.close()
     return summary
@@ -131,24 +138,28 @@ class _Loop:
     todo: dict[StepKey, Step]
     summary: RunSummary
     claims: Claims
+    wait: bool
 
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
-        self.kept = _kept_weights(self.plan)
-        costs: Mapping[StepKey, float] = remaining_cost(self.plan)
-        self.waiting = dict(sorted(self.todo.items(), key=lambda item: -costs[item[0]]))
+        self.kept = kept_weights(self.plan)
+        rank = ranks(self.plan)
+        self.waiting = dict(sorted(self.todo.items(), key=lambda item: rank[item[0]]))
         self.at_work: set[StepKey] = set()
         self.tried_again: set[StepKey] = set()
         self.told: set[tuple[str, int]] = set()
 
     def run(self) -> None:
         while self.waiting or self.at_work:
+            self.summary.held.clear()
             for key in self._ready():
                 if self.executor.free_slots == 0:
                     break
                 if self._claimed(key):
                     self._start(key)
             if not (self.waiting or self.at_work):
+                return
+            if not (self.wait or self.at_work or set(self._ready()) - self.summary.held.keys()):
                 return
             event = self.executor.wait(0.5)
             if event is None:
@@ -164,6 +175,7 @@ class _Loop:
             return False
         holder = self.claims.take(key)
         if holder is not None:
+            self.summary.held[key] = holder
             if (holder.host, holder.process) not in self.told:
                 self.told.add((holder.host, holder.process))
                 self.observer.held(self.todo[key], holder)
@@ -268,7 +280,9 @@ class _Loop:
             return
         unfinished = self.waiting.keys() | self.at_work | self.summary.failed.keys()
         unfinished |= set(self.summary.skipped)
-        if not any(r in unfinished for r in self.consumers[key]) and self.store.holds(key, WEIGHTS):
+        if any(reader in unfinished for reader in self.consumers[key]):
+            return
+        if self.store.holds(key, WEIGHTS) and self.store.kept.may_go(key, self.store.is_done):
             self.store.drop(key, WEIGHTS)
 
 
@@ -277,12 +291,3 @@ def _sweep_checkpoints(store: Store) -> None:
     for folder in store.checkpointed():
         if store.holds(folder.name, WEIGHTS):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _kept_weights(plan: Plan) -> set[StepKey]:
-    """The trainings whose weights the study keeps (`keep` in the spec)."""
-    if plan.study.keep == "all":
-        return {step.key for step in plan.in_order() if step.kind is StepKind.TRAIN}
-    if plan.study.keep == "last":
-        return {run.sets[-1].train for run in plan.runs}
-    return set()

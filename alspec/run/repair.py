@@ -72,7 +72,7 @@ def run_to_publication(
         done.finished_before = done.finished_before or summary.finished_before
         done.executed += summary.executed
         done.elsewhere += summary.elsewhere
-        done.failed, done.skipped = summary.failed, summary.skipped
+        done.failed, done.skipped, done.held = summary.failed, summary.skipped, summary.held
         try:
             published = publish()
         except StoreError as err:
@@ -80,7 +80,7 @@ def run_to_publication(
                 raise
             tell(_told(err))
             continue
-        if summary.failed or not left or not needed(plan, store):
+        if summary.failed or summary.held or not left or not needed(plan, store):
             break
     return done, published
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -96,7 +96,14 @@ Redundancy: TypeAlias = Annotated[
 
 
 class DatasetSpec(Frozen):
-    """What every dataset kind has; a kind adds its own fields in a subclass named `Spec`."""
+    """What every dataset kind has; a kind adds its own fields in a subclass named `Spec`.
+
+    Attributes:
+        VALIDATION_ONLY: fields that say nothing of the pool: with other values of these the same
+            trainings are measured on other images.
+    """
+
+    VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     name: Name = Field(description="label in tables")
     kind: str = Field(description="toy, folder, or the name of another dataset kind")

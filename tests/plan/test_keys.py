@@ -111,6 +111,19 @@ def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, places):
     assert same == (what is Field.OPERATIONAL)
 
 
+def test_other_validation_images_leave_trainings_as_they_are(toy_spec, places):
+    spec = base("folder", toy_spec)
+    elsewhere = {"images": "val2", "masks": "valannot2"}
+    plans = [
+        expand(Study.model_validate(put(each, places)))
+        for each in (spec, changed(spec, "datasets.0.val", elsewhere))
+    ]
+    common = plans[0].steps.keys() & plans[1].steps.keys()
+    apart = {plan.steps[key].kind for plan in plans for key in plan.steps.keys() - common}
+    assert apart == {StepKind.EVALUATE}
+    assert not any(plans[0].steps[key].kind is StepKind.EVALUATE for key in common)
+
+
 def test_the_kind_of_dataset_is_semantic(toy_spec, places):
     kinds = [keys_of(put(base(kind, toy_spec), places)) for kind in ("toy", "folder")]
     assert not kinds[0] & kinds[1]

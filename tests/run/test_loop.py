@@ -113,7 +113,7 @@ def test_a_finished_study_runs_nothing(plan, store):
     assert summary.finished_before == len(plan.steps)
 
 
-def test_the_longest_chain_goes_first(plan, store):
+def test_evaluations_go_first_and_then_the_longest_chain(plan, store):
     executor = Fake(store, slots=1)
     run(plan, store, executor, Silent())
     left = remaining_cost(plan)
@@ -122,7 +122,9 @@ def test_the_longest_chain_goes_first(plan, store):
         ready = [
             k for k, s in plan.steps.items() if k not in done and set(s.inputs.values()) <= done
         ]
-        assert left[key] == max(left[k] for k in ready)
+        evaluations = [k for k in ready if plan.steps[k].kind is StepKind.EVALUATE]
+        assert left[key] == max(left[k] for k in evaluations or ready)
+        assert not evaluations or key in evaluations
         done.add(key)
 
 
@@ -168,6 +170,39 @@ def test_weights_are_kept_as_the_study_says(toy_study, store, keep):
     every = {s.train for r in plan.runs for s in r.sets}
     last = {r.sets[-1].train for r in plan.runs}
     assert holding(plan, store) == {"none": set(), "last": last, "all": every}[keep]
+
+
+@pytest.mark.parametrize("later", ["last", "none"])
+def test_weights_that_one_study_keeps_are_not_dropped_by_another(toy_study, store, later):
+    keeping = expand(toy_study(study="keeping", methods=["random"], keep="all"))
+    run(keeping, store, Fake(store), Silent())
+    kept = holding(keeping, store)
+    plan = expand(toy_study(study="later", keep=later))
+    run(plan, store, Fake(store), Silent())
+    assert kept <= holding(plan, store)
+    last = {r.sets[-1].train for r in plan.runs} if later == "last" else set()
+    assert holding(plan, store) == kept | last
+    run(expand(toy_study(study="keeping", methods=["random"], keep="none")), store, None, None)
+    more = expand(toy_study(study="later", methods=["random", "entropy", "coreset"], keep=later))
+    run(more, store, Fake(store), Silent())
+    assert not kept & holding(more, store) - last - {r.sets[-1].train for r in more.runs}
+
+
+def test_weights_that_an_interrupted_study_has_yet_to_read_stay(toy_study, store):
+    waiting = expand(toy_study(study="waiting", methods=["coreset"], ssl=[False], keep="none"))
+    first = waiting.runs[0].sets[0].train
+    acquires = {s.key for s in waiting.in_order() if first in s.inputs.values()} - {
+        waiting.runs[0].sets[0].evaluate
+    }
+    (acquire,) = acquires
+    run(waiting, store, Fake(store, **{"k" + acquire: "failed"}), Silent())
+    plan = expand(toy_study(study="other", methods=["entropy"], ssl=[False], keep="none"))
+    assert first in plan.steps
+    run(plan, store, Fake(store), Silent())
+    assert holding(plan, store) == {first}  # entropy has read them, coreset will
+    again = run(waiting, store, Fake(store), Silent())
+    assert first not in again.executed
+    assert holding(plan, store) == set()
 
 
 def test_weights_wait_for_readers_that_failed(toy_study, store):

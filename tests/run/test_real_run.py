@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_listening import Listened
 from made_processes import has_ended
 from made_toy import TOY
 
+from alspec.claims import Claims
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
 from alspec.study_folder import StudyFolder
@@ -165,29 +168,28 @@ def children_of(process):
 
 
 def begin(home):
-    """Starts a run with an empty record of events."""
-    path = home / "work_dirs/tiny/events.jsonl"
-    path.unlink(missing_ok=True)
-    return start(home, "run", "study.yaml", "--devices", "cpu:1")
+    """Starts a run that can be listened to."""
+    return Listened(home, "run", "study.yaml", "--devices", "cpu:1")
 
 
-def wait_until(home, process, is_so):
-    """Returns the workers' numbers once the events of the run satisfy `is_so`."""
-    path = home / "work_dirs/tiny/events.jsonl"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None:
-        text = path.read_text() if path.exists() else ""
-        if is_so([json.loads(line) for line in text.splitlines() if line.endswith("}")]):
-            return children_of(process)
-        time.sleep(0.02)
-    raise AssertionError(f"it did not come to that: {process.communicate()}")
+def workers_when(run, is_so):
+    """The workers' numbers once the events of the run satisfy `is_so`."""
+    run.wait_until(is_so)
+    return children_of(run.process)
 
 
 def at_work(kind):
     """Whether a step of a kind was the last to start and has not ended."""
     return lambda told: (
-        bool(told) and (told[-1]["event"] == "started" and told[-1]["step"].endswith(kind))
+        bool(told)
+        and told[-1]["event"] in ("started", "progressed")
+        and told[-1]["step"].endswith(kind)
     )
+
+
+def training(told):
+    """Whether a worker is in the middle of a training."""
+    return at_work("train")(told) and told[-1]["event"] == "progressed"
 
 
 def lost(told):
@@ -201,29 +203,29 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 def test_killed_workers_and_interrupted_runs_go_on_to_the_same_results(finished, tmp_path):
     whole, _ = finished
     home = make_home(tmp_path)
-    process = begin(home)
-    (worker,) = wait_until(home, process, at_work("train"))
+    begun = begin(home)
+    (worker,) = workers_when(begun, at_work("train"))
     os.kill(worker, signal.SIGKILL)
-    wait_until(home, process, lost)
-    workers = wait_until(home, process, at_work("train"))
-    process.send_signal(signal.SIGINT)
-    code, _, err = finish(process)
+    begun.wait_until(lost)
+    workers = workers_when(begun, at_work("train"))
+    begun.process.send_signal(signal.SIGINT)
+    code, _, err = begun.finish()
     assert code == 130, err
     assert "lost its worker" in err
     assert "SIGKILL" in err
     assert all(has_ended(worker) for worker in workers)
 
-    process = begin(home)
-    workers = wait_until(home, process, at_work("train"))
-    process.terminate()
-    code, _, err = finish(process)
+    begun = begin(home)
+    workers = workers_when(begun, at_work("train"))
+    begun.process.terminate()
+    code, _, err = begun.finish()
     assert code == 75, err
     assert all(has_ended(worker) for worker in workers)
 
-    process = begin(home)
-    (worker,) = wait_until(home, process, at_work("evaluate"))
+    begun = begin(home)
+    (worker,) = workers_when(begun, at_work("evaluate"))
     os.kill(worker, signal.SIGKILL)
-    code, out, err = finish(process)
+    code, out, err = begun.finish()
     assert code == 1, err
     assert "1 failed" in out
     assert "Go on with: alspec run study.yaml" in err
@@ -251,16 +253,13 @@ LONG = {"training": {"epochs": 400, "batch_size": 4, "lr": 0.01}}
 )
 def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, code):
     home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
-    process = begin(home)
-    log = home / "work_dirs/tiny/logs/worker-0.txt"
-    workers = wait_until(
-        home, process, lambda told: at_work("train")(told) and "train (" in log.read_text()
-    )
-    begun = time.monotonic()
-    process.send_signal(number)
-    ended, _, err = finish(process)
+    begun = begin(home)
+    workers = workers_when(begun, training)
+    signalled = time.monotonic()
+    begun.process.send_signal(number)
+    ended, _, err = begun.finish()
     assert ended == code, err
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - signalled < 10
     assert all(has_ended(worker) for worker in workers)
     store = StudyFolder(home / "work_dirs", "tiny").store
     (kept,) = [path for folder in store.checkpointed() for path in folder.iterdir()]
@@ -270,16 +269,68 @@ def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, co
 @needs_proc
 def test_a_second_sigint_stops_at_once(tmp_path):
     home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
-    process = begin(home)
-    workers = wait_until(home, process, at_work("train"))
+    begun = begin(home)
+    workers = workers_when(begun, at_work("train"))
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)  # it can neither hear nor end
-    process.send_signal(signal.SIGINT)
+    begun.process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    ended, _, err = finish(process)
+        begun.process.wait(1)
+    signalled = time.monotonic()
+    begun.process.send_signal(signal.SIGINT)
+    ended, _, err = begun.finish()
     assert ended == 130, err
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - signalled < 4
     assert all(has_ended(worker) for worker in workers)
+
+
+@pytest.fixture
+def waiting_training(tmp_path):
+    """The store of a study with only its first training and what follows left; its key."""
+    home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
+    plan = expand(load_study(home / "study.yaml"))
+    first = plan.runs[0].sets[0]
+    store = StudyFolder(home / "work_dirs", "tiny").store
+    for key in (plan.settings[0].pool_step, first.acquire, first.train):
+        store.write_recipe(plan.steps[key].to_json())
+    for key in (plan.settings[0].pool_step, first.acquire):
+        code, _, err = finish(start(home, "work", key))
+        assert code == 0, err
+    return home, store, first.train
+
+
+def test_a_single_step_is_kept_on_a_signal_and_gone_on_from(waiting_training):
+    home, store, key = waiting_training
+    working = lambda told: bool(told) and told[-1]["event"] == "working"  # noqa: E731
+    kept = []
+    for number, code in ((signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)):
+        begun = Listened(home, "work", key)
+        begun.wait_until(working)
+        signalled = time.monotonic()
+        begun.process.send_signal(number)
+        ended, out, err = begun.finish()
+        assert (ended, out) == (code, ""), err
+        assert time.monotonic() - signalled < 10
+        newest = max(path.name for path in store.checkpoints(key).iterdir())
+        kept.append(int(newest.partition("-")[0]))
+        assert list((store.root / "claims").iterdir()) == []
+        assert list((store.root / "drafts").iterdir()) == []
+    assert kept[0] < kept[1] < kept[2]
+    assert not store.is_done(key)
+
+
+def test_a_single_step_that_another_process_holds_is_left_to_it(waiting_training):
+    home, store, key = waiting_training
+    claims = Claims(store.root / "claims")
+    assert claims.take(key) is None
+    try:
+        code, out, err = finish(start(home, "work", key))
+        assert (code, out) == (4, "")
+        assert f"process {os.getpid()} on {socket.gethostname()}, last heard of" in err
+        code, out, err = finish(start(home, "run", "study.yaml", "--devices", "cpu:1", "--no-wait"))
+        assert code == 4, err
+        assert "Report: " in out
+        assert f"process {os.getpid()} on {socket.gethostname()}, last heard of" in err
+    finally:
+        claims.close()
+    assert not store.is_done(key)

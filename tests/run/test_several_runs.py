@@ -8,10 +8,11 @@ import time
 from collections import Counter
 
 import pytest
-from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
+from made_run import STUDIES, FakeTrainer, Silent, results_of, run_study, tiny_plan
 
 from alspec.claims import Claims
 from alspec.run.executor import Outcome
+from alspec.run.loop import WEIGHTS
 from alspec.study_folder import StudyFolder
 
 PROCESSES = 8
@@ -40,6 +41,27 @@ def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
         for folder in ("claims", "drafts", "recipes"):
             assert list((store.root / folder).iterdir()) == []
         assert not (store.root / "aside").exists()
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_two_studies_of_one_store_do_each_step_once(server, tmp_path, rounds):
+    plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
+    steps = set().union(*(plan.steps for plan in plans.values()))
+    assert len(steps) < sum(len(plan.steps) for plan in plans.values())
+    for study, plan in plans.items():
+        run_study(tmp_path / f"alone-{study}", plan)
+    for number in range(rounds):
+        work_dir, notes = tmp_path / f"{number}", tmp_path / f"{number}.txt"
+        studies = dict.fromkeys(plans, PROCESSES // 2)
+        assert server.run(work_dir, studies=studies, notes=str(notes)) == [0] * PROCESSES
+        lines = [line.split() for line in notes.read_text().splitlines()]
+        for word in ("began", "ended"):
+            assert Counter(key for said, key, _ in lines if said == word) == Counter(steps)
+        for study, plan in plans.items():
+            assert results_of(work_dir, plan) == results_of(tmp_path / f"alone-{study}", plan)
+        store = StudyFolder(work_dir, "tiny").store
+        last = {run.sets[-1].train for run in plans["tiny"].runs}
+        assert {key for key in steps if (store.home(key) / WEIGHTS).exists()} == last
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -109,4 +131,26 @@ def test_what_another_run_finished_is_not_done_again(alone, tmp_path):
     assert sorted([*summary.executed, key]) == sorted(plan.steps)
     assert observer.holders[0].process == os.getpid()
     assert [outcome for outcome, _ in observer.ends].count(Outcome.ELSEWHERE) == 1
+    assert results_of(tmp_path, plan) == results
+
+
+def test_a_run_that_does_not_wait_leaves_what_others_hold(alone, tmp_path):
+    plan, results = alone
+    folder = StudyFolder(tmp_path, plan.study.study)
+    other = Claims(folder.store.root / "claims")
+    key = plan.runs[0].sets[-1].train
+    assert other.take(key) is None
+    observer = Silent()
+    summary, _ = run_study(tmp_path, plan, observer=observer, wait=False)
+    assert {held: holder.process for held, holder in summary.held.items()} == {key: os.getpid()}
+    assert [holder.process for holder in observer.holders] == [os.getpid()]
+    readers = {step.key for step in plan.steps.values() if key in step.inputs.values()}
+    assert set(summary.executed) == plan.steps.keys() - {key} - readers
+    assert not summary.failed
+    assert folder.report.is_file()
+    assert run_study(tmp_path, plan, wait=False)[0].executed == []
+    other.close()
+    summary, _ = run_study(tmp_path, plan, wait=False)
+    assert set(summary.executed) == {key} | readers
+    assert not summary.held
     assert results_of(tmp_path, plan) == results

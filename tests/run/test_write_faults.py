@@ -33,6 +33,8 @@ def _fake_trainer(monkeypatch):
     monkeypatch.setattr("alspec.run.local.LocalExecutor", FakeTrainer)
     monkeypatch.setattr("alspec.report.markdown.draw_setting", drawn)
     monkeypatch.setattr("alspec.run.preflight.check_data", lambda *_: {})
+    # The model is made up, and here the disk is to become full in the middle of a run.
+    monkeypatch.setattr("alspec.run.room.require_room", lambda _: "")
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(faults, "_passed", faults.Counter())
 
