@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alspec import console, plugins
-from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
+from alspec.files import told
 from alspec.store import Store
 
 
@@ -36,7 +37,10 @@ def work(key: str, store: Path, device: str) -> None:
     if is_finished(step, target):
         console.out.print(f"{step.label}: done before", markup=False)
         return
-    worker.work_on(step, target, worker.prepare(device), lambda _done, _total: None)
+    try:
+        worker.work_on(step, target, worker.prepare(device), lambda _done, _total: None)
+    except OSError as err:
+        raise StepFailed(told(err)) from err
     console.out.print(f"{step.label}: done", markup=False)
 
 

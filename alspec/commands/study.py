@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     """Validate, list and read everything; print what was found."""
+    from alspec.run.check_models import check_models
     from alspec.run.preflight import check_data
 
     plan = planned_to_run(spec, overrides, trust_config=trust_config)
     with told_by_place(spec, overrides), console.Reading() as progress:
+        check_models(plan.steps.values())
         images = check_data(plan.study.datasets, progress)
     for setting in plan.settings:
         counts = ", ".join(map(str, setting.labelled_images))
@@ -81,6 +83,7 @@ def run(
     """Run a study and publish it."""
     from alspec.plan.estimate import step_costs
     from alspec.publish import publish
+    from alspec.run.check_models import check_models
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
     from alspec.run.local import LocalExecutor
@@ -96,6 +99,7 @@ def run(
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         if todo:
             with told_by_place(spec, overrides), console.Reading() as progress:
+                check_models(todo.values(), folder.store)
                 check_data(expanded.study.datasets, progress, folder.store)
         folder.root.mkdir(parents=True, exist_ok=True)
         write_text(folder.spec, dump_study(expanded.study))

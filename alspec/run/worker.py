@@ -8,6 +8,7 @@ prints goes to standard error, which is the worker's log.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -22,12 +23,16 @@ from queue import SimpleQueue
 from threading import Event
 from typing import IO, Any
 
+from alspec import faults
 from alspec.errors import AlspecError, Interrupted, StoreError
+from alspec.files import told
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
+KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
+"""Environment variable: iterations between two checkpoints of a training, in place of a minute."""
 
 
 class Telling:
@@ -48,6 +53,17 @@ class Telling:
         if now - self._told >= REPORT_SECONDS:
             self._told = now
             self.tell(event="progress", done=done, total=total)
+
+
+class _Log(io.FileIO):
+    """Standard error, where a full disk below it must not fail the step that says something."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
 
 
 def prepare(device: str) -> Any:
@@ -102,8 +118,14 @@ def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
     """Do a step and commit it. Raises what the step raises; then nothing is committed."""
     from alspec.steps.work import Work
 
+    def progressed(done: int, total: int) -> None:
+        faults.at(f"{step.kind.value}.progress", step.key)
+        progress(done, total)
+
+    desk.warnings.clear()
     with store.draft(step.key, step.to_json()) as folder:
-        performers()[step.kind](Work(step, store, folder, desk, progress))
+        performers()[step.kind](Work(step, store, folder, desk, progressed))
+    faults.at("checkpoint.clear", step.key)
     shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
 
@@ -116,11 +138,15 @@ def main() -> None:
     options = parser.parse_args()
     telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        _Log(2, "w", closefd=False), "utf-8", errors="replace", write_through=True
+    )
     keys: SimpleQueue[str | None] = SimpleQueue()
     stop, training = Event(), Event()
     threading.Thread(target=_listen, args=(keys, stop, training), daemon=True).start()
     desk = prepare(options.device)
     desk.stop, desk.loader_workers = stop, options.loader_workers
+    desk.checkpoint_iterations = int(os.environ.get(KEEP_ITERATIONS) or 0) or None
     store = Store(options.store)
     telling.tell(event="ready")
     while (key := keys.get()) is not None:
@@ -134,11 +160,14 @@ def main() -> None:
             pass
         except AlspecError as err:
             telling.tell(event="failed", message=str(err))
+        except OSError as err:
+            traceback.print_exc()
+            telling.tell(event="failed", message=told(err))
         except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
             traceback.print_exc()
             telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
         else:
-            telling.tell(event="done")
+            telling.tell(event="done", message=", ".join(desk.warnings[:1]))
         training.clear()
         if stop.is_set():
             os._exit(0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import torch
 
+from alspec import faults
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
-from alspec.files import write_json
+from alspec.files import write_array, write_json
 from alspec.models.data import in_batches
 from alspec.models.outputs import on_device, outputs_of
 from alspec.provenance import machine
@@ -34,19 +34,21 @@ def perform(work: Work) -> None:
     done = 0
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         logits = outputs_of(segmentor, batch.images, work.device).logits_BCHW
-        if not torch.isfinite(logits).all():
-            raise StepFailed("the model's predictions are not finite; lower training.lr")
+        finite = logits.isfinite().flatten(1).all(dim=1)
+        if not finite.all():
+            wrong = ids[int(finite.long().argmin())]
+            raise StepFailed(
+                f"the model's predictions for {wrong} are not finite. Lower training.lr"
+            )
         truth = on_device(batch.labels, work.device).long()
         valid = truth != IGNORE
         pairs = truth[valid] * classes + logits.argmax(dim=1)[valid]
         confusion += torch.bincount(pairs, minlength=classes * classes)
         done += len(ids)
         work.progress(done, len(images))
-    np.save(
-        work.folder / "confusion.npy",
-        confusion.cpu().numpy().reshape(classes, classes),
-        allow_pickle=False,
-    )
+    faults.at("evaluate.save", work.folder)
+    matrix = confusion.cpu().numpy().reshape(classes, classes)
+    write_array(work.folder / "confusion.npy", matrix)
     write_json(
         work.folder / "evaluate.json",
         {
