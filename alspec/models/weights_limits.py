@@ -37,16 +37,14 @@ def refuse_excess(path: Path) -> None:
 
 
 def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that were loaded, but have more values than their file has room for."""
-    size = path.stat().st_size
+    """Refuse tensors that share a few stored values, but stand for more than the memory holds."""
+    free = free_memory()
     _refuse_count(path, len(tensors))
     for name, tensor in tensors.items():
         claimed = tensor.numel() * tensor.element_size()
-        if claimed > size:
-            raise _refused(
-                path,
-                f"its tensor `{name}` claims {_in_words(claimed)}, the file has {_in_words(size)}",
-            )
+        if free is not None and claimed > free:
+            why = f"its tensor `{name}` stands for {_in_words(claimed)}, and {_in_words(free)}"
+            raise _refused(path, f"{why} of memory are free")
 
 
 def free_memory() -> int | None:

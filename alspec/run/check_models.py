@@ -1,4 +1,4 @@
-"""Has every model that is made from files built once, before the first step, in another process."""
+"""Has every model that starts from weights in files built once, before the first step."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from alspec.files import write_json
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
+WEIGHTS = frozenset({"pretrained", "checkpoint"})
+
 _LOC: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("pretrained",),
     "checkpoint": ("model", "checkpoint"),
@@ -27,11 +29,11 @@ _LOC: Mapping[str, tuple[str, ...]] = {
 def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
     """Build what the trainings among some steps start from, weights from files included.
 
-    Unsafe, unreadable or oversized weights, weights of another model, and configs that build no
-    model are found by the very code that trains, in a process of its own.
+    Unsafe, unreadable or oversized weights and weights of another model are found by the very code
+    that trains, in a process of its own.
 
     Args:
-        steps: any; only trainings whose model is made from files are looked at.
+        steps: any; only trainings that start from weights in files are looked at.
         store: remembers by their bytes which files were good; None looks at them again.
 
     Returns:
@@ -40,7 +42,7 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
     Raises:
         InputError: every problem found, with its place in the spec.
     """
-    trainings = {_identity(step): step for step in steps if _made_from_files(step)}
+    trainings = {_identity(step): step for step in steps if _reads_weights(step)}
     new = {
         identity: step
         for identity, step in trainings.items()
@@ -59,8 +61,8 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
     return len(new)
 
 
-def _made_from_files(step: Step) -> bool:
-    return step.kind is StepKind.TRAIN and bool(step.places["model"])
+def _reads_weights(step: Step) -> bool:
+    return step.kind is StepKind.TRAIN and not WEIGHTS.isdisjoint(step.places["model"])
 
 
 def _identity(step: Step) -> str:
