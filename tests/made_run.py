@@ -174,9 +174,9 @@ def results_of(work_dir, plan):
 class Server:
     """Starts runs that can be killed, and tells how each process of them ended."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, script=__file__):
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(folder / "first")],
+            [sys.executable, script, str(folder / "first")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -196,11 +196,13 @@ class Server:
 def serve():
     """Read runs from standard input, JSON a line; run each in forks, and tell how they ended."""
     plan = tiny_plan()
+    plans = {"last": plan, "all": tiny_plan(keep="all")}
     with mock.patch("os.fsync"):  # load what a first run loads
         run_study(Path(sys.argv[1]), plan)
     shutil.rmtree(sys.argv[1])
     for line in sys.stdin:
         asked = json.loads(line)
+        plan = plans[asked.get("keep", "last")]
         forks = [_fork(plan, asked) for _ in range(asked.get("processes", 1))]
         codes = [os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) for fork in forks]
         print(json.dumps(codes), flush=True)

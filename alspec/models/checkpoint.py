@@ -68,8 +68,8 @@ class Checkpoints:
     def valid(self) -> Iterator[dict[str, Any]]:
         """The states that can be gone on from, the newest first; damaged files are removed."""
         for path in self._newest_first():
-            faults.at("checkpoint.read", path)
             try:
+                faults.at("checkpoint.read", path)
                 sound = sha256_of(path) == path.name.removesuffix(_ENDING).partition("-")[2]
                 state = _from_file(path) if sound else None
             except (OSError, SafetensorError, ValueError, KeyError, TypeError):
