@@ -143,7 +143,11 @@ def main() -> None:
     )
     keys: SimpleQueue[str | None] = SimpleQueue()
     stop, training = Event(), Event()
-    threading.Thread(target=_listen, args=(keys, stop, training), daemon=True).start()
+    # Not `sys.stdin`: a process that is forked closes it, and would wait for the thread's lock.
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    sys.stdin = Path(os.devnull).open(encoding="utf-8")
+    listening = (lines, keys, stop, training)
+    threading.Thread(target=_listen, args=listening, daemon=True).start()
     desk = prepare(options.device)
     desk.stop, desk.loader_workers = stop, options.loader_workers
     desk.checkpoint_iterations = int(os.environ.get(KEEP_ITERATIONS) or 0) or None
@@ -173,9 +177,9 @@ def main() -> None:
             os._exit(0)
 
 
-def _listen(keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
+def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
     """Pass keys on; when the parent is gone, go at once, whatever is at work."""
-    for line in sys.stdin:
+    for line in lines:
         if not line.strip():
             break
         if line.strip() != STOP:
