@@ -145,7 +145,7 @@ def main() -> None:
     stop, training = Event(), Event()
     # Not `sys.stdin`: a process that is forked closes it, and would wait for the thread's lock.
     lines = os.fdopen(os.dup(0), encoding="utf-8")
-    sys.stdin = Path(os.devnull).open(encoding="utf-8")
+    sys.stdin = io.StringIO()
     listening = (lines, keys, stop, training)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
     desk = prepare(options.device)

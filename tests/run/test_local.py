@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 from made_processes import has_ended
 
+from alspec import faults
 from alspec.run import local
 from alspec.run.executor import Ended, Outcome, Progressed
 from alspec.run.local import LocalExecutor
@@ -104,3 +106,24 @@ def test_close_asks_a_worker_at_work_to_stop_and_lets_it_finish(executor, tmp_pa
     assert isinstance(one.wait(10), Progressed)
     one.close()
     assert (tmp_path / "told").read_text() == "stop\n"
+
+
+@pytest.mark.parametrize("cause", ["ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS"])
+def test_a_log_that_cannot_be_written_is_told_before_a_worker_starts(
+    executor, tmp_path, monkeypatch, cause
+):
+    one = executor("touch started")
+    monkeypatch.setattr(faults, "_passed", faults.Counter())
+    monkeypatch.setenv(faults.FAULT, f"log.open:1:{cause}")
+    with pytest.raises(OSError, match=os.strerror(getattr(errno, cause))) as caught:
+        one.submit(KEY)
+    assert caught.value.filename == str(tmp_path / "logs/worker-0.txt")
+    assert one._workers == [None]
+    assert one.free_slots == 1
+
+
+def test_what_a_step_was_done_in_spite_of_is_told(executor):
+    one = executor("""read key; echo '{"event": "done", "message": "no checkpoint"}'; read key""")
+    one.submit(KEY)
+    ended = one.wait(10)
+    assert (ended.outcome, ended.message) == (Outcome.DONE, "no checkpoint")

@@ -32,9 +32,9 @@ STUDIES = {
 KILLS = {
     "s4gan": [
         ("train.progress:3", "both"), ("checkpoint.write:1", "both"), ("train.progress:1", "run"),
-        ("train.save:1", "both"), ("commit.manifest:1", "both"), ("commit.rename:1", "run"),
-        ("evaluate.progress:1", "both"), ("train.progress:5", "worker"),
-        ("train.progress:2", "worker"), ("publish.tables:1", "run"),
+        ("train.save:1", "both"), ("commit.manifest:1", "both"), ("train.progress:1", "worker"),
+        ("train.save:1", "worker"), ("commit.rename:1", "run"), ("evaluate.progress:1", "both"),
+        ("evaluate.save:1", "worker"), ("publish.tables:1", "run"),
     ],
     "bald": [
         ("train.progress:3", "both"), ("checkpoint.verify:1", "both"), ("train.progress:1", "run"),
