@@ -150,7 +150,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=listening, daemon=True).start()
     desk = prepare(options.device)
     desk.stop, desk.loader_workers = stop, options.loader_workers
-    desk.checkpoint_iterations = int(os.environ.get(KEEP_ITERATIONS) or 0) or None
+    desk.checkpoint_iterations = _iterations_to_keep_after()
     store = Store(options.store)
     telling.tell(event="ready")
     while (key := keys.get()) is not None:
@@ -175,6 +175,13 @@ def main() -> None:
         training.clear()
         if stop.is_set():
             os._exit(0)
+
+
+def _iterations_to_keep_after() -> int | None:
+    said = os.environ.get(KEEP_ITERATIONS, "")
+    if said and not said.isdecimal():
+        raise SystemExit(f"{KEEP_ITERATIONS}={said}: expected a number of iterations")
+    return int(said or 0) or None
 
 
 def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:

@@ -16,6 +16,7 @@ from made_steps import Performed, study
 
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKind
+from alspec.run import worker
 from alspec.run.worker import KEEP_ITERATIONS
 from alspec.store import Store
 
@@ -25,7 +26,7 @@ FULL = Path("/dev/full")
 def ask(store, keys, log, **environment):
     """What a worker with a loader worker says to these keys; its standard error goes to `log`."""
     command = [sys.executable, "-m", "alspec.run.worker", "--store", str(store.root)]
-    worker = subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "--device", "cpu", "--loader-workers", "1"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -35,16 +36,16 @@ def ask(store, keys, log, **environment):
         env={**os.environ, **environment},
     )
     try:
-        worker.stdin.write("".join(f"{key}\n" for key in keys))
-        worker.stdin.flush()
-        told = (json.loads(line) for line in worker.stdout)
+        process.stdin.write("".join(f"{key}\n" for key in keys))
+        process.stdin.flush()
+        told = (json.loads(line) for line in process.stdout)
         said = (one for one in told if one["event"] != "progress")
         return list(islice(said, 1 + len(keys)))
     finally:
-        worker.stdin.close()
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
-        worker.stdout.close()
+        process.stdin.close()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,19 @@ def before_training(trained, root):
         shutil.copytree(store.home(key), fresh.home(key))
     fresh.write_recipe(step.to_json())
     return fresh
+
+
+@pytest.mark.parametrize(("said", "meant"), [("", None), ("0", None), ("12", 12)])
+def test_iterations_between_checkpoints_come_from_the_environment(monkeypatch, said, meant):
+    monkeypatch.setenv(KEEP_ITERATIONS, said)
+    assert worker._iterations_to_keep_after() == meant
+
+
+@pytest.mark.parametrize("said", ["often", "-1", "1.5"])
+def test_what_is_no_number_of_iterations_ends_the_worker_with_a_reason(monkeypatch, said):
+    monkeypatch.setenv(KEEP_ITERATIONS, said)
+    with pytest.raises(SystemExit, match=f"^{KEEP_ITERATIONS}={said}: expected a number"):
+        worker._iterations_to_keep_after()
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
