@@ -8,8 +8,13 @@ import signal
 from collections import Counter
 
 FAULT = "ALSPEC_FAULT"
-"""`<point>:<n>:kill` or `<point>:<n>:ENOSPC`: what happens when a point is passed the n-th time."""
+"""`<point>:<n>:<cause>`: what happens when a process passes a point the n-th time.
 
+The cause is `kill`, `stop` (the process stands still, to be killed from outside), or an error of
+the disk by its name, as `ENOSPC`.
+"""
+
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _passed: Counter[str] = Counter()
 
 
@@ -30,8 +35,9 @@ def at(point: str, path: object = "") -> None:
     name, number, cause = wanted.split(":")
     if (name, number) != (point, str(_passed[point])):
         return
-    if cause == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if cause in _SIGNALS:
+        os.kill(os.getpid(), _SIGNALS[cause])
+        return
     code = getattr(errno, cause)
     raise OSError(code, os.strerror(code), str(path))
 

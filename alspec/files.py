@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alspec import faults
 from alspec.processes import mark
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ADVICE = {
+    errno.ENOSPC: "Free some of its disk",
+    errno.EDQUOT: "Free some of your quota",
+    errno.EIO: "Repair its disk",
+    errno.EACCES: "Correct its permissions",
+    errno.EPERM: "Correct its permissions",
+    errno.EROFS: "Mount its disk for writing",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -25,11 +40,11 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: beside it, synced, then renamed over it.
 
     Raises:
-        OSError: it could not be written; names the file.
+        OSError: it could not be written; names the file, and on a full disk what it needs.
     """
     beside = path.with_name(f".{path.name}.{mark()}")
     try:
-        with _naming(path):
+        with _naming(path, len(data)):
             faults.at("file.open", path)
             with beside.open("wb") as file:
                 faults.at("file.write", path)
@@ -46,14 +61,32 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Have an error of the disk name the file that was to be written."""
+def _naming(path: Path, needed: int = 0) -> Iterator[None]:
+    """Have an error of the disk name the file that was to be written, and its size."""
     try:
         yield
     except OSError as err:
         if err.errno is None:
             raise
-        raise OSError(err.errno, err.strerror, str(path)) from err
+        cause = str(err.strerror)
+        if err.errno in _FULL and needed:
+            cause += f": {needed:,} bytes to write, {_free(path)} free"
+        raise OSError(err.errno, cause, str(path)) from err
+
+
+def _free(path: Path) -> str:
+    """Bytes that are free on a file's disk, in words."""
+    try:
+        return f"{shutil.disk_usage(path.parent).free:,}"
+    except OSError:
+        return "an unknown number"
+
+
+def told(err: OSError) -> str:
+    """An error of the disk for whoever can mend it: which file, what, what to do."""
+    what = f"{err.filename}: {err.strerror}" if err.filename else f"{type(err).__name__}: {err}"
+    advice = _ADVICE.get(err.errno or 0)
+    return f"{what}. {advice} and run again" if advice else what
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -68,6 +101,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
     writer.writerow(header)
     writer.writerows(rows)
     write_text(path, buffer.getvalue())
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file of numbers, whole or not at all; objects are refused."""
+    import numpy as np  # whoever has an array has it
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
 
 
 def sha256_of(path: Path) -> str:

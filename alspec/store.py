@@ -154,7 +154,9 @@ class Store:
         aside = self.root / "aside" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(exist_ok=True)
         faults.at("aside.rename", aside)
-        return self.home(key).rename(aside)
+        moved = self.home(key).rename(aside)
+        faults.at("aside.renamed", aside)
+        return moved
 
     def _damaged(self, key: str, path: Path, why: str) -> StoreError:
         """Set a damaged step aside, so that the next run makes it again; the error that says so."""

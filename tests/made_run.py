@@ -185,9 +185,9 @@ def results_of(work_dir, plan):
 class Server:
     """Starts runs that can be killed, and tells how each process of them ended."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, script=__file__):
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(folder / "first")],
+            [sys.executable, script, str(folder / "first")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -207,6 +207,7 @@ class Server:
 def serve():
     """Read runs from standard input, JSON a line; run each in forks, and tell how they ended."""
     plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
+    plans["kept"] = tiny_plan(keep="all")
     with mock.patch("os.fsync"):  # load what a first run loads
         for plan in plans.values():
             run_study(Path(sys.argv[1]), plan)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alspec import console, plugins
-from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
+from alspec.files import told
 from alspec.ownership import check_owners
 from alspec.store import Store
 
@@ -40,7 +41,10 @@ def work(key: str, store: Path, device: str) -> None:
     if not waits:
         raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
     step = described_step(target, key)
-    words = "done" if do_step(step, target, device) else "done before"
+    try:
+        words = "done" if do_step(step, target, device) else "done before"
+    except OSError as err:
+        raise StepFailed(told(err)) from err
     console.out.print(f"{step.label}: {words}", markup=False)
 
 

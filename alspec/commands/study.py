@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     """Validate, list and read everything; print what was found."""
+    from alspec.run.check_models import check_models
     from alspec.run.preflight import check_data
 
     plan = planned_to_run(spec, overrides, trust_config=trust_config)
     with told_by_place(spec, overrides), console.Reading() as progress:
+        check_models(plan.steps.values())
         images = check_data(plan.study.datasets, progress)
     for setting in plan.settings:
         counts = ", ".join(map(str, setting.labelled_images))
@@ -108,6 +110,7 @@ def run(
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     from alspec.commands.estimates import costs_of, keep_throughput
     from alspec.publish import publish_what_changed
+    from alspec.run.check_models import check_models
     from alspec.run.devices import parse_devices
     from alspec.run.events import EventLog
     from alspec.run.local import LocalExecutor
@@ -126,6 +129,8 @@ def run(
             room = room_for(expanded, todo, folder.store, min(len(slots), len(todo)))
             if warning := require_room(room):
                 console.say_note(warning)
+            with told_by_place(spec, overrides):
+                check_models(todo.values(), folder.store)
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -15,7 +15,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from torch import Tensor, nn
 
-from alspec import __version__
+from alspec import __version__, faults
 from alspec.errors import Interrupted, StoreError
 from alspec.models.checkpoint import Checkpoints
 from alspec.models.hooks import TrainingLog
@@ -23,6 +23,11 @@ from alspec.models.hooks import TrainingLog
 SECONDS = 60.0
 SHARE = 0.05
 """Of the time that may go into writing checkpoints."""
+
+
+def to_log(text: str) -> None:
+    """Say something in the worker's log."""
+    sys.stderr.write(f"{text}\n")
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ class Keeping:
         seconds: between two of them.
         iterations: between two of them, in place of the seconds.
         stop: set by whoever wants the training to be kept and ended.
+        warn: is told of a checkpoint that could not be written; the training goes on.
     """
 
     checkpoints: Checkpoints
     seconds: float = SECONDS
     iterations: int | None = None
     stop: Event = field(default_factory=Event)
+    warn: Callable[[str], None] = to_log
 
     def state_for(self, model: nn.Module, device: torch.device) -> Mapping[str, Any] | None:
         """The newest state that this model on this device can go on from exactly, if any."""
@@ -121,7 +128,7 @@ class Resume(Hook):  # type: ignore[misc]
         try:
             self.keeping.checkpoints.save(done, _state(runner, self.log, done, seconds))
         except (OSError, StoreError) as err:
-            sys.stderr.write(f"no checkpoint at iteration {done}, the training goes on: {err}\n")
+            self.keeping.warn(f"no checkpoint at iteration {done}, the training goes on: {err}")
         now = time.monotonic()
         self._due = now + max(self.keeping.seconds, (now - begun) / SHARE)
 
@@ -152,6 +159,7 @@ def _load(runner: Any, log: TrainingLog, state: Mapping[str, Any]) -> None:
     for schedule, kept in zip(_schedules(runner), state["schedules"], strict=True):
         schedule.load_state_dict(kept)
     log.load(state["log"], device)
+    faults.at("checkpoint.restore")
     runner.train_loop._iter = state["position"]
     torch.set_rng_state(state["random"]["cpu"])
     if device.type == "cuda":

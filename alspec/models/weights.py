@@ -11,19 +11,29 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from alspec.errors import InputError
+from alspec.models.weights_limits import refuse_excess, refuse_excessive_tensors
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` or `.pth` file; nothing but tensors is ever unpickled.
 
     Raises:
-        InputError: the file is missing, or holds anything else.
+        InputError: the file is missing, holds anything else, or claims more than it can hold.
     """
+    tensors = _loaded(path)
+    refuse_excessive_tensors(path, tensors)
+    return tensors
+
+
+def _loaded(path: Path) -> dict[str, Tensor]:
     try:
+        refuse_excess(path)
         if path.suffix == ".safetensors":
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
         data = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as err:
         raise InputError.at(
             path,
@@ -73,7 +83,7 @@ def load_weights(module: nn.Module, path: Path, prefixes: tuple[str, ...]) -> No
         raise InputError.at(
             path,
             f"does not fit {type(module).__name__}: {_first(missing)} missing, "
-            f"{_first(misshapen)} of another shape",
+            f"{_first(misshapen)} of another shape. Give weights of this very model",
         )
     module.load_state_dict({name: found[name] for name in expected if name in found}, strict=False)
 

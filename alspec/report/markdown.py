@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from alspec import __version__
+from alspec import __version__, faults
 from alspec.files import write_bytes, write_text
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.step import StepKey
@@ -55,11 +55,14 @@ def write_report(
     Raises:
         StoreError: an artifact is damaged.
     """
+    faults.at("publish.tables", folder.root)
     results = write_tables(plan, folder)
+    faults.at("publish.figures", folder.figures)
     folder.figures.mkdir(parents=True, exist_ok=True)
     for setting, group in _by_setting(comparisons(plan, results)):
         for suffix, drawn in draw_setting(group).items():
             write_bytes(folder.figures / f"{figure_name(setting)}.{suffix}", drawn)
+    faults.at("publish.report", folder.report)
     pools = read_pools(plan, folder.store)
     command = _command(folder)
     write_text(folder.report, render(plan, results, pools, guidance, paper, command=command))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from alspec import faults
 from alspec.plan.step import StepKey
 from alspec.run.executor import Ended, Event, Outcome, Progressed
 from alspec.run.worker import STOP
@@ -102,6 +103,7 @@ class LocalExecutor:
         command = [sys.executable, "-m", "alspec.run.worker"]
         command += ["--store", str(self._store), "--device", self._devices[slot]]
         command += ["--loader-workers", str(self._loader_workers)]
+        faults.at("log.open", log)
         with log.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,

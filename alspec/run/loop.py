@@ -228,7 +228,9 @@ class _Loop:
         outcome, message = event.outcome, event.message
         faults.at("step.ended", event.key)
         if self._is_finished(step):  # the store says so, whatever became of the worker
-            outcome, message = Outcome.DONE, ""
+            # A step that was done may have said in spite of what.
+            message = message if outcome is Outcome.DONE else ""
+            outcome = Outcome.DONE
         elif outcome is Outcome.DONE:
             outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
         if outcome is not Outcome.DONE and self._inputs_to_make_again(step):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from alspec import faults
 from alspec.drafts import sweep
 from alspec.errors import StoreError
 from alspec.plan.dag import Plan
@@ -31,11 +32,13 @@ def set_damaged_aside(plan: Plan, store: Store) -> list[str]:
     for key in plan.steps:
         if not store.is_done(key):
             continue
+        faults.at("repair.verify", store.home(key))
         try:
             store.verify(key)
         except StoreError as err:
             if store.is_done(key):
                 raise
+            faults.at("repair.found", store.home(key))
             found.append(_told(err))
     return found
 
@@ -79,6 +82,7 @@ def run_to_publication(
             if not left:
                 raise
             tell(_told(err))
+            faults.at("repair.again", store.root)
             continue
         if summary.failed or summary.held or not left or not needed(plan, store):
             break

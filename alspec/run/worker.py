@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 import os
 import shutil
@@ -23,12 +24,16 @@ from queue import SimpleQueue
 from threading import Event
 from typing import IO, Any
 
+from alspec import faults
 from alspec.errors import AlspecError, Interrupted, StoreError
+from alspec.files import told
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
+KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
+"""Environment variable: iterations between two checkpoints of a training, in place of a minute."""
 
 
 class Telling:
@@ -49,6 +54,17 @@ class Telling:
         if now - self._told >= REPORT_SECONDS:
             self._told = now
             self.tell(event="progress", done=done, total=total)
+
+
+class _Log(io.FileIO):
+    """Standard error, where a full disk below it must not fail the step that says something."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
 
 
 def prepare(device: str, store: Store | None = None) -> Any:
@@ -115,8 +131,14 @@ def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
     """Do a step and commit it. Raises what the step raises; then nothing is committed."""
     from alspec.steps.work import Work
 
+    def progressed(done: int, total: int) -> None:
+        faults.at(f"{step.kind.value}.progress", step.key)
+        progress(done, total)
+
+    desk.warnings.clear()
     with store.draft(step.key, step.to_json()) as folder:
-        performers()[step.kind](Work(step, store, folder, desk, progress))
+        performers()[step.kind](Work(step, store, folder, desk, progressed))
+    faults.at("checkpoint.clear", step.key)
     shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
 
@@ -129,12 +151,20 @@ def main() -> None:
     options = parser.parse_args()
     telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        _Log(2, "w", closefd=False), "utf-8", errors="replace", write_through=True
+    )
     keys: SimpleQueue[str | None] = SimpleQueue()
     stop, training = Event(), Event()
-    threading.Thread(target=_listen, args=(keys, stop, training), daemon=True).start()
+    # Not `sys.stdin`: a process that is forked closes it, and would wait for the thread's lock.
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    sys.stdin = io.StringIO()
+    listening = (lines, keys, stop, training)
+    threading.Thread(target=_listen, args=listening, daemon=True).start()
     store = Store(options.store)
     desk = prepare(options.device, store)
     desk.stop, desk.loader_workers = stop, options.loader_workers
+    desk.checkpoint_iterations = _iterations_to_keep_after()
     telling.tell(event="ready")
     if keys.empty():
         load_ahead()
@@ -149,19 +179,29 @@ def main() -> None:
             pass
         except AlspecError as err:
             telling.tell(event="failed", message=str(err))
+        except OSError as err:
+            traceback.print_exc()
+            telling.tell(event="failed", message=told(err))
         except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
             traceback.print_exc()
             telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
         else:
-            telling.tell(event="done")
+            telling.tell(event="done", message=", ".join(desk.warnings[:1]))
         training.clear()
         if stop.is_set():
             os._exit(0)
 
 
-def _listen(keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
+def _iterations_to_keep_after() -> int | None:
+    said = os.environ.get(KEEP_ITERATIONS, "")
+    if said and not said.isdecimal():
+        raise SystemExit(f"{KEEP_ITERATIONS}={said}: expected a number of iterations")
+    return int(said or 0) or None
+
+
+def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
     """Pass keys on; when the parent is gone, go at once, whatever is at work."""
-    for line in sys.stdin:
+    for line in lines:
         if not line.strip():
             break
         if line.strip() != STOP:

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec import plugins
+from alspec import faults, plugins
 from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.redundancy import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.files import write_csv, write_json, write_text
 from alspec.models.data import in_batches
+from alspec.models.finite import watching
 from alspec.models.folding import folded
 from alspec.models.outputs import outputs_of
 from alspec.models.precision import in_bfloat16
@@ -42,6 +43,7 @@ def perform(work: Work) -> None:
     else:
         labelled = work.labelled()
         selected = _acquire(work, pool, labelled, total - len(labelled))
+    faults.at("acquire.save", work.folder)
     write_text(work.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
     write_text(work.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
     seconds = time.perf_counter() - started
@@ -102,6 +104,7 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
     frames = work.desk.frames(work.dataset())
     parts: list[Tensor] = []
+    sound: list[Tensor] = []
     done = 0
     for number, (ids, batch) in enumerate(in_batches(frames, images, BATCH)):
         outputs = outputs_of(
@@ -113,7 +116,9 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
             mirror=Need.MIRROR in function.needs,
             bfloat16=bfloat16,
         )
-        scores = function.score(outputs)
+        with watching(segmentor) as watch:
+            scores = function.score(outputs)
+        sound.append(watch.finite(len(ids)))
         if not isinstance(scores, Tensor) or scores.shape != (len(ids),):
             shape = tuple(getattr(scores, "shape", ()))
             raise PluginError(
@@ -123,6 +128,7 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
         parts.append(scores.double())
         done += len(ids)
         work.progress(done, len(images))
+    _require_finite("predictions", images, torch.cat(sound), function.name)
     together = torch.cat(parts).cpu().numpy()
     wrong = [image for image, score in zip(images, together, strict=True) if not np.isfinite(score)]
     if wrong:
@@ -146,15 +152,19 @@ def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId])
         done += len(ids)
         work.progress(done, len(images))
     features = torch.cat(parts)
-    finite = features.isfinite().all(dim=1).tolist()
-    wrong = [image for image, sound in zip(images, finite, strict=True) if not sound]
-    if wrong:
-        raise StepFailed(
-            f"the model's features of {len(wrong)} images are not finite, the first of {wrong[0]}; "
-            f"{_maker(work.step.params['method'])} was not asked. Lower training.lr"
-        )
+    _require_finite("features", images, features.isfinite().all(dim=1), work.step.params["method"])
     n = len(offered.ids)
     return Candidates(offered.ids, offered.sequences, features[:n], features[n:])
+
+
+def _require_finite(what: str, images: Sequence[ImageId], finite: Tensor, method: str) -> None:
+    """Raise StepFailed, naming the first image that the model has no finite numbers for."""
+    wrong = [image for image, sound in zip(images, finite.tolist(), strict=True) if not sound]
+    if wrong:
+        raise StepFailed(
+            f"the model's {what} of {len(wrong)} images are not finite, the first of {wrong[0]}; "
+            f"{_maker(method)} chose nothing. Lower training.lr"
+        )
 
 
 def _maker(name: str) -> str:

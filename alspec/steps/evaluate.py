@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from alspec import faults
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
-from alspec.files import write_json
+from alspec.files import write_array, write_json
 from alspec.models.data import in_batches
 from alspec.models.outputs import on_device, outputs_of
 from alspec.provenance import machine
@@ -36,18 +36,19 @@ def perform(work: Work) -> None:
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         outputs = outputs_of(segmentor, batch.images, work.device)
         if not outputs.finite_B.all():
-            raise StepFailed("the model's predictions are not finite; lower training.lr")
+            wrong = ids[int(outputs.finite_B.long().argmin())]
+            raise StepFailed(
+                f"the model's predictions for {wrong} are not finite. Lower training.lr"
+            )
         for logits, truth in zip(
             outputs.logits_by_image, on_device(batch.labels, work.device), strict=True
         ):
             confusion += _confusion(logits, truth)
         done += len(ids)
         work.progress(done, len(images))
-    np.save(
-        work.folder / "confusion.npy",
-        confusion.cpu().numpy().reshape(classes, classes),
-        allow_pickle=False,
-    )
+    faults.at("evaluate.save", work.folder)
+    matrix = confusion.cpu().numpy().reshape(classes, classes)
+    write_array(work.folder / "confusion.npy", matrix)
     write_json(
         work.folder / "evaluate.json",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alspec import faults
 from alspec.datasets.base import Split
 from alspec.datasets.redundancy import build_pool
 from alspec.datasets.similarity import measured_redundancy
@@ -20,6 +21,7 @@ def perform(work: Work) -> None:
         raise StepFailed(
             f"the files of {dataset.spec.name} changed since the plan was made; run again"
         )
+    faults.at("pool.save", work.folder)
     rows = [(frame.id, frame.sequence) for frame in pool.frames]
     write_csv(work.folder / "pool.csv", ("id", "sequence"), rows)
     share, level = measured_redundancy(dataset, pool.frames)

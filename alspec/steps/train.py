@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
+from alspec import faults
 from alspec.errors import StepFailed, StoreError
-from alspec.files import write_csv, write_json
+from alspec.files import write_bytes, write_csv, write_json
 from alspec.models.build import assemble, build_segmentor, model_config
 from alspec.models.fit import Seeds, fit
 from alspec.plan.config_file import runnable_config
+from alspec.plan.step import Step
 from alspec.provenance import machine
 from alspec.spec.model import S4GAN, Training
 from alspec.steps.work import Work
@@ -24,26 +27,16 @@ from alspec.store import Store
 
 def perform(work: Work) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
-    params, places = work.step.params, work.step.places["model"]
-    config_file = runnable_config(params["model"], places)
+    params = work.step.params
     training = Training.model_validate(params["training"])
     s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
     labelled = work.labelled()
     chosen = set(labelled)
-    config = model_config(params["model"].get("name"), params["classes"], config_file)
-
-    def build() -> nn.Module:
-        return build_segmentor(
-            config,
-            mc_dropout=params["mc_dropout"],
-            pretrained=Path(places["pretrained"]) if "pretrained" in places else None,
-            checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
-        )
-
+    config = config_of(work.step)
     keeping = work.keeping
     try:
         trained = fit(
-            build,
+            lambda: initial_segmentor(work.step, config),
             work.desk.frames(work.dataset()),
             labelled,
             [frame.id for frame in work.pool() if frame.id not in chosen],
@@ -55,12 +48,14 @@ def perform(work: Work) -> None:
             keeping,
             work.desk.loader_workers,
         )
+        state = trained.segmentor.state_dict()
+        weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+        _refuse_infinite(weights)
     except StepFailed:
         keeping.checkpoints.clear()  # going on would only fail again
         raise
-    state = trained.segmentor.state_dict()
-    weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
-    save_file(weights, work.folder / "weights.safetensors")
+    faults.at("train.save", work.folder)
+    write_bytes(work.folder / "weights.safetensors", save(weights))
     # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
     model = {
         "config": repr(config),
@@ -83,6 +78,42 @@ def perform(work: Work) -> None:
             "labelled_images": len(labelled),
         },
     )
+
+
+def config_of(step: Step) -> dict[str, Any]:
+    """The MMSegmentation model config of a train step; runs its config file, if that is trusted.
+
+    Raises:
+        InputError: the config file may not be run, or holds no model.
+    """
+    model = step.params["model"]
+    config_file = runnable_config(model, step.places["model"])
+    return model_config(model.get("name"), step.params["classes"], config_file)
+
+
+def initial_segmentor(step: Step, config: Mapping[str, Any]) -> nn.Module:
+    """The segmentor that a train step starts from, weights from files included.
+
+    Raises:
+        InputError: it cannot be built, or the weights are unsafe, unreadable or of another model.
+    """
+    places = step.places["model"]
+    return build_segmentor(
+        config,
+        mc_dropout=step.params["mc_dropout"],
+        pretrained=Path(places["pretrained"]) if "pretrained" in places else None,
+        checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
+    )
+
+
+def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
+    """Raise StepFailed for weights that the last update made NaN or infinite: no loss tells."""
+    wrong = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if wrong:
+        raise StepFailed(
+            f"training diverged in its last iteration: {len(wrong)} weights are not finite, the "
+            f"first {wrong[0]}. Lower training.lr or training.head_lr_factor"
+        )
 
 
 def load_trained(store: Store, key: str, device: torch.device) -> Any:

@@ -19,7 +19,7 @@ from alspec.models.checkpoint import Checkpoints
 from alspec.models.frames import Frames
 from alspec.models.hooks import Progress
 from alspec.models.image_cache import ImageCache
-from alspec.models.resume import SECONDS, Keeping
+from alspec.models.resume import SECONDS, Keeping, to_log
 from alspec.plan.step import Step, seed_of
 from alspec.store import Store
 
@@ -36,6 +36,7 @@ class Desk:
         checkpoint_seconds: between two checkpoints of a training.
         checkpoint_iterations: between two checkpoints, in place of the seconds.
         stop: when set, a training writes a checkpoint and raises Interrupted.
+        warnings: what the step at work is done in spite of.
     """
 
     device: torch.device
@@ -44,7 +45,13 @@ class Desk:
     checkpoint_seconds: float = SECONDS
     checkpoint_iterations: int | None = None
     stop: Event = field(default_factory=Event)
+    warnings: list[str] = field(default_factory=list)
     _frames: dict[tuple[str, tuple[int, int] | None], Frames] = field(default_factory=dict)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning, and say it in the log."""
+        self.warnings.append(text)
+        to_log(text)
 
     def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> Frames:
         """The images of a dataset, kept while that dataset is worked on.
@@ -94,6 +101,7 @@ class Work:
             desk.checkpoint_seconds,
             desk.checkpoint_iterations,
             desk.stop,
+            desk.warn,
         )
 
     def seed(self, role: str) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 from made_processes import has_ended
 
+from alspec import faults
 from alspec.run import local
 from alspec.run.executor import Ended, Outcome, Progressed
 from alspec.run.local import LocalExecutor
@@ -130,3 +132,24 @@ def test_a_worker_that_died_warming_up_is_replaced(executor, tmp_path):
         pass
     one.submit(KEY)
     assert one.wait(10).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("cause", ["ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS"])
+def test_a_log_that_cannot_be_written_is_told_before_a_worker_starts(
+    executor, tmp_path, monkeypatch, cause
+):
+    one = executor("touch started")
+    monkeypatch.setattr(faults, "_passed", faults.Counter())
+    monkeypatch.setenv(faults.FAULT, f"log.open:1:{cause}")
+    with pytest.raises(OSError, match=os.strerror(getattr(errno, cause))) as caught:
+        one.submit(KEY)
+    assert caught.value.filename == str(tmp_path / "logs/worker-0.txt")
+    assert one._workers == [None]
+    assert one.free_slots == 1
+
+
+def test_what_a_step_was_done_in_spite_of_is_told(executor):
+    one = executor("""read key; echo '{"event": "done", "message": "no checkpoint"}'; read key""")
+    one.submit(KEY)
+    ended = one.wait(10)
+    assert (ended.outcome, ended.message) == (Outcome.DONE, "no checkpoint")

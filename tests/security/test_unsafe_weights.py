@@ -19,8 +19,10 @@ import pytest
 from made_images import tiny
 
 import torch  # isort: skip
+from safetensors.torch import save_file  # isort: skip
 
 from alspec.errors import InputError
+from alspec.models import weights_limits
 from alspec.models.build import build_segmentor, model_config
 from alspec.models.weights import read_weights
 
@@ -232,6 +234,115 @@ def test_unsafe_weights_are_refused(tmp_path: Path, canary: Path, case: str) -> 
     assert not canary.exists()
     assert sorted(tmp_path.iterdir()) == [path.parent]
     assert path.read_bytes() == before
+
+
+# ---- what claims more than there is
+
+
+def a_bomb(path: Path) -> None:
+    """A deflated archive as torch reads it: 64 MiB of zeros in some ten kilobytes."""
+    plain = path.with_name("plain")
+    torch.save({"a": torch.zeros(1 << 24)}, plain)
+    with zipfile.ZipFile(plain) as read, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as write:
+        for member in read.infolist():
+            write.writestr(member.filename, read.read(member))
+    plain.unlink()
+
+
+def overlapping_members(path: Path) -> None:
+    """An archive whose members all lie on the same bytes."""
+    torch.save({"a": torch.zeros(1 << 10)}, path)
+    data = path.read_bytes()
+    end = data.rindex(b"PK\x05\x06")
+    count, length, start = struct.unpack("<HII", data[end + 10 : end + 20])
+    directory = data[start : start + length]
+    many = data[:start] + directory * 40
+    tail = struct.pack("<HHHHIIH", 0, 0, 40 * count, 40 * count, 40 * length, start, 0)
+    path.write_bytes(many + b"PK\x05\x06" + tail)
+
+
+def petabytes_of_one_value(path: Path) -> None:
+    torch.save({"a": torch.zeros(1).expand(1 << 48)}, path)
+
+
+def petabytes_in_a_header(path: Path) -> None:
+    told = described(shape=[1 << 48], data_offsets=[0, 1 << 50])
+    safetensors(told, data=b"\0" * 8)(path, None)
+
+
+def values_in_a_header(path: Path) -> None:
+    safetensors(described(shape=[1 << 48]), data=b"\0" * 8)(path, None)
+
+
+def a_long_header(path: Path) -> None:
+    safetensors(b"{}", 1 << 50)(path, None)
+
+
+def petabytes_in_an_old_file(path: Path) -> None:
+    """The old format, whose storages are made before their bytes are looked for."""
+    torch.save({"a": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    assert data.count(b"K\x03") > 1
+    wide = b"\x8a\x07" + (1 << 49).to_bytes(7, "little")
+    place = data.index(b"cpuq")
+    place = data.index(b"K\x03", place)
+    path.write_bytes(data[:place] + wide + data[place + 2 :])
+
+
+EXCESS = {
+    "a bomb.pth": (a_bomb, "its members unpack to 67,"),
+    "overlapping.pth": (overlapping_members, "its members unpack to"),
+    "expanded.pth": (petabytes_of_one_value, "`a` stands for 1,125,899,906,842,624 bytes"),
+    "offsets.safetensors": (petabytes_in_a_header, "up to byte 1,125,899,906,842,624 for `a`"),
+    "shape.safetensors": (values_in_a_header, "claims 281,474,976,710,656 values"),
+    "long.safetensors": (a_long_header, "its header claims 1,125,899,906,842,624 bytes"),
+    "old.pth": (petabytes_in_an_old_file, "cannot be read as weights"),
+}
+
+
+@pytest.mark.parametrize("name", EXCESS)
+def test_claims_of_more_than_there_is_are_refused(tmp_path: Path, name: str) -> None:
+    make, words = EXCESS[name]
+    path = tmp_path / name
+    make(path)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match=words) as caught:
+        read_weights(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "state dict alone" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_too_many_tensors_are_refused(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"many{suffix}"
+    many = {f"{n}": torch.zeros(1) for n in range(6)}
+    save_file(many, path) if suffix == ".safetensors" else torch.save(many, path)
+    assert set(read_weights(path)) == set(many)
+    monkeypatch.setattr(weights_limits, "MOST_TENSORS", 5)
+    with pytest.raises(InputError, match=r"has \d+ tensors; at most 5 are loaded"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_larger_than_the_free_memory_is_not_opened(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"large{suffix}"
+    path.write_bytes(b"1" * 2000)
+    monkeypatch.setattr(weights_limits, "free_memory", lambda: 1999)
+    with pytest.raises(InputError, match=r"has 2,000 bytes, and 1,999 bytes of memory are free"):
+        read_weights(path)
+
+
+def test_the_free_memory_is_a_number_of_this_machine() -> None:
+    free = weights_limits.free_memory()
+    if not Path("/proc/meminfo").exists():
+        assert free is None
+    else:
+        assert free is not None
+        assert 1 << 20 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @pytest.mark.parametrize("case", ["a bare pickle, protocol 0", "the opcode INST", "the opcode OBJ"])

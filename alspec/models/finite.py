@@ -1,0 +1,53 @@
+"""Watches whether a module's outputs are finite, image by image, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Watch:
+    """What a module has put out since it was last asked."""
+
+    def __init__(self) -> None:
+        self._seen: list[Tensor] = []
+
+    def see(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        """Note which images of an output, (N, ...), are finite."""
+        if isinstance(output, Tensor):
+            self._seen.append(output.isfinite().flatten(1).all(dim=1))
+
+    def finite(self, images: int) -> Tensor:
+        """Which of a batch's images had finite outputs in all passes since the last call.
+
+        Args:
+            images: B; an output of K B rows is K passes over the batch.
+
+        Returns:
+            (B,) booleans on the CPU or the device of the outputs.
+        """
+        sound = torch.ones(images, dtype=torch.bool)
+        for seen in self._seen:
+            whole = len(seen) % images == 0
+            passes = seen.reshape(-1, images).all(dim=0) if whole else seen.all().expand(images)
+            sound = sound.to(passes.device) & passes
+        self._seen.clear()
+        return sound
+
+
+@contextmanager
+def watching(segmentor: Any) -> Iterator[Watch]:
+    """Watch the logits of a segmentor's decode head, of a cascade's last."""
+    head = segmentor.decode_head
+    watch = Watch()
+    handle = (head[-1] if isinstance(head, nn.ModuleList) else head).register_forward_hook(
+        watch.see
+    )
+    try:
+        yield watch
+    finally:
+        handle.remove()

@@ -1,0 +1,110 @@
+"""Has every model that starts from weights in files built once, before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from alspec.errors import InputError, Problem
+from alspec.files import write_json
+from alspec.plan.step import Step, StepKind
+from alspec.store import Store
+
+WEIGHTS = frozenset({"pretrained", "checkpoint"})
+
+_LOC: Mapping[str, tuple[str, ...]] = {
+    "pretrained": ("pretrained",),
+    "checkpoint": ("model", "checkpoint"),
+    "config": ("model", "config"),
+}
+"""Where each of a model's files stands in the spec."""
+
+
+def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
+    """Build what the trainings among some steps start from, weights from files included.
+
+    Unsafe, unreadable or oversized weights and weights of another model are found by the very code
+    that trains, in a process of its own.
+
+    Args:
+        steps: any; only trainings that start from weights in files are looked at.
+        store: remembers by their bytes which files were good; None looks at them again.
+
+    Returns:
+        How many different models were built.
+
+    Raises:
+        InputError: every problem found, with its place in the spec.
+    """
+    trainings = {_identity(step): step for step in steps if _reads_weights(step)}
+    new = {
+        identity: step
+        for identity, step in trainings.items()
+        if store is None or not _mark(store, identity).is_file()
+    }
+    if not new:
+        return 0
+    problems = _tried(list(new.values()))
+    if problems:
+        raise InputError(problems)
+    if store:
+        for identity, step in new.items():
+            mark = _mark(store, identity)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            write_json(mark, {"model": step.params["model"]})
+    return len(new)
+
+
+def _reads_weights(step: Step) -> bool:
+    return step.kind is StepKind.TRAIN and not WEIGHTS.isdisjoint(step.places["model"])
+
+
+def _identity(step: Step) -> str:
+    kept = {name: step.params[name] for name in ("model", "classes", "mc_dropout")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _mark(store: Store, identity: str) -> Path:
+    return store.root / "checked" / f"model-{identity}.json"
+
+
+def _tried(steps: Sequence[Step]) -> list[Problem]:
+    """What a process that loads torch says of these steps' models, each problem once."""
+    command = [sys.executable, "-m", "alspec.steps.try_models"]
+    asked = json.dumps([step.to_json() for step in steps])
+    ended = subprocess.run(  # noqa: S603 - our own interpreter and module
+        command, input=asked, capture_output=True, text=True, check=False
+    )
+    places: dict[str, str] = dict(steps[0].places["model"])
+    if ended.returncode:
+        return [
+            Problem(_first_file(places), _broken(ended), loc=_loc_of(_first_file(places), places))
+        ]
+    found: list[dict[str, Any]] = json.loads(ended.stdout)
+    once = {(told["where"], told["what"]): None for told in found}
+    return [Problem(where, what, loc=_loc_of(where, places)) for where, what in once]
+
+
+def _first_file(places: Mapping[str, str]) -> str:
+    return next(places[name] for name in _LOC if name in places)
+
+
+def _loc_of(where: str, places: Mapping[str, str]) -> tuple[str, ...]:
+    """The place in the spec that names a file; the model's for anything else."""
+    return next((loc for name, loc in _LOC.items() if places.get(name) == where), ("model",))
+
+
+def _broken(ended: subprocess.CompletedProcess[str]) -> str:
+    """Why the process that tried the models gave no answer."""
+    if ended.returncode < 0:
+        name = signal.Signals(-ended.returncode).name
+        hint = ": it may need more memory than is free" if name == "SIGKILL" else ""
+        return f"the process that read it was ended by {name}{hint}"
+    last = ended.stderr.strip().splitlines()[-1:]
+    return f"could not be tried ({' '.join(last)})"

@@ -1,0 +1,89 @@
+"""A disk that is really full under a real run: checkpoints, weights, and the run after it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from made_toy import TOY
+
+from alspec.run.worker import KEEP_ITERATIONS
+from alspec.study_folder import StudyFolder
+
+STUDY = {
+    **TOY, "methods": ["random"], "ssl": [False], "baselines": ["full"], "keep": "all",
+    "budgets": [{"name": "20-20", "initial": 20, "step": 20, "cycles": 1}],
+    "training": {"epochs": 4, "batch_size": 4, "lr": 0.01},
+}  # fmt: skip
+WEIGHTS = 3_310_000
+"""Bytes of one training's weights; a checkpoint has the momentum beside them."""
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own, in memory; a function that gives it another size."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(path)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as err:
+        pytest.skip(f"no mount here: {err}")
+    if mounted.returncode:
+        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def leave(disk, free):
+    room = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - free)))
+
+
+def run(home, work_dir):
+    ended = subprocess.run(
+        [sys.executable, "-m", "alspec", "run", "study.yaml", "--devices", "cpu:1",
+         "--work-dir", str(work_dir)],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", KEEP_ITERATIONS: "1"},
+    )  # fmt: skip
+    return ended.returncode, ended.stdout, " ".join(ended.stderr.split())
+
+
+@pytest.mark.slow
+def test_a_real_training_on_a_full_disk_and_on_one_with_room_for_its_weights(tmp_path, disk):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    whole, work_dir = tmp_path / "whole", disk / "work"
+    assert run(tmp_path, whole)[0] == 0
+
+    leave(disk, WEIGHTS // 2)  # room for neither checkpoint nor weights
+    code, out, err = run(tmp_path, work_dir)
+    assert code == 1
+    assert "2 failed" in out
+    assert "weights.safetensors: No space left on device: 3,3" in err
+    assert "bytes to write, 1,6" in err
+    assert "Free some of its disk and run again" in err
+    assert "Traceback" not in err
+    store = StudyFolder(work_dir, "tiny").store
+    assert [*store.root.glob("drafts/*"), *store.root.glob("checkpoints/*/*")] == []
+
+    (disk / "ballast").unlink()
+    leave(disk, 3 * WEIGHTS - 100_000)  # the weights of both trainings, and no checkpoint after one
+    code, out, err = run(tmp_path, work_dir)
+    assert code == 0, err
+    assert "done: no checkpoint at iteration 1, the training goes on" in err
+    assert "No space left on device" in err
+    for name in ("classes", "runs"):
+        made, expected = (folder / f"tiny/{name}.csv" for folder in (work_dir, whole))
+        assert made.read_bytes() == expected.read_bytes()
+    before = StudyFolder(whole, "tiny").store
+    for path in before.root.glob("*/weights.safetensors"):
+        key, name = path.parent.name, path.name
+        assert store.artifacts(key)[name] == before.artifacts(key)[name]
