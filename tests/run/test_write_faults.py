@@ -21,7 +21,7 @@ POINTS = [
     ("file.write", -4), ("file.sync", -5), ("file.rename", -2), ("sync", 1), ("sync", -2),
     ("commit.draft", 2), ("commit.manifest", 3), ("commit.rename", 4), ("drop.unlink", 1),
     ("recipe.write", 2), ("claim.write", 1), ("claim.link", 2), ("claim.release", 3),
-    ("events.append", 3),
+    ("events.append", 3), ("kept.write", 1),
 ]  # fmt: skip
 """A point and its pass; from the end where negative: those are the tables and the report."""
 
