@@ -25,7 +25,8 @@ INFINITE = [float("nan"), float("inf"), float("-inf")]
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Performed:
     """A study of two arms, up to the first trainings."""
-    plan = expand(study(methods=["random"], ssl=[False, True], baselines=[]))
+    everything = {"threshold": 0.0}  # so that every image is accepted for self-training
+    plan = expand(study(methods=["random"], ssl=[False, True], baselines=[], s4gan=everything))
     performed = Performed(tmp_path_factory.mktemp("begun"), plan)
     performed.perform(plan.steps[plan.settings[0].pool_step])
     performed.perform(plan.steps[plan.runs[0].sets[0].acquire])
