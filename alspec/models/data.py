@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -53,12 +54,14 @@ class Order:
         first = batch * self.batch_size
         places = range(first, first + self.batch_size)
         epochs = {place // len(self.images) for place in places}
-        orders = {epoch: self._permutation(epoch) for epoch in epochs}
+        orders = {epoch: _permutation(self.seed, epoch, len(self.images)) for epoch in epochs}
         rows = [orders[place // len(self.images)][place % len(self.images)] for place in places]
         return Position(tuple(self.images[row] for row in rows), (self.seed, 1, batch))
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.images))
+
+@lru_cache(maxsize=8)  # the epochs that labelled and unlabelled batches are in
+def _permutation(seed: int, epoch: int, images: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, 0, epoch)).permutation(images)
 
 
 @dataclass(frozen=True)

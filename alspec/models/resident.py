@@ -29,6 +29,7 @@ def fits(sources: Sequence[Batches], device: torch.device) -> bool:
     if any(source.frames.size is None or source.augmentation.scale for source in sources):
         return False
     free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return sum(bytes_of(source) for source in sources) <= SHARE * free
 
 

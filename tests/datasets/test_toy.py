@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 import numpy as np
 import pytest
@@ -165,19 +164,7 @@ def test_unknown_images_are_data_errors(name):
         toy().read_image(name)
 
 
-def test_check_finds_nothing_at_once():
+def test_check_finds_nothing_and_draws_nothing(monkeypatch):
     dataset = toy(frames=1000)
-    began = time.perf_counter()
-    found = list(dataset.check())
-    assert found == [()] * (6 * 1000 + 2 * 20)
-    assert time.perf_counter() - began < 1
-
-
-def test_a_frame_is_drawn_in_a_few_milliseconds():
-    """The aim is 300 frames a second on one core; a shared machine gets a third of that."""
-    dataset = toy()
-    names = [frame.id for frame in dataset.frames(Split.POOL)][:100]
-    began = time.perf_counter()
-    for name in names:
-        dataset.read_image(name)
-    assert len(names) / (time.perf_counter() - began) > 100
+    monkeypatch.setattr(dataset, "read_image", None)
+    assert list(dataset.check()) == [()] * (6 * 1000 + 2 * 20)
