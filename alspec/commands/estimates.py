@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from alspec import console
 from alspec.plan.dag import Plan
-from alspec.plan.estimate import Pace, step_costs, step_seconds, wall_seconds
+from alspec.plan.estimate import Pace, step_seconds, wall_seconds
+from alspec.plan.order import step_costs
 from alspec.plan.step import StepKey
 from alspec.plan.workload import Workload, workloads
 from alspec.results.throughput import device_kind, measured, remember, remembered

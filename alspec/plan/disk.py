@@ -9,8 +9,7 @@ from pathlib import Path
 
 from alspec.datasets.open import pixels_identity
 from alspec.plan.dag import Plan
-from alspec.plan.estimate import step_costs
-from alspec.plan.order import ranks
+from alspec.plan.order import ranks, step_costs
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.plan.weights import kept_weights, readers
 from alspec.spec.model import ModelConfig, Study

@@ -8,8 +8,9 @@ from heapq import heappop, heappush
 from statistics import median
 
 from alspec.plan.dag import Plan
+from alspec.plan.order import ranks
 from alspec.plan.step import StepKey
-from alspec.plan.workload import Workload, workloads
+from alspec.plan.workload import Workload
 
 STEP_SECONDS = 0.1
 """What a step takes beside its own work: to be handed over, built, written, synced."""
@@ -34,11 +35,6 @@ class Pace:
     seconds_per_image: float
     steps: int
     calibrated: str = ""
-
-
-def step_costs(plan: Plan) -> Mapping[StepKey, float]:
-    """The cost of each step in images trained on without labels' help; a relative measure."""
-    return {key: max(1.0, load.images * load.factor) for key, load in workloads(plan).items()}
 
 
 def step_seconds(
@@ -90,7 +86,7 @@ def _unit_seconds(
 def wall_seconds(
     plan: Plan, seconds: Mapping[StepKey, float], todo: Collection[StepKey], slots: int
 ) -> float:
-    """When a run would end whose slots each take the longest chain that is ready.
+    """When a run would end whose slots take ready steps in the order of `ranks`.
 
     Args:
         plan: the study, expanded.
@@ -100,8 +96,8 @@ def wall_seconds(
     """
     if not todo:
         return 0.0
-    chains, consumers = remaining_cost(plan, seconds), plan.consumers()
-    ranked = sorted(todo, key=lambda key: -chains[key])
+    consumers, order = plan.consumers(), ranks(plan, seconds)
+    ranked = sorted(todo, key=order.__getitem__)
     rank = {key: place for place, key in enumerate(ranked)}
     waits = {key: len({*plan.steps[key].inputs.values()} & rank.keys()) for key in ranked}
     ready = [rank[key] for key in ranked if waits[key] == 0]
@@ -118,21 +114,3 @@ def wall_seconds(
                 if waits[reader] == 0:
                     heappush(ready, rank[reader])
     return now + END_SECONDS
-
-
-def remaining_cost(
-    plan: Plan, costs: Mapping[StepKey, float] | None = None
-) -> Mapping[StepKey, float]:
-    """For each step the cost of the longest chain that starts with it: what to run first.
-
-    Args:
-        plan: the study, expanded.
-        costs: of each step; `step_costs` if None.
-    """
-    costs = costs or step_costs(plan)
-    consumers = plan.consumers()
-    chain: dict[StepKey, float] = {}
-    for step in reversed(list(plan.in_order())):
-        after = [chain[reader] for reader in consumers[step.key]]
-        chain[step.key] = costs[step.key] + max(after, default=0.0)
-    return chain

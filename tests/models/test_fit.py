@@ -158,7 +158,7 @@ def test_rates_follow_the_poly_schedule_towards_zero(monkeypatch: pytest.MonkeyP
 
 def test_every_parameter_is_trained_once_the_head_s_at_their_own_rate() -> None:
     model: Any = build()
-    backbone, head = fit_module._sgd(model, QUICK).param_groups
+    backbone, head = fit_module._sgd(model, QUICK, torch.device("cpu")).param_groups
     assert {id(p) for p in head["params"]} == {id(p) for p in model.decode_head.parameters()}
     assert {id(p) for p in backbone["params"]} == {id(p) for p in model.backbone.parameters()}
     assert head["lr"] == pytest.approx(10 * backbone["lr"])

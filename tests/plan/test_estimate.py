@@ -12,11 +12,11 @@ from alspec.plan.estimate import (
     START_SECONDS,
     STEP_SECONDS,
     Pace,
-    step_costs,
     step_seconds,
     wall_seconds,
 )
 from alspec.plan.expand import expand
+from alspec.plan.order import step_costs
 from alspec.plan.step import Step, StepKind
 from alspec.plan.workload import FORWARD_FACTOR, SSL_FACTOR, training_images, workloads
 from alspec.spec.model import Training

@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
-from alspec.plan.estimate import remaining_cost
 from alspec.plan.expand import expand
+from alspec.plan.order import remaining_cost
 from alspec.plan.step import StepKind
 from alspec.run.events import EventLog
 from alspec.run.executor import Ended, Outcome, Progressed

@@ -46,9 +46,17 @@ def leave(disk, free):
     (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - free)))
 
 
-def run(home, work_dir):
+FILLED_LATER = """
+from alspec.run import room
+room.require_room = lambda _: ""  # as if there had been room when the run started
+from alspec.cli import main
+main()
+"""
+
+
+def run(home, work_dir, start=("-m", "alspec")):
     ended = subprocess.run(
-        [sys.executable, "-m", "alspec", "run", "study.yaml", "--devices", "cpu:1",
+        [sys.executable, *start, "run", "study.yaml", "--devices", "cpu:1",
          "--work-dir", str(work_dir)],
         cwd=home,
         capture_output=True,
@@ -67,7 +75,8 @@ def test_a_real_training_on_a_full_disk_and_on_one_with_room_for_its_weights(tmp
     assert run(tmp_path, whole)[0] == 0
 
     leave(disk, WEIGHTS // 2)  # room for neither checkpoint nor weights
-    code, out, err = run(tmp_path, work_dir)
+    assert run(tmp_path, work_dir)[0] == 2
+    code, out, err = run(tmp_path, work_dir, ("-c", FILLED_LATER))
     assert code == 1
     assert "1 failed" in out
     told = re.search(TOLD, err)
