@@ -147,7 +147,7 @@ def fit(
     wrapper: Any = OptimWrapper
     if training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda"):
         wrapper = BFloat16OptimWrapper
-    optimiser: Any = wrapper(_sgd(segmentor, training))
+    optimiser: Any = wrapper(_sgd(segmentor, training, device))
     schedule: Any = [_poly(optimiser, training, iterations)]
     if s4gan is not None:
         other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
@@ -210,7 +210,7 @@ def fit(
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
 
 
-def _sgd(segmentor: nn.Module, training: Training) -> torch.optim.Optimizer:
+def _sgd(segmentor: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
     heads = [
         parameter
         for name, parameter in segmentor.named_parameters()
@@ -227,6 +227,7 @@ def _sgd(segmentor: nn.Module, training: Training) -> torch.optim.Optimizer:
         lr=training.lr,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
+        fused=device.type == "cuda",
     )
 
 

@@ -6,18 +6,45 @@ B = images, C = classes, H, W = pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.utils import add_prefix
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from alspec.datasets.base import IGNORE
+from alspec.models.blocks import upsampled
 from alspec.models.outputs import logits_at
 from alspec.spec.model import S4GAN
+
+
+class _Halving(nn.Conv2d):
+    """A convolution of 4x4, stride 2, padding 1; as one matrix product where places are few.
+
+    A processor's convolution spends its time on the weights when they far outnumber the places
+    they are used at; cuDNN chooses its own way.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H // 2, W // 2)."""
+        images, _, height, width = maps.shape
+        height, width = height // 2, width // 2
+        if maps.is_cuda or images * height * width * 4 > self.out_channels:
+            return super().forward(maps)
+        patches = F.unfold(maps, 4, padding=1, stride=2).transpose(1, 2).flatten(0, 1)
+        products = F.linear(patches, self.weight.flatten(1), self.bias)
+        return products.view(images, height, width, -1).permute(0, 3, 1, 2)
 
 
 class Discriminator(nn.Module):
@@ -29,7 +56,7 @@ class Discriminator(nn.Module):
         channels = classes + 3
         for width in (64, 128, 256, 512):
             layers += [
-                nn.Conv2d(channels, width, 4, stride=2, padding=1),
+                _Halving(channels, width),
                 nn.LeakyReLU(0.2, inplace=True),
                 nn.Dropout2d(0.5),
             ]
@@ -79,6 +106,27 @@ def _labels_of(batch: Mapping[str, Any]) -> Tensor:
     return torch.stack([sample.gt_sem_seg.data for sample in batch["data_samples"]]).squeeze(1)
 
 
+@contextmanager
+def _norms_of_each_half(model: nn.Module) -> Iterator[None]:
+    """Batch norms take the two halves of a batch one after the other, as in two passes.
+
+    Labelled and unlabelled images so keep statistics of their own, and the running statistics
+    move as they do in two passes.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    for norm in norms:
+        norm.forward = partial(_by_halves, norm.forward)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def _by_halves(forward: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    return torch.cat([forward(half) for half in inputs.chunk(2)])
+
+
 class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     """A segmentor S and a discriminator D, trained in turn with one optimiser each.
 
@@ -112,23 +160,48 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         step_s, step_d = optim_wrapper["segmentor"], optim_wrapper["discriminator"]
         labelled = self.data_preprocessor(data["labelled"], True)
         with step_s.optim_context(segmentor):
-            loss, logs = segmentor.parse_losses(segmentor(**labelled, mode="loss"))
             if not (self.weights.feature_matching or self.weights.self_training):
+                loss, logs = segmentor.parse_losses(segmentor(**labelled, mode="loss"))
                 step_s.update_params(loss)
                 return dict(logs)
             unlabelled = self.data_preprocessor(data["unlabelled"], True)
-            loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled)
+            losses, logits = self._segmented(labelled, unlabelled["inputs"])
+            loss, logs = segmentor.parse_losses(losses)
+            loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled, logits)
             total = loss + loss_s
         self._update(step_s, total, segmentor, keep_graph=True)
         self._update(step_d, loss_d, self.discriminator, keep_graph=False)
         return {**logs, **judged, "loss": total.detach()}
 
+    def _segmented(
+        self, labelled: Mapping[str, Any], unlabelled: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The supervised losses and the unlabelled images' logits, from one pass where that can be.
+
+        A head with a loss of its own, or a cascade of heads, takes the two batches in two passes.
+        """
+        segmentor: Any = self.segmentor
+        images, samples = labelled["inputs"], labelled["data_samples"]
+        size = unlabelled.shape[-2:]
+        head = segmentor.decode_head
+        if getattr(type(head), "loss", None) is not BaseDecodeHead.loss:
+            losses = segmentor(**labelled, mode="loss")
+            return losses, logits_at(segmentor, unlabelled, size)
+        with _norms_of_each_half(segmentor):
+            levels = segmentor.extract_feat(torch.cat([images, unlabelled]))
+            both = head(levels)
+        of_labels, of_others = both.split(len(images))
+        losses = add_prefix(head.loss_by_feat(of_labels, samples), "decode")
+        if segmentor.with_auxiliary_head:
+            first = tuple(level[: len(images)] for level in levels)
+            losses.update(segmentor._auxiliary_head_forward_train(first, samples))
+        return losses, upsampled(of_others, size, segmentor.align_corners)
+
     def _adversarial_losses(
-        self, labelled: Mapping[str, Any], unlabelled: Mapping[str, Any]
+        self, labelled: Mapping[str, Any], unlabelled: Mapping[str, Any], logits: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """What S pays beside its cross-entropy, what D pays, and both in numbers for the log."""
         truth, padding = _labels_of(labelled), _labels_of(unlabelled) == IGNORE
-        logits = logits_at(self.segmentor, unlabelled["inputs"], padding.shape[-2:])
         maps = logits.softmax(dim=1) * ~padding.unsqueeze(1)
         real_maps = one_hot(truth, logits.shape[1]).to(maps.dtype)
         # Two calls, so that S's backward pass goes through the fake half alone.
@@ -141,7 +214,11 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         confidence = fake.detach().sigmoid()
         accepted = confidence > self.weights.threshold
         matching = feature_matching(real_features.detach(), fake_features)
-        training = self_training(logits, accepted, padding)
+        # A look at what was accepted holds a GPU up; a processor is spared a loss that is zero.
+        if logits.is_cuda or bool(accepted.any()):
+            training = self_training(logits, accepted, padding)
+        else:
+            training = logits.new_zeros(())
         loss_s = self.weights.feature_matching * matching + self.weights.self_training * training
         loss_d = 0.5 * (
             F.binary_cross_entropy_with_logits(real.float(), torch.ones_like(real.float()))

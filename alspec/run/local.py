@@ -22,6 +22,11 @@ from alspec.run.worker import STOP
 STOP_SECONDS = 8.0
 """For a training to write a checkpoint before its worker is killed."""
 
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+"""For glibc: memory of a finished iteration is kept for the next one, not handed back and cleared
+page by page; a tenth of the time of a small s4GAN training. Users' own settings come first."""
+
 
 @dataclass
 class _Worker:
@@ -87,7 +92,6 @@ class LocalExecutor:
     def _start(self, slot: int) -> _Worker:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{slot}.txt"
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         command = [sys.executable, "-m", "alspec.run.worker"]
         command += ["--store", str(self._store), "--device", self._devices[slot]]
         command += ["--loader-workers", str(self._loader_workers)]
@@ -98,7 +102,7 @@ class LocalExecutor:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 text=True,
-                env={**os.environ, **threads},
+                env={**ENVIRONMENT, **os.environ, **THREADS},
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
         worker = _Worker(process, log)

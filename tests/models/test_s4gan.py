@@ -22,6 +22,7 @@ from alspec.models.outputs import logits_at
 from alspec.models.s4gan import (
     Discriminator,
     S4GANSegmentor,
+    _Halving,
     feature_matching,
     one_hot,
     self_training,
@@ -210,6 +211,49 @@ def test_gradients_are_those_of_the_two_losses_on_their_own() -> None:
             torch.testing.assert_close(
                 grad, reference_grad, rtol=1e-3, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
             )
+
+
+@pytest.mark.parametrize("size", [(6, 12), (24, 48)])
+def test_a_halving_convolution_is_torch_s_own_whatever_way_it_takes(size: tuple[int, int]) -> None:
+    layer = _Halving(8, 128).double()
+    maps = torch.randn(2, 8, *size, dtype=torch.float64, requires_grad=True)
+    reference = F.conv2d(maps, layer.weight, layer.bias, stride=2, padding=1)
+    slope = torch.randn_like(reference)
+    leaves = [maps, layer.weight, layer.bias]
+    expected = torch.autograd.grad(reference, leaves, slope)
+    torch.testing.assert_close(layer(maps), reference)
+    for seen, wanted in zip(torch.autograd.grad(layer(maps), leaves, slope), expected, strict=True):
+        torch.testing.assert_close(seen, wanted)
+
+
+def test_batch_statistics_move_as_in_two_passes() -> None:
+    model = s4gan()
+    reference: Any = copy.deepcopy(model.segmentor)
+    stepped(model)
+    with torch.no_grad():
+        for role in ("labelled", "unlabelled"):
+            inputs = model.data_preprocessor(data()[role], True)["inputs"]
+            logits_at(reference, inputs, (40, 56))
+    expected = dict(reference.named_buffers())
+    seen = {n: b for n, b in model.segmentor.named_buffers() if n in expected}
+    assert any("running_mean" in name for name in seen)
+    for name, buffer in seen.items():
+        torch.testing.assert_close(buffer, expected[name], msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_a_head_with_a_loss_of_its_own_takes_two_passes_and_the_same_gradients() -> None:
+    model = s4gan(threshold=0.0)
+    own = copy.deepcopy(model)
+    head: Any = own.segmentor.decode_head
+
+    class OwnLoss(type(head)):  # type: ignore[misc]
+        def loss(self, *args: Any) -> Any:
+            return super().loss(*args)
+
+    head.__class__ = OwnLoss
+    (joint, _, _), (apart, _, _) = stepped(model), stepped(own)
+    for name, grad in apart.seen[0]["segmentor"].items():
+        torch.testing.assert_close(joint.seen[0]["segmentor"][name], grad, rtol=1e-3, atol=1e-5)
 
 
 def test_frozen_parameters_stay_out_of_the_step() -> None:
