@@ -64,16 +64,15 @@ class Rows:
         height, wanted = logits_BChw.shape[2], size[0]
         wide = (height, size[1])
         self._wide_BChW = upsampled(logits_BChw.contiguous(), wide, align_corners)
-        places = torch.arange(wanted, dtype=torch.float64)
+        device = logits_BChw.device
+        places = torch.arange(wanted, dtype=torch.float64, device=device)
         if align_corners:
             places *= (height - 1) / max(1, wanted - 1)
         else:
             places = ((places + 0.5) * (height / wanted) - 0.5).clamp_min(0)
-        above = places.long().clamp_max(height - 1)
-        device = logits_BChw.device
-        self._above = above.to(device)
-        self._below = (above + 1).clamp_max(height - 1).to(device)
-        self._weight = (places - above).float()[:, None].to(device)
+        self._above = places.long().clamp_max(height - 1)
+        self._below = (self._above + 1).clamp_max(height - 1)
+        self._weight = (places - self._above).float()[:, None]
 
     def windows(self) -> Iterator[Window]:
         """Windows that cover the batch."""

@@ -19,6 +19,7 @@ from alspec.models.build import parameter_count
 from alspec.models.data import Augmentation, Batches, Frames, FromPosition, Order
 from alspec.models.feed import Feed
 from alspec.models.hooks import Progress, QuietRuntimeInfo, TrainingLog
+from alspec.models.precision import in_bfloat16
 from alspec.models.resume import Keeping, PositionedLoop, Resume
 from alspec.models.runner import StepRunner
 from alspec.models.s4gan import Discriminator, S4GANSegmentor
@@ -112,7 +113,7 @@ def fit(
     feed = Feed(Batches(frames, order, augmentation, labelled=True))
     model: nn.Module = segmentor
     wrapper: Any = OptimWrapper
-    if training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda"):
+    if in_bfloat16(training.precision, device):
         wrapper = BFloat16OptimWrapper
     optimiser: Any = wrapper(_sgd(segmentor, training, device))
     schedule: Any = [_poly(optimiser, training, iterations)]

@@ -215,7 +215,7 @@ def _reached(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor on the device; the copy to a GPU overlaps with what it computes."""
-    if device.type == "cuda":
+    if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
