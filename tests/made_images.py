@@ -10,7 +10,8 @@ from alspec.models import compat  # isort: skip
 import torch
 
 from alspec.datasets.base import IGNORE, ImageId
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.data import Frames
 
 torch.set_num_threads(1)

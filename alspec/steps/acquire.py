@@ -144,14 +144,17 @@ def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId])
     segmentor, bfloat16 = _segmentor(work)
     frames = work.desk.frames(work.dataset())
     images = [*offered.ids, *labelled]
-    parts: list[Tensor] = []
+    features = torch.empty(0)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH):
-        outputs = outputs_of(segmentor, batch.images, work.device, bfloat16=bfloat16)
-        parts.append(outputs.features_BD)
+        features_BD = outputs_of(
+            segmentor, batch.images, work.device, bfloat16=bfloat16
+        ).features_BD
+        if not done:  # parts that are joined at the end take the memory twice
+            features = features_BD.new_empty((len(images), features_BD.shape[1]))
+        features[done : done + len(ids)] = features_BD
         done += len(ids)
         work.progress(done, len(images))
-    features = torch.cat(parts)
     _require_finite("features", images, features.isfinite().all(dim=1), work.step.params["method"])
     n = len(offered.ids)
     return Candidates(offered.ids, offered.sequences, features[:n], features[n:])

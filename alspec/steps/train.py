@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from alspec import faults
 from alspec.errors import StepFailed, StoreError
 from alspec.files import write_bytes, write_csv, write_json
-from alspec.models.build import assemble, build_segmentor, model_config
+from alspec.models.build import assemble, build_segmentor
+from alspec.models.config import model_config
 from alspec.models.fit import Seeds, fit
 from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step

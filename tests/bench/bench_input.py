@@ -27,7 +27,8 @@ from alspec.datasets.base import Split
 from alspec.datasets.folder import Folder, Spec
 from alspec.datasets.street_view import view
 from alspec.models.augmentation import Augmentation
-from alspec.models.build import IMAGENET_MEAN, IMAGENET_STD, build_segmentor, compat, model_config
+from alspec.models.build import build_segmentor, compat
+from alspec.models.config import IMAGENET_MEAN, IMAGENET_STD, model_config
 from alspec.models.data import Batches, Frames, FromPosition, Order
 from alspec.models.feed import Feed
 from alspec.models.fit import Seeds, fit

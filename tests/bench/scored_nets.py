@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.folding import folded
 from alspec.models.outputs import BatchOutputs, outputs_of
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError
-from alspec.models.build import assemble, build_segmentor, model_config, parameter_count
+from alspec.models.build import assemble, build_segmentor, parameter_count
+from alspec.models.config import model_config
 from alspec.models.outputs import outputs_of
 from alspec.spec.model import ModelName
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from alspec.errors import StepFailed
 from alspec.models import fit as fit_module
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.fit import Seeds, Trained, fit, iterations_of
 from alspec.spec.model import S4GAN, Training
 

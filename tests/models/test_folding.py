@@ -10,7 +10,8 @@ from made_images import images, tiny
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.folding import folded
 from alspec.models.outputs import outputs_of
 

@@ -13,7 +13,8 @@ from torch import nn
 
 from alspec.acquisition.bald import Bald, BaldParams, mutual_information
 from alspec.errors import InputError
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.mc_dropout import add_decoder_dropout, decoder_dropouts, sampling
 from alspec.models.outputs import BatchOutputs, outputs_of
 

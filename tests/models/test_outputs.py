@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from alspec.acquisition.equal import Equal, EqualParams
 from alspec.errors import InputError
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.outputs import outputs_of
 
 CPU = torch.device("cpu")

@@ -15,7 +15,8 @@ from mmseg.structures import SegDataSample
 from alspec.datasets.base import IGNORE
 from alspec.models import resident
 from alspec.models.augmentation import Augmentation
-from alspec.models.build import IMAGENET_MEAN, IMAGENET_STD, build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import IMAGENET_MEAN, IMAGENET_STD, model_config
 from alspec.models.data import Batches, FromPosition, Order
 from alspec.models.feed import Feed, as_inputs
 from alspec.models.resident import ResidentBatches, bytes_of, fits

@@ -16,8 +16,9 @@ from torch import nn
 
 from alspec.errors import Interrupted, StepFailed
 from alspec.models import hooks
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
 from alspec.models.checkpoint import Checkpoints
+from alspec.models.config import model_config
 from alspec.models.fit import Seeds, Trained, fit
 from alspec.models.resume import Keeping
 from alspec.spec.model import S4GAN, Training

@@ -19,8 +19,9 @@ from alspec.datasets.base import IGNORE, ImageId, Split
 from alspec.datasets.folder import Folder, Spec
 from alspec.datasets.street_view import view
 from alspec.models.augmentation import Augmentation
-from alspec.models.build import IMAGENET_MEAN, IMAGENET_STD, build_segmentor, model_config
+from alspec.models.build import build_segmentor
 from alspec.models.colour import ColourDraw, as_tensor, recoloured
+from alspec.models.config import IMAGENET_MEAN, IMAGENET_STD, model_config
 from alspec.models.data import Batches, Frames, Order
 from alspec.models.feed import as_inputs
 from alspec.spec.model import Training

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from alspec.errors import InputError
-from alspec.models.build import assemble, build_segmentor, model_config, parameter_count
+from alspec.models.build import assemble, build_segmentor, parameter_count
+from alspec.models.config import model_config
 from alspec.models.mc_dropout import decoder_dropouts
 from alspec.models.weights import load_weights
 from alspec.models.wrn38 import WideResNet38

@@ -46,7 +46,8 @@ def near(bytes_):
     [pytest.param(n, marks=[pytest.mark.slow] * n.endswith("wrn38")) for n in WEIGHT_BYTES],
 )
 def test_models_are_as_large_as_said(name):
-    from alspec.models.build import build_segmentor, model_config
+    from alspec.models.build import build_segmentor
+    from alspec.models.config import model_config
 
     model = build_segmentor(model_config(name, 19), mc_dropout=False)
     assert (

@@ -104,7 +104,8 @@ def test_a_checkpoint_is_told_at_its_own_place(tmp_path):
 def test_good_weights_are_tried_once_and_remembered_by_their_bytes(tmp_path, monkeypatch):
     made = """
 import sys, torch
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 torch.manual_seed(0)
 model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
 torch.save(model.backbone.state_dict(), sys.argv[1])

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from alspec.errors import AlspecError, InputError, SpecError, StoreError
 from alspec.integrity import MANIFEST
-from alspec.models.build import model_config
+from alspec.models.config import model_config
 from alspec.plan.config_file import config_sha256
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind

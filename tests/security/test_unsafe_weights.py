@@ -23,7 +23,8 @@ from safetensors.torch import save_file  # isort: skip
 
 from alspec.errors import InputError
 from alspec.models import weights_limits
-from alspec.models.build import build_segmentor, model_config
+from alspec.models.build import build_segmentor
+from alspec.models.config import model_config
 from alspec.models.weights import read_weights
 
 
