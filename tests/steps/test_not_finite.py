@@ -100,7 +100,7 @@ def test_predictions_to_be_measured(
 
     def broken(*given: Any, **how: Any) -> Any:
         outputs = original(*given, **how)
-        outputs.logits_BCHW[1, 0, 3, 4] = value
+        outputs._logits[1, 0, 3, 4] = value
         return outputs
 
     monkeypatch.setattr(evaluate, "outputs_of", broken)
@@ -127,7 +127,10 @@ def test_predictions_to_be_scored(
         def spoil(_module: Any, _inputs: Any, logits: Tensor) -> Tensor:
             nonlocal calls
             calls += 1
-            if calls == 2:  # of equal the mirrored view, of bald the second pass
+            if method == "equal" and calls == 1:  # the mirrored view, the second half of a batch
+                logits = logits.clone()
+                logits[len(logits) // 2, 1, 2, 2] = value
+            elif method != "equal" and calls == 2:  # of bald the second pass
                 logits = logits.clone()
                 logits[0, 1, 2, 2] = value
             return logits
