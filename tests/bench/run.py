@@ -1,7 +1,8 @@
 """Runs the benchmarks: `python tests/bench/run.py [NAME…] [--json] [--write]`.
 
 A benchmark is a module `bench_NAME.py` beside this file with a function `figures`, which yields
-`Figure`s one after another; `--write` puts the table into RESULTS.md with the machine named.
+`Figure`s one after another; `--write` puts their rows into RESULTS.md, beside those of the
+benchmarks that were not run, with the machine named.
 """
 
 from __future__ import annotations
@@ -60,9 +61,17 @@ def machine() -> str:
     )
 
 
-def page(figures: Sequence[Figure]) -> str:
-    """RESULTS.md."""
-    rows = "\n".join(_row(figure) for figure in figures)
+def _benchmark(row: str) -> str:
+    """The benchmark that a row of the table is of."""
+    figure = row.split()[1]
+    return max((n for n in names() if f"{figure}-".startswith(f"{n}-")), key=len, default="")
+
+
+def page(figures: Sequence[Figure], before: str, chosen: Sequence[str]) -> str:
+    """RESULTS.md with new rows; `before` is the page as it was."""
+    kept = [line for line in before.splitlines() if line.startswith("| ") and _benchmark(line)]
+    rows = [row for row in kept if _benchmark(row) not in chosen] + [_row(f) for f in figures]
+    table = "\n".join(sorted(rows, key=_benchmark))
     return f"""# Benchmarks
 
 `python tests/bench/run.py --write` on {machine()}; {datetime.date.today().isoformat()}.
@@ -71,7 +80,7 @@ stands as what is allowed over what was measured. Larger is better everywhere.
 
 | figure | ratio | goal | holds | measured |
 |---|---:|---:|---|---|
-{rows}
+{table}
 """
 
 
@@ -85,14 +94,17 @@ def main() -> None:
     unknown = sorted(set(options.names) - set(names()))
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(names())}")
-    figures = list(measured(options.names or names()))
+    chosen = options.names or names()
+    figures = list(measured(chosen))
     if options.json:
         rows = [
             {"name": f.name, "ratio": f.ratio, "goal": f.goal, "holds": f.holds} for f in figures
         ]
         print(json.dumps(rows, indent=2))
     if options.write:
-        (HERE / "RESULTS.md").write_text(page(figures), "utf-8")
+        results = HERE / "RESULTS.md"
+        before = results.read_text("utf-8") if results.exists() else ""
+        results.write_text(page(figures, before, chosen), "utf-8")
 
 
 if __name__ == "__main__":
