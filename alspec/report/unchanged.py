@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ def origin_of(plan: Plan, folder: StudyFolder) -> str:
     """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
     digest = hashlib.sha256()
     said = [plan.study.model_dump_json(), repr(plan.runs), repr(plan.settings), str(folder.root)]
-    for text in [*said, *map(version, _LIBRARIES)]:
+    for text in said:
         digest.update(f"{len(text)} {text}".encode())
-    for path in _code():
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest.update(_renderer())
     for key in plan.steps:
         try:
             manifest = (folder.store.home(key) / MANIFEST).read_bytes()
@@ -70,6 +70,15 @@ def _written(folder: StudyFolder) -> dict[str, str]:
     paths = [folder.report, *folder.root.glob("*.csv"), *folder.figures.glob("*")]
     paths += folder.selections.glob("*/*.txt")
     return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in sorted(paths)}
+
+
+@cache
+def _renderer() -> bytes:
+    """SHA-256 over the code that publishes and its libraries, as this process has them."""
+    digest = hashlib.sha256(" ".join(map(version, _LIBRARIES)).encode())
+    for path in _code():
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
 
 
 def _code() -> Iterator[Path]:
