@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -54,11 +55,12 @@ def still_stands(origin: str, folder: StudyFolder) -> bool:
 
 
 def remember(origin: str, folder: StudyFolder) -> None:
-    """Note what has been published from where."""
+    """Note what has been published from where; nothing while another run publishes as well."""
     record = _record(folder)
     record.parent.mkdir(parents=True, exist_ok=True)
-    said: dict[str, Any] = {"origin": origin, "files": _written(folder)}
-    write_json(record, said)
+    with suppress(FileNotFoundError):
+        said: dict[str, Any] = {"origin": origin, "files": _written(folder)}
+        write_json(record, said)
 
 
 def _record(folder: StudyFolder) -> Path:
@@ -69,7 +71,8 @@ def _written(folder: StudyFolder) -> dict[str, str]:
     """Path below the study's folder to SHA-256 of every published file."""
     paths = [folder.report, *folder.root.glob("*.csv"), *folder.figures.glob("*")]
     paths += folder.selections.glob("*/*.txt")
-    return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in sorted(paths)}
+    whole = sorted(path for path in paths if not path.name.startswith("."))
+    return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in whole}
 
 
 @cache

@@ -16,6 +16,9 @@ from alspec.store import Store
 ROUNDS = 3
 """Damage that comes back this often is the disk's, and the user's to deal with."""
 
+WRITTEN_BESIDE = ("drafts", "recipes", "kept", "checked", "throughput", "published")
+"""Folders of a store whose files are written beside their place and renamed."""
+
 Published = TypeVar("Published")
 
 
@@ -65,7 +68,7 @@ def run_to_publication(
     Raises:
         StoreError: a step is damaged again and again, or cannot be set aside.
     """
-    for folder in ("drafts", "recipes"):
+    for folder in WRITTEN_BESIDE:
         sweep(store.root / folder)
     done = RunSummary()
     for left in reversed(range(ROUNDS)):

@@ -35,7 +35,7 @@ def plan_of(ssl: bool) -> Plan:
 
 def interrupted(performed: Performed, step: Step, at: int, loader_workers: int) -> None:
     """Does a training in two goes, stopped after some iterations."""
-    first, told = Desk(CPU, loader_workers), []
+    first, told = Desk(CPU, loader_workers=loader_workers), []
 
     def stop(done: int, total: int) -> None:
         if done == at:
@@ -45,7 +45,7 @@ def interrupted(performed: Performed, step: Step, at: int, loader_workers: int) 
         with pytest.raises(Interrupted):
             work_on(step, performed.store, first, stop)
         assert not performed.store.is_done(step.key)
-        desk = Desk(CPU, loader_workers)
+        desk = Desk(CPU, loader_workers=loader_workers)
         work_on(step, performed.store, desk, lambda done, total: told.append(done))
     assert told[0] == at + 1
 
