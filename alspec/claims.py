@@ -171,7 +171,10 @@ def _announced(mine: Path, claim: Path) -> bool:
     try:
         os.link(mine, claim)
     except FileExistsError:  # network disks say so of a link that was asked for twice, too
-        return claim.exists() and claim.samefile(mine)
+        try:
+            return claim.samefile(mine)
+        except FileNotFoundError:  # its holder has released it meanwhile
+            return False
     except OSError as err:
         if err.errno not in _NO_LINKS:
             raise

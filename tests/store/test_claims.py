@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -183,3 +184,18 @@ def test_a_process_that_waits_to_be_reaped_is_dead():
     finally:
         os.waitpid(child, 0)
     assert is_alive(os.getpid())
+
+
+def test_a_claim_that_is_released_between_two_looks_can_be_taken(tmp_path, monkeypatch):
+    refused, link = [], os.link
+
+    def once_too_late(source, target):
+        if not refused:
+            refused.append(target)
+            raise FileExistsError(target)  # it was there, and is gone
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", once_too_late)
+    with closing(Claims(tmp_path)) as claims:
+        assert claims.take(KEY) is None
+    assert len(refused) == 1
