@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import yaml
+from made_disk import disk_of
 from made_toy import TOY
 
 from alspec.run.worker import KEEP_ITERATIONS
@@ -27,18 +28,9 @@ TOLD = r"weights\.safetensors: No space left on device: (\S+) bytes to write, (\
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own, in memory; a function that gives it another size."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(path)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as err:
-        pytest.skip(f"no mount here: {err}")
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=False)
+    """A small disk of its own."""
+    with disk_of(tmp_path / "disk", "16m") as path:
+        yield path
 
 
 def leave(disk, free):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 import yaml
+from made_disk import disk_of
 from made_run import FakeTrainer, Silent, drawn, tiny_plan
 from made_toy import TOY
 
@@ -134,22 +134,11 @@ def test_images_that_are_decoded_there_are_not_needed_again(tmp_path):
 
 
 def test_a_disk_that_is_really_too_small_is_refused(cli, spec, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as err:
-        pytest.skip(f"no mount here: {err}")
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
-    try:
+    with disk_of(tmp_path / "disk", "1m") as disk:
         code, _, err = cli("run", spec, "--work-dir", disk / "work")
         assert code == ExitCode.BAD_INPUT
         assert f"are free in {disk}" in err
         assert list(disk.iterdir()) == []
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
 class RealTrainer(FakeTrainer):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_disk import disk_of
 from made_run import FakeTrainer, drawn, results_of, tiny_plan
 from made_toy import TOY
 
@@ -131,16 +132,7 @@ def test_a_report_that_cannot_be_written_says_so(cli, spec, tmp_path, whole, mon
 
 def test_a_disk_that_is_really_full(cli, spec, tmp_path, plan, whole):
     results, _ = whole
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as err:
-        pytest.skip(f"no mount here: {err}")
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
-    try:
+    with disk_of(tmp_path / "disk", "256k") as disk:
         ballast = disk / "ballast"
         fill(ballast, left=24 * 1024)
         code, _, err = cli("run", spec, "--work-dir", disk / "work")
@@ -150,8 +142,6 @@ def test_a_disk_that_is_really_full(cli, spec, tmp_path, plan, whole):
         assert "Traceback" not in err
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         goes_on(cli, spec, disk / "work", plan, results, "a full disk")
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
 def fill(path: Path, left):
