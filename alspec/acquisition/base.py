@@ -49,8 +49,8 @@ class PassesParams(Params):
     passes: int = 10
 
 
-class Block(Protocol):
-    """Some rows of some images of a batch: a method that averages over pixels needs no more."""
+class Part(Protocol):
+    """Some rows of some images of a batch."""
 
     @property
     def images(self) -> slice:
@@ -61,6 +61,10 @@ class Block(Protocol):
     def share(self) -> float:
         """The rows' share of an image's pixels; the shares of an image add up to 1."""
         ...
+
+
+class Block(Part, Protocol):
+    """What a model says of a part: a method that averages over pixels needs no more."""
 
     @property
     def log_p_BCHW(self) -> Tensor:

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alspec.acquisition.base import Block, Outputs
+    from alspec.acquisition.base import Block, Outputs, Part
 
 
-class Part(Protocol):
-    """Some rows of some images of a batch."""
-
-    @property
-    def images(self) -> slice:
-        """Which images of the batch."""
-        ...
-
-    @property
-    def share(self) -> float:
-        """The rows' share of an image's pixels."""
-        ...
-
-
-SomePart = TypeVar("SomePart", bound=Part)
+SomePart = TypeVar("SomePart", bound="Part")
 
 
 def mean_over(parts: Iterable[SomePart], score: Callable[[SomePart], Tensor]) -> Tensor:
