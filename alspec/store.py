@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from alspec import faults
 from alspec.drafts import new_draft
 from alspec.errors import StoreError
-from alspec.files import json_text, sha256_of, sync, write_text
+from alspec.files import json_text, sha256_of, sync, write_json, write_text
 from alspec.integrity import (
     MANIFEST,
     Artifact,
@@ -235,6 +235,19 @@ class Store:
     def kept(self) -> Kept:
         """What the studies of this store want of trainings' weights."""
         return Kept(self.root / "kept")
+
+    def is_checked(self, what: str) -> bool:
+        """Whether something outside the store was noted as good by `note_checked`."""
+        return self._mark(what).is_file()
+
+    def note_checked(self, what: str, about: Mapping[str, Any]) -> None:
+        """Note that something outside the store, named by its identity, was found good."""
+        mark = self._mark(what)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_json(mark, about)
+
+    def _mark(self, what: str) -> Path:
+        return self.root / "checked" / f"{_safe(what)}.json"
 
     def checkpoints(self, key: str) -> Path:
         """Where a step keeps what it would go on from; not there when the step is done."""

@@ -8,11 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from alspec.errors import InputError, Problem
-from alspec.files import write_json
 from alspec.plan.step import Step, StepKind
 from alspec.store import Store
 
@@ -46,7 +44,7 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
     new = {
         identity: step
         for identity, step in trainings.items()
-        if store is None or not _mark(store, identity).is_file()
+        if store is None or not store.is_checked(identity)
     }
     if not new:
         return 0
@@ -55,9 +53,7 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
         raise InputError(problems)
     if store:
         for identity, step in new.items():
-            mark = _mark(store, identity)
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            write_json(mark, {"model": step.params["model"]})
+            store.note_checked(identity, {"model": step.params["model"]})
     return len(new)
 
 
@@ -67,11 +63,7 @@ def _reads_weights(step: Step) -> bool:
 
 def _identity(step: Step) -> str:
     kept = {name: step.params[name] for name in ("model", "classes", "mc_dropout")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _mark(store: Store, identity: str) -> Path:
-    return store.root / "checked" / f"model-{identity}.json"
+    return f"model-{hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}"
 
 
 def _tried(steps: Sequence[Step]) -> list[Problem]:

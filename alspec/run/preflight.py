@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from alspec.datasets.base import Dataset, Split
 from alspec.datasets.open import open_dataset
 from alspec.errors import DataError, Problem
-from alspec.files import write_json
 from alspec.spec.model import AllFrames, DatasetSpec
 from alspec.store import Store
 
@@ -46,7 +44,7 @@ def check_data(
         dataset = open_dataset(spec.model_copy(update={"redundancy": AllFrames()}))
         identity = _identity(dataset)
         images[spec.name] = 0
-        if identity in read or (store and _mark(store, identity).is_file()):
+        if identity in read or (store and store.is_checked(identity)):
             continue
         found, images[spec.name] = _read_all(dataset, progress)
         problems += found
@@ -55,14 +53,8 @@ def check_data(
         raise DataError(problems)
     if store:
         for identity, name in read.items():
-            mark = _mark(store, identity)
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            write_json(mark, {"dataset": name, "images": images[name]})
+            store.note_checked(identity, {"dataset": name, "images": images[name]})
     return images
-
-
-def _mark(store: Store, identity: str) -> Path:
-    return store.root / "checked" / f"{identity}.json"
 
 
 def _read_all(dataset: Dataset, progress: Progress) -> tuple[list[Problem], int]:
