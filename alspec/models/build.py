@@ -17,6 +17,7 @@ import alspec.models.wrn38
 from alspec.errors import InputError
 from alspec.models.config import PREPROCESSING, REGISTERED
 from alspec.models.feed import BatchPreProcessor
+from alspec.models.losses import count_on_device
 from alspec.models.mc_dropout import add_decoder_dropout
 from alspec.models.weights import load_weights
 
@@ -76,6 +77,7 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
         ) from err
     # Set here, not in the config, which stays one that MMSegmentation alone can build.
     model.data_preprocessor = BatchPreProcessor(**PREPROCESSING)
+    count_on_device(model)
     if mc_dropout:
         add_decoder_dropout(model)
     return model
