@@ -76,10 +76,8 @@ class Discriminator(nn.Module):
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(B, H, W) labels to (B, C, H, W) maps, zero wherever the label is ignored."""
-    valid = labels != IGNORE
-    maps = F.one_hot(labels.masked_fill(~valid, 0).long(), classes).permute(0, 3, 1, 2)
-    return maps * valid.unsqueeze(1)
+    """(B, H, W) labels to (B, C, H, W) booleans, false wherever the label is ignored."""
+    return labels.unsqueeze(1) == torch.arange(classes, device=labels.device)[:, None, None]
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
