@@ -14,7 +14,10 @@ from alspec.acquisition.distances import Distances, Points, Rows, Squared
 SHORTLIST = 512
 """Rows that are compared with each new centre as it comes."""
 
-CENTRES = 256
+FIRST = 2048
+"""Rows that are compared together with the labelled set: a large matrix product is a fast one."""
+
+CENTRES = 512
 """Centres in a matrix product, after which a row may already be out of question."""
 
 SETTLED = 32
@@ -59,11 +62,11 @@ class _Search:
 
     def _advance(self) -> None:
         """Bring a shortlist up to date and choose from it while no row outside can be farther."""
-        rows_R, outside = _shortlist(self._upper_N)
+        rows_R, outside = _shortlist(self._upper_N, SHORTLIST)
         new_N = self._seen_N < self._labelled
         if new_N[rows_R].any():
             # These have the most centres to see, so they are taken many at a time.
-            rows_R, outside = _shortlist(np.where(new_N, self._upper_N, -np.inf))
+            rows_R, outside = _shortlist(np.where(new_N, self._upper_N, -np.inf), FIRST)
             self._look(rows_R, self._distances.points(rows_R), outside)
             return
         points = self._distances.points(rows_R)
@@ -149,10 +152,10 @@ class _Search:
             self._upper_N[part_R] = self._lower_N[part_R] = self._distances.nearest(part_R)
 
 
-def _shortlist(upper_N: Squared) -> tuple[Rows, float]:
+def _shortlist(upper_N: Squared, count: int) -> tuple[Rows, float]:
     """The rows of the largest upper bounds, ascending, and the largest bound of the others."""
     rows_R = np.flatnonzero(upper_N >= 0)
-    if len(rows_R) <= SHORTLIST:
+    if len(rows_R) <= count:
         return rows_R, -np.inf
-    ranked_N = np.argpartition(upper_N, -SHORTLIST - 1)
-    return np.sort(ranked_N[-SHORTLIST:]), float(upper_N[ranked_N[-SHORTLIST - 1]])
+    ranked_N = np.argpartition(upper_N, -count - 1)
+    return np.sort(ranked_N[-count:]), float(upper_N[ranked_N[-count - 1]])
