@@ -90,6 +90,7 @@ LEAVES = {
     "training.scale": (S, "training.scale", [0.5, 2.0], {}),
     "training.flip": (S, "training.flip", False, {}),
     "training.colour": (S, "training.colour", True, {}),
+    "training.compile": (S, "training.compile", True, {}),
     "s4gan.feature_matching": (S, "s4gan.feature_matching", 0.2, {}),
     "s4gan.self_training": (S, "s4gan.self_training", 0.5, {}),
     "s4gan.threshold": (S, "s4gan.threshold", 0.5, {}),

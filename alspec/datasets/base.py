@@ -75,11 +75,11 @@ class Dataset(Protocol):
         ...
 
     def read_image(self, image: ImageId) -> Image:
-        """The image at its own size. Raises DataError naming the file."""
+        """The image at its own size; in any thread. Raises DataError naming the file."""
         ...
 
     def read_mask(self, image: ImageId) -> Mask:
-        """The labels at their own size. Raises DataError naming the file."""
+        """The labels at their own size; in any thread. Raises DataError naming the file."""
         ...
 
     def check(self) -> Iterator[Sequence[Problem]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from torch.utils.data import Sampler
 from alspec.datasets.base import ImageId
 from alspec.models.augmentation import Augmentation, Draw, moved
 from alspec.models.colour import as_tensor
-from alspec.models.frames import Frames
+from alspec.models.frames import Frames, Wanted
 
 __all__ = [
     "Augmentation",
@@ -88,6 +88,10 @@ class Batches(TorchDataset[Batch]):
         self.augmentation = augmentation
         self.labelled = labelled
 
+    def wanted(self, batch: int) -> Iterator[Wanted]:
+        """What a batch is made of."""
+        return wanted_of(self.order[batch].images, with_masks=self.labelled)
+
     def __getitem__(self, batch: int) -> Batch:
         position = self.order[batch]
         rng = np.random.default_rng(position.seed)
@@ -137,15 +141,24 @@ def in_batches(
     """
     chosen: list[ImageId] = []
     pixels: list[NDArray[np.uint8]] = []
-    for image in images:
-        read = frames.image(image)
-        if pixels and (len(pixels) == batch_size or read.shape != pixels[0].shape):
+    with frames.ahead(wanted_of(images, with_masks=with_masks)):
+        for image in images:
+            read = frames.image(image)
+            if pixels and (len(pixels) == batch_size or read.shape != pixels[0].shape):
+                yield tuple(chosen), _batch(frames, chosen, pixels, with_masks=with_masks)
+                chosen, pixels = [], []
+            chosen.append(image)
+            pixels.append(read)
+        if pixels:
             yield tuple(chosen), _batch(frames, chosen, pixels, with_masks=with_masks)
-            chosen, pixels = [], []
-        chosen.append(image)
-        pixels.append(read)
-    if pixels:
-        yield tuple(chosen), _batch(frames, chosen, pixels, with_masks=with_masks)
+
+
+def wanted_of(images: Iterable[ImageId], *, with_masks: bool) -> Iterator[Wanted]:
+    """What is read of images, in their order."""
+    for image in images:
+        yield "image", image
+        if with_masks:
+            yield "mask", image
 
 
 def _batch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alspec.models import compat  # isort: skip  (mends the imports below)
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from alspec.models.colour import recoloured
 from alspec.models.data import Batch, Batches, FromPosition
+from alspec.models.frames import Wanted
 from alspec.models.resident import ResidentBatches, fits
 
 __all__ = ["BatchPreProcessor", "Feed", "as_inputs", "compat"]
@@ -36,6 +37,19 @@ class Feed(TorchDataset[dict[str, Any]]):
             return labelled
         return {"labelled": labelled, "unlabelled": as_inputs(self.unlabelled[batch])}
 
+    @property
+    def sources(self) -> list[Batches]:
+        """The labelled batches and the unlabelled ones, if there are any."""
+        return [self.labelled, *([self.unlabelled] if self.unlabelled else [])]
+
+    def first_epoch(self, start: int) -> Iterator[Wanted]:
+        """What an epoch's batches are made of, from batch `start` on: afterwards all is decoded."""
+        orders = [source.order for source in self.sources]
+        batches = max(-(-len(order.images) // order.batch_size) for order in orders)
+        for batch in range(start, start + batches):
+            for source in self.sources:
+                yield from source.wanted(batch)
+
     def loader(
         self, positions: FromPosition, device: torch.device, workers: int
     ) -> DataLoader[dict[str, Any]]:
@@ -46,9 +60,10 @@ class Feed(TorchDataset[dict[str, Any]]):
             device: keeps the images where they fit; then no worker process is started.
             workers: processes that prepare batches; none: this one does.
         """
-        sources = [self.labelled, *([self.unlabelled] if self.unlabelled else [])]
-        resident = fits(sources, device)
-        feed = Feed(*(ResidentBatches(source, device) for source in sources)) if resident else self
+        resident = fits(self.sources, device)
+        feed = self
+        if resident:
+            feed = Feed(*(ResidentBatches(source, device) for source in self.sources))
         return DataLoader(
             feed,
             batch_size=None,

@@ -16,6 +16,7 @@ from torch import nn
 
 from alspec.datasets.base import ImageId
 from alspec.models.build import parameter_count
+from alspec.models.compiled import compiling
 from alspec.models.data import Augmentation, Batches, Frames, FromPosition, Order
 from alspec.models.feed import Feed
 from alspec.models.hooks import Progress, QuietRuntimeInfo, TrainingLog
@@ -101,7 +102,7 @@ def fit(
         loader_workers: processes that prepare batches; the bits do not depend on it.
 
     Raises:
-        StepFailed: a loss is no longer finite.
+        StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
         Interrupted: the training was asked to stop, and was kept.
     """
     torch.manual_seed(seeds.init)
@@ -122,7 +123,7 @@ def fit(
         feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
         torch.manual_seed(seeds.discriminator)
         discriminator = Discriminator(segmentor.num_classes)
-        model = S4GANSegmentor(segmentor, discriminator, s4gan)
+        model = S4GANSegmentor(segmentor, discriminator, s4gan, joint=not training.compile)
         adam = torch.optim.Adam(
             discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
         )
@@ -141,7 +142,12 @@ def fit(
     start = state["position"] if state else 0
     del state  # as large as the training itself
     loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
-    with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
+    wanted = () if loader.num_workers else feed.first_epoch(start)
+    with (
+        tempfile.TemporaryDirectory(prefix="alspec-") as scratch,
+        frames.ahead(wanted),
+        compiling(segmentor, wanted=training.compile),
+    ):
         runner = StepRunner(
             work_dir=Path(scratch),
             name="alspec-training",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +12,13 @@ from numpy.typing import NDArray
 
 from alspec.datasets.base import Dataset, ImageId
 from alspec.datasets.resizing import resized, resized_mask
+from alspec.models.ahead import Ahead
 from alspec.models.image_cache import ImageCache
 
 CACHE_BYTES = 4 << 30
+
+Wanted = tuple[str, ImageId]
+"""The `image` or the `mask` of an image."""
 
 
 @dataclass
@@ -29,10 +35,11 @@ class Frames:
     """Height, width that everything is resized to; None leaves each image as it is."""
     cache: ImageCache | None = None
     """On disk; of images of this size."""
-    _kept: OrderedDict[tuple[str, ImageId], NDArray[np.uint8]] = field(
-        default_factory=OrderedDict, repr=False
-    )
+    readers: int = 0
+    """Threads that decode ahead."""
+    _kept: OrderedDict[Wanted, NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
     _bytes: int = 0
+    _ahead: Ahead[Wanted, NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     def image(self, image: ImageId) -> NDArray[np.uint8]:
         """(H, W, 3) RGB, not to be written to; its channels lie one after another."""
@@ -42,7 +49,26 @@ class Frames:
         """(H, W) class ids and `IGNORE`, not to be written to."""
         return self._found("mask", image)
 
+    @contextmanager
+    def ahead(self, wanted: Iterable[Wanted]) -> Iterator[None]:
+        """While the block runs, decode in threads what will be asked for, in that order.
+
+        What is asked for is the same, whether it is wanted or not, and in whatever order.
+        """
+        if not self.readers or self._ahead:
+            yield
+            return
+        with Ahead(self._decoded_and_put, wanted, self.readers, self._is_there) as self._ahead:
+            try:
+                yield
+            finally:
+                self._ahead = None
+
+    def _is_there(self, wanted: Wanted) -> bool:
+        return wanted in self._kept or (self.cache is not None and self.cache.has(*wanted))
+
     def _found(self, what: str, image: ImageId) -> NDArray[np.uint8]:
+        made = self._ahead.take((what, image)) if self._ahead else None
         kept = self._kept.get((what, image))
         if kept is not None:
             self._kept.move_to_end((what, image))
@@ -50,9 +76,16 @@ class Frames:
         kept = self.cache.get(what, image) if self.cache else None
         if kept is not None:
             return kept
-        pixels = self._decoded(what, image)
-        if not (self.cache and self.cache.put(what, image, pixels)):
+        pixels = self._decoded_and_put((what, image)) if made is None else made
+        if not (self.cache and self.cache.has(what, image)):
             self._keep(what, image, pixels)
+        return pixels
+
+    def _decoded_and_put(self, wanted: Wanted) -> NDArray[np.uint8]:
+        """Decode, and keep on disk if that can be."""
+        pixels = self._decoded(*wanted)
+        if self.cache:
+            self.cache.put(*wanted, pixels)
         return pixels
 
     def _decoded(self, what: str, image: ImageId) -> NDArray[np.uint8]:

@@ -79,6 +79,11 @@ class ImageCache:
         row = self._row.get(image)
         return None if row is None else self._rows[what].read(row)
 
+    def has(self, what: str, image: ImageId) -> bool:
+        """Whether the pixels were written; `get` also tells whether they are whole."""
+        row = self._row.get(image)
+        return row is not None and self._rows[what].is_marked(row)
+
     def put(self, what: str, image: ImageId, pixels: NDArray[np.uint8]) -> bool:
         """Keep pixels; false, with a word the first time, where they cannot be kept."""
         row = self._row.get(image)
@@ -111,6 +116,9 @@ class _Rows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._made_of
+
+    def is_marked(self, row: int) -> bool:
+        return bool(self._mark[row])
 
     def read(self, row: int) -> NDArray[np.uint8] | None:
         mark = int(self._mark[row])

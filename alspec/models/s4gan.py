@@ -132,8 +132,24 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     the supervised step and nothing else.
     """
 
-    def __init__(self, segmentor: nn.Module, discriminator: Discriminator, weights: S4GAN) -> None:
+    def __init__(
+        self,
+        segmentor: nn.Module,
+        discriminator: Discriminator,
+        weights: S4GAN,
+        *,
+        joint: bool = True,
+    ) -> None:
+        """Wrap a segmentor.
+
+        Args:
+            segmentor: an mmseg EncoderDecoder.
+            discriminator: for its classes.
+            weights: of the losses.
+            joint: both batches may take one pass; compiled networks take one each.
+        """
         super().__init__(data_preprocessor=segmentor.data_preprocessor)
+        self.joint = joint
         self.segmentor = segmentor
         self.discriminator = discriminator
         self.weights = weights
@@ -182,7 +198,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         images, samples = labelled["inputs"], labelled["data_samples"]
         size = unlabelled.shape[-2:]
         head = segmentor.decode_head
-        if getattr(type(head), "loss", None) is not BaseDecodeHead.loss:
+        if not self.joint or getattr(type(head), "loss", None) is not BaseDecodeHead.loss:
             losses = segmentor(**labelled, mode="loss")
             return losses, logits_at(segmentor, unlabelled, size)
         with _norms_of_each_half(segmentor):

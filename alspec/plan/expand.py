@@ -212,9 +212,9 @@ class _Builder:
 
 
 def _training_fields(training: Training) -> dict[str, Any]:
-    """What decides a training; `colour` came later, and where it is off it says nothing."""
-    fields = training.model_dump(mode="json")
-    return fields if training.colour else {k: v for k, v in fields.items() if k != "colour"}
+    """What decides a training; what came later says nothing where it is off."""
+    off = {name for name in ("colour", "compile") if not getattr(training, name)}
+    return training.model_dump(mode="json", exclude=off)
 
 
 def _words(arm: Arm) -> str:

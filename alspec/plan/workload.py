@@ -88,8 +88,8 @@ def _amount(
     """Images, the cost of one, and what else decides it."""
     params = step.params
     if step.kind is StepKind.TRAIN:
-        names = ("batch_size", "crop", "precision")
-        facts = {name: params["training"][name] for name in names}
+        names = ("batch_size", "crop", "precision", "compile")
+        facts = {name: params["training"][name] for name in names if name in params["training"]}
         factor = SSL_FACTOR if params["s4gan"] else 1.0
         images = training_images(labelled_images, plan.study.training)
         return images, factor, {"ssl": bool(params["s4gan"]), **facts}

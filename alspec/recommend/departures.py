@@ -26,7 +26,7 @@ _USUAL_SIZE = (256, 512)
 _S4GAN = {"pascal-voc": S4GAN(threshold=0.6, discriminator_lr=1e-4)}
 _USUAL_S4GAN = S4GAN(threshold=0.7, discriminator_lr=2.5e-5)
 _CLASS_MAP = "release19"
-_NOT_IN_THE_PAPER = {"precision", "crop", "scale"}
+_NOT_IN_THE_PAPER = {"precision", "crop", "scale", "compile"}
 
 
 def departures(study: Study, dataset: DatasetSpec, paper: PaperSetting) -> tuple[str, ...]:

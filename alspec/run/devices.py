@@ -8,6 +8,9 @@ from pathlib import Path
 
 from alspec.errors import InputError
 
+MOST_READERS = 8
+"""Threads that decode for one worker, at most."""
+
 
 def cpu_slots() -> int:
     """Workers that fit on the CPUs this process may use: one a core, each with one thread.
@@ -25,6 +28,11 @@ def visible_gpus() -> list[int]:
     if visible is None:
         return list(range(len(found)))
     return list(range(len([name for name in visible.split(",") if name.strip() not in ("", "-1")])))
+
+
+def readers_beside(workers: int) -> int:
+    """Threads that each of some workers has to decode ahead, on cores where none computes."""
+    return min(MOST_READERS, max(0, cpu_slots() // max(1, workers) - 1))
 
 
 def parse_devices(text: str | None) -> list[str]:

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 
 from alspec import faults
 from alspec.plan.step import StepKey
+from alspec.run.devices import readers_beside
 from alspec.run.executor import Ended, Event, Outcome, Progressed
 from alspec.run.worker import STOP
 
@@ -103,6 +104,7 @@ class LocalExecutor:
         command = [sys.executable, "-m", "alspec.run.worker"]
         command += ["--store", str(self._store), "--device", self._devices[slot]]
         command += ["--loader-workers", str(self._loader_workers)]
+        command += ["--readers", str(readers_beside(len(self._devices)))]
         faults.at("log.open", log)
         with log.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

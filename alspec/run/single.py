@@ -13,6 +13,7 @@ from alspec.claims import Claims
 from alspec.errors import Interrupted, Locked
 from alspec.plan.step import Step, StepKind
 from alspec.run import worker
+from alspec.run.devices import readers_beside
 from alspec.run.loop import is_finished
 from alspec.store import Store
 
@@ -49,6 +50,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
         if is_finished(step, store):  # between the look and the claim
             return False
         desk = worker.prepare(device, store)
+        desk.readers = readers_beside(1)
         with _keeping(desk.stop if step.kind is StepKind.TRAIN else None):
             worker.work_on(step, store, desk, lambda _done, _total: None)
     finally:

@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--loader-workers", type=int, default=0)
+    parser.add_argument("--readers", type=int, default=0)
     options = parser.parse_args()
     telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
@@ -163,7 +164,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=listening, daemon=True).start()
     store = Store(options.store)
     desk = prepare(options.device, store)
-    desk.stop, desk.loader_workers = stop, options.loader_workers
+    desk.stop, desk.loader_workers, desk.readers = stop, options.loader_workers, options.readers
     desk.checkpoint_iterations = _iterations_to_keep_after()
     telling.tell(event="ready")
     if keys.empty():

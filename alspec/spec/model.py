@@ -96,6 +96,7 @@ class Training(Frozen):
         description="random brightness, contrast, saturation and hue, as MMSegmentation's "
         "PhotoMetricDistortion",
     )
+    compile: bool = Field(default=False, description="train through torch.compile")
 
 
 class S4GAN(Frozen):

@@ -33,6 +33,7 @@ class Desk:
         images: folder that keeps decoded images for all workers and later runs; None keeps them in
             memory.
         loader_workers: processes that prepare a training's batches; no bit depends on it.
+        readers: threads that decode images before they are asked for; no bit depends on it.
         checkpoint_seconds: between two checkpoints of a training.
         checkpoint_iterations: between two checkpoints, in place of the seconds.
         stop: when set, a training writes a checkpoint and raises Interrupted.
@@ -42,6 +43,7 @@ class Desk:
     device: torch.device
     images: Path | None = None
     loader_workers: int = 0
+    readers: int = 0
     checkpoint_seconds: float = SECONDS
     checkpoint_iterations: int | None = None
     stop: Event = field(default_factory=Event)
@@ -65,7 +67,7 @@ class Desk:
         size = size or dataset.spec.image_size
         if (identity, size) not in self._frames:
             cache = ImageCache.of(self.images, dataset, size) if self.images and size else None
-            self._frames[identity, size] = Frames(dataset, size, cache)
+            self._frames[identity, size] = Frames(dataset, size, cache, self.readers)
         return self._frames[identity, size]
 
 

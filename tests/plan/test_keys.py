@@ -249,8 +249,9 @@ def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, places)
     assert all("resizing" in params for params in params_of(measured, StepKind.EVALUATE))
 
 
-def test_an_option_that_is_off_says_nothing(toy_spec):
-    """Steps made before there was `training.colour` stand."""
-    assert all("colour" not in params["training"] for params in params_of(toy_spec, StepKind.TRAIN))
-    coloured = changed(toy_spec, "training.colour", True)
-    assert all(params["training"]["colour"] for params in params_of(coloured, StepKind.TRAIN))
+@pytest.mark.parametrize("option", ["colour", "compile"])
+def test_an_option_that_is_off_says_nothing(toy_spec, option):
+    """Steps made before there was the option stand."""
+    assert all(option not in params["training"] for params in params_of(toy_spec, StepKind.TRAIN))
+    turned_on = changed(toy_spec, f"training.{option}", True)
+    assert all(params["training"][option] for params in params_of(turned_on, StepKind.TRAIN))
