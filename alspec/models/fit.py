@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,11 @@ def fit(
     start = state["position"] if state else 0
     del state  # as large as the training itself
     loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
-    wanted = () if loader.num_workers else feed.first_epoch(start)
+    # Processes of a loader decode on their own, and may have to take `frames` along.
+    reading = nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
     with (
         tempfile.TemporaryDirectory(prefix="alspec-") as scratch,
-        frames.ahead(wanted),
+        reading,
         compiling(segmentor, wanted=training.compile),
     ):
         runner = StepRunner(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from alspec import faults
-from alspec.datasets.base import IGNORE, Split
+from alspec.datasets.base import IGNORE, ImageId, Split
 from alspec.errors import StepFailed
 from alspec.files import write_array, write_json
 from alspec.models.data import in_batches
@@ -30,22 +31,20 @@ def perform(work: Work) -> None:
     segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
     classes = len(dataset.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.device)
+    sound: list[Tensor] = []
     size = work.step.params.get("image_size")
     frames = work.desk.frames(dataset, (size[0], size[1]) if size else None)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         outputs = outputs_of(segmentor, batch.images, work.device)
-        if not outputs.finite_B.all():
-            wrong = ids[int(outputs.finite_B.long().argmin())]
-            raise StepFailed(
-                f"the model's predictions for {wrong} are not finite. Lower training.lr"
-            )
-        for logits, truth in zip(
-            outputs.logits_by_image, on_device(batch.labels, work.device), strict=True
-        ):
-            confusion += _confusion(logits, truth)
+        truths = on_device(batch.labels, work.device)
+        views = zip(outputs.logits_by_image, truths, strict=True)
+        pairs = torch.cat([_pairs(logits, truth) for logits, truth in views])
+        confusion += torch.bincount(pairs, minlength=len(confusion) + 1)[:-1]
+        sound.append(outputs.finite_B)
         done += len(ids)
         work.progress(done, len(images))
+    _require_finite(images, torch.cat(sound))
     faults.at("evaluate.save", work.folder)
     matrix = confusion.cpu().numpy().reshape(classes, classes)
     write_array(work.folder / "confusion.npy", matrix)
@@ -60,10 +59,19 @@ def perform(work: Work) -> None:
     )
 
 
-def _confusion(logits_1CHW: Tensor, truth_HW: Tensor) -> Tensor:
-    """Pixels by truth and prediction, (C C,) int64; the first of equal logits is predicted."""
+def _pairs(logits_1CHW: Tensor, truth_HW: Tensor) -> Tensor:
+    """Truth and prediction of each pixel as one number, (H W,) int32; C C where truth is ignored.
+
+    The first of equal logits is predicted.
+    """
     classes = logits_1CHW.shape[1]
     predicted = logits_1CHW[0].max(dim=0).indices  # argmax is several times slower on a CPU
-    valid = truth_HW != IGNORE
-    pairs = truth_HW[valid].long() * classes + predicted[valid]
-    return torch.bincount(pairs, minlength=classes * classes)
+    pairs_HW = truth_HW.int() * classes + predicted.int()
+    return pairs_HW.masked_fill_(truth_HW == IGNORE, classes * classes).flatten()
+
+
+def _require_finite(images: Sequence[ImageId], finite: Tensor) -> None:
+    """Raise StepFailed, naming the first image that the model has no finite numbers for."""
+    if not finite.all():
+        wrong = images[int(finite.long().argmin())]
+        raise StepFailed(f"the model's predictions for {wrong} are not finite. Lower training.lr")

@@ -3,6 +3,7 @@
 `input`: images a second as the net takes them, batches of 8, 256x512, from PNG frames of
 1,920x1,208, flipped at random; ours with the image cache warm. `input-loop`: the net's own forward,
 backward and optimiser step on a tensor that is there already, over an iteration of a training.
+`input-ahead`: entropies of frames that were never decoded, with a thread that decodes ahead.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ import torch
 from figure import Figure
 from PIL import Image
 
+from alspec.acquisition.entropy import Entropy
 from alspec.datasets.base import Split
 from alspec.datasets.folder import Folder, Spec
 from alspec.datasets.street_view import view
 from alspec.models.augmentation import Augmentation
 from alspec.models.build import build_segmentor, compat
 from alspec.models.config import IMAGENET_MEAN, IMAGENET_STD, model_config
-from alspec.models.data import Batches, Frames, FromPosition, Order
+from alspec.models.data import Batches, Frames, FromPosition, Order, in_batches
 from alspec.models.feed import Feed
 from alspec.models.fit import Seeds, fit
+from alspec.models.folding import folded
 from alspec.models.image_cache import ImageCache
+from alspec.models.outputs import outputs_of
 from alspec.spec.model import Training
 
 from mmengine.dataset import pseudo_collate  # isort: skip
@@ -50,11 +54,12 @@ CLASSES = tuple(f"class{number}" for number in range(19))
 
 
 def figures() -> Iterator[Figure]:
-    """Both ratios."""
+    """All ratios."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder) / "tree")
         yield from input_figures(Path(folder))
+        yield ahead_figure(Path(folder))
     yield loop_figure("deeplabv3plus_small", (128, 256), 4)
 
 
@@ -74,13 +79,7 @@ def draw(root: Path) -> None:
 
 def input_figures(folder: Path) -> Iterator[Figure]:
     """The same files, the same number of processes: this one, then two of a loader."""
-    spec = Spec.model_validate(
-        {
-            "name": "photos", "kind": "folder", "root": str(folder / "tree"), "classes": CLASSES,
-            "images": "images", "masks": "masks", "image_size": SIZE,
-            "val": {"images": "val", "masks": "val_masks"},
-        }
-    )  # fmt: skip
+    spec = photos(folder)
     images = tuple(frame.id for frame in Folder(spec).frames(Split.POOL))
     augmentation = Augmentation(None, None, flip=True)
 
@@ -102,6 +101,41 @@ def input_figures(folder: Path) -> Iterator[Figure]:
         told = f"{warm:,.0f} against {stock:,.1f} images a second, {workers} loader processes"
         first = f"; {cold:,.1f} in the first epoch" if not workers else ""
         yield Figure(name, warm / stock, 20.0 if not workers else 1.0, told + first)
+
+
+def photos(folder: Path) -> Spec:
+    """The frames as a dataset."""
+    return Spec.model_validate(
+        {
+            "name": "photos", "kind": "folder", "root": str(folder / "tree"), "classes": CLASSES,
+            "images": "images", "masks": "masks", "image_size": SIZE,
+            "val": {"images": "val", "masks": "val_masks"},
+        }
+    )  # fmt: skip
+
+
+@torch.inference_mode()
+def ahead_figure(folder: Path) -> Figure:
+    """Scoring a pool for the first time, by turns without and with a reader beside it."""
+    name = "deeplabv3plus_small"
+    config = model_config(name, len(CLASSES))
+    model = folded(lambda: build_segmentor(config, mc_dropout=False).eval())
+    dataset = Folder(photos(folder))
+    images = [frame.id for frame in dataset.frames(Split.POOL)]
+    entropy = Entropy(Entropy.Params())
+
+    def scored(readers: int, number: int) -> float:
+        cache = ImageCache.of(folder / f"ahead-{readers}-{number}", dataset, SIZE)
+        frames = Frames(dataset, SIZE, cache, readers)
+        started = time.perf_counter()
+        for _, batch in in_batches(frames, images, BATCH):
+            entropy.score(outputs_of(model, batch.images, CPU))
+        return len(images) / (time.perf_counter() - started)
+
+    turns = [(scored(0, number), scored(1, number)) for number in range(3)]
+    alone, beside = (max(rates) for rates in zip(*turns, strict=True))
+    told = f"{name}: {beside:.2f} images a second with a reader, {alone:.2f} without"
+    return Figure("input-ahead", beside / alone, 1.0, told)
 
 
 def rate(loader: Any, preprocess: Any) -> float:
