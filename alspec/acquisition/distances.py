@@ -71,7 +71,8 @@ class Distances:
         self._points_CD = features_ND.new_empty((self.count + n, channels), dtype=self._dtype)
         self._points_CD[: self.count] = self._shifted(centres_MD)
         self._norms_C = self._points_CD.new_zeros(self.count + n)
-        self._norms_C[: self.count] = _norms(self._points_CD[: self.count])
+        self._errors_C = self._norms_C.clone()
+        self._measure(slice(0, self.count))
 
     @property
     def finest(self) -> bool:
@@ -87,14 +88,15 @@ class Distances:
 
     def points(self, rows_R: Rows) -> Points:
         """Rows of the features."""
-        points_RD = self._shifted(self._features_ND[self._index(rows_R)])
+        copied_RD = self._features_ND[self._index(rows_R)]
+        points_RD = copied_RD.to(self._wide).sub_(self._shift_D).to(self._dtype)
         return Points(points_RD, _norms(points_RD))
 
     def add_centre(self, row: int) -> None:
         """Make a row of the features the last centre."""
         at = slice(self.count, self.count + 1)
         self._points_CD[at] = self._shifted(self._features_ND[row : row + 1])
-        self._norms_C[at] = _norms(self._points_CD[at])
+        self._measure(at)
         self._chosen.append(row)
         self.count += 1
 
@@ -106,17 +108,17 @@ class Distances:
         bound_RC = self._products(points, start, stop)
         upper_R = bound_RC.amin(dim=1)
         upper_R += (1 + self._relative) * points.norms_R + self._absolute
-        bound_RC -= 2 * self._relative * self._norms_C[start:stop]
+        bound_RC -= self._errors_C[start:stop]
         lower_R = bound_RC.amin(dim=1)
         lower_R += (1 - self._relative) * points.norms_R - self._absolute
-        upper, lower = torch.stack((upper_R, lower_R)).double().cpu().numpy()
+        upper, lower = torch.stack((upper_R, lower_R)).cpu().numpy()
         return np.where(upper >= 0, upper, np.inf), np.fmax(lower, 0)
 
     def nearest(self, rows_R: Rows) -> Squared:
         """The distances of rows to their nearest centres, (R,)."""
         points = self.points(rows_R)
         lower_RC = self._products(points, 0, self.count)
-        lower_RC -= 2 * self._relative * self._norms_C[: self.count]
+        lower_RC -= self._errors_C[: self.count]
         lower_RC += ((1 - self._relative) * points.norms_R - self._absolute)[:, None]
         likely_R = lower_RC.argmin(dim=1, keepdim=True)
         nearest_R = self._differences(rows_R, likely_R[:, 0].cpu().numpy())
@@ -132,8 +134,14 @@ class Distances:
 
     def _products(self, points: Points, start: int, stop: int) -> Tensor:
         """Upper bounds for pairs, less what depends on the row alone, (R, C)."""
-        norms_C = (1 + self._relative) * self._norms_C[start:stop]
-        return torch.addmm(norms_C, points.points_RD, self._points_CD[start:stop].T, alpha=-2)
+        centres_CD, norms_C = self._points_CD[start:stop], self._norms_C[start:stop]
+        return torch.addmm(norms_C, points.points_RD, centres_CD.T, alpha=-2)
+
+    def _measure(self, at: slice) -> None:
+        """The squared lengths of some centres, as upper bounds, and how wrong they may be."""
+        norms_C = _norms(self._points_CD[at])
+        self._norms_C[at] = (1 + self._relative) * norms_C
+        self._errors_C[at] = 2 * self._relative * norms_C
 
     def _differences(self, rows_P: Rows, centre_P: Rows) -> Squared:
         """Squared distances of pairs by their differences, (P,); on the host, on any device."""

@@ -20,8 +20,11 @@ FIRST = 2048
 CENTRES = 512
 """Centres in a matrix product, after which a row may already be out of question."""
 
-SETTLED = 32
+SETTLED = 16
 """Rows whose distances are settled together, the farthest first; they are likely chosen next."""
+
+ALIKE = 32
+"""Rows that float32 does not tell apart, above which float64 is worth its price."""
 
 
 def farthest_first(features_ND: Tensor, centres_MD: Tensor, n: int) -> Rows:
@@ -81,7 +84,7 @@ class _Search:
             upper_R = self._upper_N[rows_R]
             farthest = np.flatnonzero(upper_R >= best)
             if len(farthest) > 1 and not self._settled(rows_R[farthest]):
-                if len(farthest) > SETTLED and not self._distances.finest:
+                if len(farthest) > ALIKE and not self._distances.finest:
                     self._sharpen()
                     return
                 several = max(SETTLED, len(farthest))
