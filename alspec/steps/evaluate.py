@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -38,9 +38,7 @@ def perform(work: Work) -> None:
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         outputs = outputs_of(segmentor, batch.images, work.device)
         truths = on_device(batch.labels, work.device)
-        views = zip(outputs.logits_by_image, truths, strict=True)
-        pairs = torch.cat([_pairs(logits, truth) for logits, truth in views])
-        confusion += torch.bincount(pairs, minlength=len(confusion) + 1)[:-1]
+        confusion += _confusion(outputs.logits_by_image, truths, classes)
         sound.append(outputs.finite_B)
         done += len(ids)
         work.progress(done, len(images))
@@ -59,15 +57,18 @@ def perform(work: Work) -> None:
     )
 
 
-def _pairs(logits_1CHW: Tensor, truth_HW: Tensor) -> Tensor:
-    """Truth and prediction of each pixel as one number, (H W,) int32; C C where truth is ignored.
+def _confusion(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:
+    """Pixels of a batch by truth and prediction, (C C,) int64, counted in one go.
 
     The first of equal logits is predicted.
     """
-    classes = logits_1CHW.shape[1]
-    predicted = logits_1CHW[0].max(dim=0).indices  # argmax is several times slower on a CPU
-    pairs_HW = truth_HW.int() * classes + predicted.int()
-    return pairs_HW.masked_fill_(truth_HW == IGNORE, classes * classes).flatten()
+    ignored = classes * classes
+    pairs = []
+    for logits_1CHW, truth_HW in zip(logits_by_image, truth_BHW, strict=True):
+        predicted = logits_1CHW[0].max(dim=0).indices  # argmax is several times slower on a CPU
+        pairs_HW = truth_HW.int() * classes + predicted.int()
+        pairs.append(pairs_HW.masked_fill_(truth_HW == IGNORE, ignored).flatten())
+    return torch.bincount(torch.cat(pairs), minlength=ignored + 1)[:-1]
 
 
 def _require_finite(images: Sequence[ImageId], finite: Tensor) -> None:

@@ -16,14 +16,14 @@ from alspec.steps import acquire, evaluate
 
 def test_the_confusion_counts_the_first_of_equal_logits() -> None:
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randint(0, 3, (1, 5, 12, 17), generator=generator).float()
-    truth = torch.randint(0, 5, (12, 17), generator=generator).to(torch.uint8)
-    truth[:3] = IGNORE
+    logits = torch.randint(0, 3, (2, 5, 12, 17), generator=generator).float()
+    truth = torch.randint(0, 5, (2, 12, 17), generator=generator).to(torch.uint8)
+    truth[:, :3] = IGNORE
     expected = np.zeros((5, 5), dtype=np.int64)
-    predicted = logits[0].numpy().argmax(axis=0)
+    predicted = logits.numpy().argmax(axis=1)
     valid = truth.numpy() != IGNORE
     np.add.at(expected, (truth.numpy()[valid], predicted[valid]), 1)
-    counted = evaluate._confusion(logits, truth)
+    counted = evaluate._confusion(logits.split(1), truth, 5)
     assert counted.dtype == torch.int64
     np.testing.assert_array_equal(counted.numpy().reshape(5, 5), expected)
 
