@@ -163,8 +163,8 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
     ) -> dict[str, Tensor]:
         """One step of S and one of D, both on the one forward pass of each.
 
-        D's weights do not change between the two steps, so the scores that teach S serve D too;
-        each backward pass is told whose parameters it is for.
+        Neither's weights change before both have their gradients, so the scores that teach S serve
+        D too; each backward pass is told whose parameters it is for.
 
         Args:
             data: `labelled` and `unlabelled`, each as the preprocessor takes it.
@@ -183,8 +183,12 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             loss, logs = segmentor.parse_losses(losses)
             loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled, logits)
             total = loss + loss_s
-        self._update(step_s, total, segmentor, keep_graph=True)
-        self._update(step_d, loss_d, self.discriminator, keep_graph=False)
+        # D's pass goes through D alone; S's, the last one, can free what it has gone through.
+        self._backward(step_d, loss_d, self.discriminator, keep_graph=True)
+        self._backward(step_s, total, segmentor, keep_graph=False)
+        for step in (step_s, step_d):
+            step.step()
+            step.zero_grad()
         return {**logs, **judged, "loss": total.detach()}
 
     def _segmented(
@@ -249,12 +253,10 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         return loss_s, loss_d, judged
 
     @staticmethod
-    def _update(step: Any, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
-        """Backward into one module's parameters alone, then its optimiser's step."""
+    def _backward(step: Any, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
+        """Gradients of one module's parameters alone."""
         own = [parameter for parameter in module.parameters() if parameter.requires_grad]
         step.backward(step.scale_loss(loss), inputs=own, retain_graph=keep_graph)
-        step.step()
-        step.zero_grad()
 
     def _unit_images(self, normalised: Tensor, ignored: Tensor) -> Tensor:
         """Network input back to 0..1, zero where nothing is known, the same for real and fake."""

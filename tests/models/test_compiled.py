@@ -42,6 +42,7 @@ def weights(done: Trained) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, of tensors that it looks at while it compiles
 @pytest.mark.parametrize("s4gan", [None, S4GAN()])
 def test_it_is_the_same_training_within_rounding_and_goes_on_from_a_checkpoint_to_the_bit(
     s4gan: S4GAN | None, tmp_path: Path
