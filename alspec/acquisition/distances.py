@@ -69,7 +69,7 @@ class Distances:
         some_SD = features_ND[:: max(1, len(features_ND) // 256)]
         self._shift_D = some_SD.to(self._wide).median(dim=0).values
         self._points_CD = features_ND.new_empty((self.count + n, channels), dtype=self._dtype)
-        self._points_CD[: self.count] = self._shifted(centres_MD)
+        self._points_CD[: self.count] = self._shifted(centres_MD.clone())
         self._norms_C = self._points_CD.new_zeros(self.count + n)
         self._errors_C = self._norms_C.clone()
         self._measure(slice(0, self.count))
@@ -88,14 +88,13 @@ class Distances:
 
     def points(self, rows_R: Rows) -> Points:
         """Rows of the features."""
-        copied_RD = self._features_ND[self._index(rows_R)]
-        points_RD = copied_RD.to(self._wide).sub_(self._shift_D).to(self._dtype)
+        points_RD = self._shifted(self._features_ND[self._index(rows_R)])
         return Points(points_RD, _norms(points_RD))
 
     def add_centre(self, row: int) -> None:
         """Make a row of the features the last centre."""
         at = slice(self.count, self.count + 1)
-        self._points_CD[at] = self._shifted(self._features_ND[row : row + 1])
+        self._points_CD[at] = self._shifted(self._features_ND[[row]])
         self._measure(at)
         self._chosen.append(row)
         self.count += 1
@@ -160,8 +159,9 @@ class Distances:
         exact: NDArray[np.float64] = array_ND[self._index(rows_P)].double().cpu().numpy()
         return exact
 
-    def _shifted(self, rows_RD: Tensor) -> Tensor:
-        return (rows_RD.to(self._wide) - self._shift_D).to(self._dtype)
+    def _shifted(self, copied_RD: Tensor) -> Tensor:
+        """Rows as points; where their type allows it, the memory they are given in is taken."""
+        return copied_RD.to(self._wide).sub_(self._shift_D).to(self._dtype)
 
     def _index(self, rows_R: Rows) -> Tensor:
         return torch.from_numpy(rows_R).to(self._features_ND.device)

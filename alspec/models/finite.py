@@ -1,13 +1,15 @@
-"""Watches whether a module's outputs are finite, image by image, without waiting for the device."""
+"""Tells which images' outputs are finite; while scoring, without waiting for the device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from alspec.datasets.base import ImageId
 
 
 class Watch:
@@ -37,6 +39,11 @@ class Watch:
             sound = sound.to(passes.device) & passes
         self._seen.clear()
         return sound
+
+
+def not_finite(images: Sequence[ImageId], finite: Tensor) -> list[ImageId]:
+    """The images that are not marked finite, in their order; waits for the device."""
+    return [image for image, sound in zip(images, finite.tolist(), strict=True) if not sound]
 
 
 @contextmanager

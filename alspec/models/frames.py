@@ -39,7 +39,7 @@ class Frames:
     """Threads that decode ahead."""
     _kept: OrderedDict[Wanted, NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
     _bytes: int = 0
-    _ahead: Ahead[Wanted, NDArray[np.uint8]] | None = field(default=None, repr=False)
+    _ahead: Ahead[Wanted, tuple[NDArray[np.uint8], bool]] | None = field(default=None, repr=False)
 
     def image(self, image: ImageId) -> NDArray[np.uint8]:
         """(H, W, 3) RGB, not to be written to; its channels lie one after another."""
@@ -69,24 +69,24 @@ class Frames:
 
     def _found(self, what: str, image: ImageId) -> NDArray[np.uint8]:
         made = self._ahead.take((what, image)) if self._ahead else None
-        kept = self._kept.get((what, image))
-        if kept is not None:
-            self._kept.move_to_end((what, image))
-            return kept
-        kept = self.cache.get(what, image) if self.cache else None
-        if kept is not None:
-            return kept
-        pixels = self._decoded_and_put((what, image)) if made is None else made
-        if not (self.cache and self.cache.has(what, image)):
+        if made is None:
+            kept = self._kept.get((what, image))
+            if kept is not None:
+                self._kept.move_to_end((what, image))
+                return kept
+            kept = self.cache.get(what, image) if self.cache else None
+            if kept is not None:
+                return kept
+            made = self._decoded_and_put((what, image))
+        pixels, is_on_disk = made
+        if not is_on_disk:
             self._keep(what, image, pixels)
         return pixels
 
-    def _decoded_and_put(self, wanted: Wanted) -> NDArray[np.uint8]:
-        """Decode, and keep on disk if that can be."""
+    def _decoded_and_put(self, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
+        """Decode, and keep on disk if that can be; whether it could."""
         pixels = self._decoded(*wanted)
-        if self.cache:
-            self.cache.put(*wanted, pixels)
-        return pixels
+        return pixels, bool(self.cache and self.cache.put(*wanted, pixels))
 
     def _decoded(self, what: str, image: ImageId) -> NDArray[np.uint8]:
         if what == "mask":

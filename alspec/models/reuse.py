@@ -34,12 +34,10 @@ class Prefix:
             vars(module)["forward"] = partial(run, module, module.forward)
         try:
             yield
-        except BaseException:
-            self._kept = [] if not self._noted else self._kept
-            raise
-        else:
             self._noted = True
         finally:
+            if not self._noted:
+                self._kept = []
             for module, forward in before:
                 del vars(module)["forward"]
                 if forward is not None:

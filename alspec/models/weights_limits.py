@@ -106,7 +106,7 @@ def _refuse_archive(path: Path, size: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):  # no whole archive
         return  # the loader says why
     _refuse_count(path, len(members))
     claimed = sum(member.file_size for member in members)

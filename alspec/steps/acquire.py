@@ -18,7 +18,7 @@ from alspec.datasets.redundancy import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.files import write_csv, write_json, write_text
 from alspec.models.data import in_batches
-from alspec.models.finite import watching
+from alspec.models.finite import not_finite, watching
 from alspec.models.folding import folded
 from alspec.models.outputs import outputs_of
 from alspec.models.precision import in_bfloat16
@@ -129,14 +129,13 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
         done += len(ids)
         work.progress(done, len(images))
     _require_finite("predictions", images, torch.cat(sound), function.name)
-    together = torch.cat(parts).cpu().numpy()
-    wrong = [image for image, score in zip(images, together, strict=True) if not np.isfinite(score)]
-    if wrong:
+    together = torch.cat(parts).cpu()
+    if wrong := not_finite(images, together.isfinite()):
         raise PluginError(
             f"{_maker(function.name)} gave {len(wrong)} scores that are not finite, the first for "
             f"{wrong[0]}; nothing was selected"
         )
-    return together
+    return together.numpy()
 
 
 @torch.inference_mode()
@@ -162,8 +161,7 @@ def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId])
 
 def _require_finite(what: str, images: Sequence[ImageId], finite: Tensor, method: str) -> None:
     """Raise StepFailed, naming the first image that the model has no finite numbers for."""
-    wrong = [image for image, sound in zip(images, finite.tolist(), strict=True) if not sound]
-    if wrong:
+    if wrong := not_finite(images, finite):
         raise StepFailed(
             f"the model's {what} of {len(wrong)} images are not finite, the first of {wrong[0]}; "
             f"{_maker(method)} chose nothing. Lower training.lr"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from alspec import faults
-from alspec.datasets.base import IGNORE, ImageId, Split
+from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
 from alspec.files import write_array, write_json
 from alspec.models.data import in_batches
+from alspec.models.finite import not_finite
 from alspec.models.outputs import on_device, outputs_of
 from alspec.provenance import machine
 from alspec.steps.train import load_trained
@@ -42,7 +43,9 @@ def perform(work: Work) -> None:
         sound.append(outputs.finite_B)
         done += len(ids)
         work.progress(done, len(images))
-    _require_finite(images, torch.cat(sound))
+    if wrong := not_finite(images, torch.cat(sound)):
+        what = f"the model's predictions for {wrong[0]} are not finite"
+        raise StepFailed(f"{what}. Lower training.lr")
     faults.at("evaluate.save", work.folder)
     matrix = confusion.cpu().numpy().reshape(classes, classes)
     write_array(work.folder / "confusion.npy", matrix)
@@ -69,10 +72,3 @@ def _confusion(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: in
         pairs_HW = truth_HW.int() * classes + predicted.int()
         pairs.append(pairs_HW.masked_fill_(truth_HW == IGNORE, ignored).flatten())
     return torch.bincount(torch.cat(pairs), minlength=ignored + 1)[:-1]
-
-
-def _require_finite(images: Sequence[ImageId], finite: Tensor) -> None:
-    """Raise StepFailed, naming the first image that the model has no finite numbers for."""
-    if not finite.all():
-        wrong = images[int(finite.long().argmin())]
-        raise StepFailed(f"the model's predictions for {wrong} are not finite. Lower training.lr")
