@@ -33,7 +33,8 @@ WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand."
 Devices = Annotated[
     str | None,
     typer.Option(
-        help="cpu, cpu:4 (workers), cuda:0 or cuda:0,1.", show_default="all GPUs, else cpu"
+        help="cpu, cpu:4 (workers), cuda:0,1, or cuda:0*3 (3 workers on one GPU).",
+        show_default="all GPUs, else cpu",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]

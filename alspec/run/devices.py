@@ -11,6 +11,9 @@ from alspec.errors import InputError
 MOST_READERS = 8
 """Threads that decode for one worker, at most."""
 
+_PART = re.compile(r"(?:(?P<kind>cpu|cuda)(?::(?P<index>\d+))?|(?P<next>\d+))(?:\*(?P<times>\d+))?")
+"""A part of `--devices`: `cpu:4` counts workers, `cuda:1` names a GPU, `*3` workers on it."""
+
 
 def cpu_slots() -> int:
     """Workers that fit on the CPUs this process may use: one a core, each with one thread.
@@ -36,9 +39,9 @@ def readers_beside(workers: int) -> int:
 
 
 def parse_devices(text: str | None) -> list[str]:
-    """Slots from `--devices`: `cpu`, `cpu:4` (workers), `cuda:0`, `cuda:0,1`, `cuda:0,cuda:1`.
+    """Workers from `--devices`: `cpu`, `cpu:4`, `cuda:0`, `cuda:0,1`, `cuda:0*3` (3 on one GPU).
 
-    Nothing given means every GPU that is there, or else the CPU.
+    Nothing given means one worker on every GPU that is there, or else the CPU.
 
     Returns:
         One device name a worker, as torch spells it.
@@ -52,16 +55,19 @@ def parse_devices(text: str | None) -> list[str]:
     slots: list[str] = []
     kind = ""
     for part in text.split(","):
-        match = re.fullmatch(r"(?:(cpu|cuda)(?::(\d+))?|(\d+))", part.strip())
-        if match is None or (match[3] and kind != "cuda"):
+        match = _PART.fullmatch(part.strip())
+        kind = (match["kind"] or kind) if match else ""
+        refused = kind == "cpu" and match is not None and (match["next"] or match["times"])
+        if match is None or not kind or refused:
             raise InputError.at(
-                "--devices", f"`{text}` is not understood. Use cpu, cpu:4, cuda:0, or cuda:0,1"
+                "--devices",
+                f"`{text}` is not understood. Use cpu, cpu:4, cuda:0, cuda:0,1, or cuda:0*3 for "
+                "3 workers on one GPU",
             )
-        kind = match[1] or kind
         if kind == "cpu":
-            slots += ["cpu"] * (int(match[2]) if match[2] else cpu_slots())
+            slots += ["cpu"] * (int(match["index"]) if match["index"] else cpu_slots())
         else:
-            slots.append(f"cuda:{match[2] or match[3] or 0}")
+            slots += [f"cuda:{match['index'] or match['next'] or 0}"] * int(match["times"] or 1)
     if not slots:
         raise InputError.at("--devices", f"`{text}` asks for no worker")
     _check_gpus(slots)

@@ -24,6 +24,11 @@ def _a_machine_with_two_gpus_and_three_cores(monkeypatch):
         ("cuda:0,1", ["cuda:0", "cuda:1"]),
         ("cuda:0, cuda:1", ["cuda:0", "cuda:1"]),
         ("cuda:0,cpu:1", ["cuda:0", "cpu"]),
+        ("cuda:0*3", ["cuda:0"] * 3),
+        ("cuda*2", ["cuda:0"] * 2),
+        ("cuda:0*2,1", ["cuda:0", "cuda:0", "cuda:1"]),
+        ("cuda:0,1*2", ["cuda:0", "cuda:1", "cuda:1"]),
+        ("cuda:0*1,cpu:1", ["cuda:0", "cpu"]),
     ],
 )
 def test_devices_become_slots(text, slots):
@@ -35,7 +40,13 @@ def test_without_a_gpu_the_cpu_is_used(monkeypatch):
     assert devices.parse_devices(None) == ["cpu"] * 3
 
 
-@pytest.mark.parametrize("text", ["", "gpu", "cpu:", "cuda:x", "0", "cpu:0", "cuda:0,,1", "cpu,1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "gpu", "cpu:", "cuda:x", "0", "cpu:0", "cuda:0,,1", "cpu,1"),
+        *("cuda:0*", "cuda:0*0", "cuda:0*x", "cuda:0*-1", "*2", "cpu*2", "cpu:2*2", "cuda:0**2"),
+    ],
+)
 def test_other_words_are_refused(text):
     with pytest.raises(InputError) as caught:
         devices.parse_devices(text)
@@ -46,6 +57,12 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(devices.Path, "exists", lambda _: False)
     with pytest.raises(InputError, match="cuda:2 is not there; this machine shows 2 GPUs"):
         devices.parse_devices("cuda:2")
+
+
+def test_several_workers_on_a_gpu_that_is_not_there_are_refused(monkeypatch):
+    monkeypatch.setattr(devices.Path, "exists", lambda _: False)
+    with pytest.raises(InputError, match="cuda:2 is not there"):
+        devices.parse_devices("cuda:2*3")
 
 
 def test_a_hidden_gpu_is_not_there(monkeypatch):
