@@ -246,6 +246,14 @@ class Store:
         mark.parent.mkdir(parents=True, exist_ok=True)
         write_json(mark, about)
 
+    def read_checked(self, what: str) -> dict[str, Any]:
+        """What was noted with `note_checked`; empty where nothing readable was."""
+        try:
+            about: dict[str, Any] = json.loads(self._mark(what).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about
+
     def _mark(self, what: str) -> Path:
         return self.root / "checked" / f"{_safe(what)}.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
 
     plan = planned_to_run(spec, overrides, trust_config=trust_config)
     with told_by_place(spec, overrides), console.Reading() as progress:
-        check_models(plan.steps.values())
+        check_models(plan.steps.values(), note=console.say_note)
         images = check_data(plan.study.datasets, progress)
     for setting in plan.settings:
         counts = ", ".join(map(str, setting.labelled_images))
@@ -125,12 +126,14 @@ def run(
     console.say_notes(check_owners(folder.store.root))
 
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
+        notes: list[str] = []
         if todo:
             room = room_for(expanded, todo, folder.store, min(len(slots), len(todo)))
             if warning := require_room(room):
                 console.say_note(warning)
             with told_by_place(spec, overrides):
-                check_models(todo.values(), folder.store)
+                check_models(todo.values(), folder.store, notes.append)
+            console.say_notes(notes)
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
@@ -140,6 +143,8 @@ def run(
                 if todo:
                     check_data(expanded.study.datasets, progress, folder.store)
             write_text(folder.spec, dump_study(expanded.study))
+            for note in notes:
+                folder.log_event({"time": round(time.time(), 3), "event": "note", "message": note})
             costs = costs_of(expanded, folder.store, todo, slots[0]) if todo else {}
             cost = {key: costs[key] for key in todo}
             with console.RunDisplay(len(todo), cost, waits=wait) as display:

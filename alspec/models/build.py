@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from alspec.models.config import PREPROCESSING, REGISTERED
 from alspec.models.feed import BatchPreProcessor
 from alspec.models.losses import count_on_device
 from alspec.models.mc_dropout import add_decoder_dropout
-from alspec.models.weights import load_weights
+from alspec.models.weights import WeightsMatch, load_weights
 
 __all__ = ["build_segmentor", "compat"]
 
@@ -30,6 +30,7 @@ def build_segmentor(
     mc_dropout: bool,
     pretrained: Path | None = None,
     checkpoint: Path | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> nn.Module:
     """The segmentor with initial weights, on the CPU, in float32.
 
@@ -41,6 +42,7 @@ def build_segmentor(
         mc_dropout: with dropout layers in the decoder.
         pretrained: weights of the backbone, ImageNet's for instance.
         checkpoint: weights of the whole segmentor.
+        note: is given a sentence for each file: its layout and how many weights matched.
 
     Raises:
         InputError: the config builds no segmentor, a file cannot be read, or its weights do not
@@ -48,11 +50,23 @@ def build_segmentor(
     """
     model = assemble(config, mc_dropout=mc_dropout)
     model.init_weights()
-    if pretrained:
-        load_weights(model.backbone, pretrained, ("module.", "backbone."))
-    if checkpoint:
-        load_weights(model, checkpoint, ("module.",))
+    wanted = [
+        (model.backbone, pretrained, ("module.", "backbone.")),
+        (model, checkpoint, ("module.",)),
+    ]
+    for module, path, prefixes in wanted:
+        if path is not None:
+            match = load_weights(module, path, prefixes)
+            if note:
+                note(_in_words(module, path, match))
     return model  # type: ignore[no-any-return]
+
+
+def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
+    layout = f" in the layout of {match.layout}" if match.layout else ""
+    unused = f", {match.unused} others not used" if match.unused else ""
+    count, kind = match.matched, type(module).__name__
+    return f"{path}: all {count} weights of {kind} matched{layout}{unused}"
 
 
 def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True) -> Any:

@@ -17,6 +17,7 @@ from alspec.spec.model import ModelConfig, Study
 WEIGHT_BYTES = {
     "deeplabv3plus_wrn38": 454_562_212,
     "deeplabv3plus_r18": 59_910_428,
+    "deeplabv3plus_mnv2": 11_378_612,
     "deeplabv3plus_small": 13_522_620,
     "deeplabv3plus_tiny": 3_299_340,
 }

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from alspec.errors import InputError, Problem
@@ -24,7 +24,11 @@ _LOC: Mapping[str, tuple[str, ...]] = {
 """Where each of a model's files stands in the spec."""
 
 
-def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
+def check_models(
+    steps: Iterable[Step],
+    store: Store | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> int:
     """Build what the trainings among some steps start from, weights from files included.
 
     Unsafe, unreadable or oversized weights and weights of another model are found by the very code
@@ -33,6 +37,7 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
     Args:
         steps: any; only trainings that start from weights in files are looked at.
         store: remembers by their bytes which files were good; None looks at them again.
+        note: is given a sentence on each file of weights: its layout, and how much of it matched.
 
     Returns:
         How many different models were built.
@@ -41,19 +46,18 @@ def check_models(steps: Iterable[Step], store: Store | None = None) -> int:
         InputError: every problem found, with its place in the spec.
     """
     trainings = {_identity(step): step for step in steps if _reads_weights(step)}
-    new = {
-        identity: step
-        for identity, step in trainings.items()
-        if store is None or not store.is_checked(identity)
-    }
-    if not new:
-        return 0
-    problems = _tried(list(new.values()))
+    known = {identity for identity in trainings if store and store.is_checked(identity)}
+    new = {identity: step for identity, step in trainings.items() if identity not in known}
+    problems, notes = _tried(list(new.values())) if new else ([], [])
     if problems:
         raise InputError(problems)
     if store:
         for identity, step in new.items():
-            store.note_checked(identity, {"model": step.params["model"]})
+            store.note_checked(identity, {"model": step.params["model"], "notes": notes})
+        for identity in sorted(known):
+            notes += store.read_checked(identity).get("notes", [])
+    for sentence in dict.fromkeys(notes):
+        note(sentence)
     return len(new)
 
 
@@ -66,8 +70,8 @@ def _identity(step: Step) -> str:
     return f"model-{hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}"
 
 
-def _tried(steps: Sequence[Step]) -> list[Problem]:
-    """What a process that loads torch says of these steps' models, each problem once."""
+def _tried(steps: Sequence[Step]) -> tuple[list[Problem], list[str]]:
+    """What a process that loads torch says of these steps' models: problems, and notes on files."""
     command = [sys.executable, "-m", "alspec.steps.try_models"]
     asked = json.dumps([step.to_json() for step in steps])
     ended = subprocess.run(  # noqa: S603 - our own interpreter and module
@@ -75,12 +79,12 @@ def _tried(steps: Sequence[Step]) -> list[Problem]:
     )
     places: dict[str, str] = dict(steps[0].places["model"])
     if ended.returncode:
-        return [
-            Problem(_first_file(places), _broken(ended), loc=_loc_of(_first_file(places), places))
-        ]
+        first = _first_file(places)
+        return [Problem(first, _broken(ended), loc=_loc_of(first, places))], []
     found: list[dict[str, Any]] = json.loads(ended.stdout)
-    once = {(told["where"], told["what"]): None for told in found}
-    return [Problem(where, what, loc=_loc_of(where, places)) for where, what in once]
+    notes = [told["note"] for told in found if "note" in told]
+    once = {(told["where"], told["what"]): None for told in found if "where" in told}
+    return [Problem(where, what, loc=_loc_of(where, places)) for where, what in once], notes
 
 
 def _first_file(places: Mapping[str, str]) -> str:

@@ -58,7 +58,11 @@ class ModelConfig(Frozen):
 
 
 ModelName: TypeAlias = Literal[
-    "deeplabv3plus_wrn38", "deeplabv3plus_r18", "deeplabv3plus_small", "deeplabv3plus_tiny"
+    "deeplabv3plus_wrn38",
+    "deeplabv3plus_r18",
+    "deeplabv3plus_mnv2",
+    "deeplabv3plus_small",
+    "deeplabv3plus_tiny",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,15 @@ def config_of(step: Step) -> dict[str, Any]:
     return model_config(model.get("name"), step.params["classes"], config_file)
 
 
-def initial_segmentor(step: Step, config: Mapping[str, Any]) -> nn.Module:
+def initial_segmentor(
+    step: Step, config: Mapping[str, Any], note: Callable[[str], None] | None = None
+) -> nn.Module:
     """The segmentor that a train step starts from, weights from files included.
+
+    Args:
+        step: of kind train.
+        config: as `config_of` gives it.
+        note: is given a sentence on each file of weights.
 
     Raises:
         InputError: it cannot be built, or the weights are unsafe, unreadable or of another model.
@@ -104,6 +111,7 @@ def initial_segmentor(step: Step, config: Mapping[str, Any]) -> nn.Module:
         mc_dropout=step.params["mc_dropout"],
         pretrained=Path(places["pretrained"]) if "pretrained" in places else None,
         checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
+        note=note,
     )
 
 

@@ -1,7 +1,8 @@
 """Builds the models of train steps as their trainings would, and tells what is wrong with them.
 
 `python -m alspec.steps.try_models` reads a JSON list of steps on standard input and answers with
-a list of problems, each `where` and `what`. A process of its own: torch stays out of
+a list of problems, each `where` and `what`, and of notes, each `note`: what the files of weights
+hold. A process of its own: torch stays out of
 the one that asks, and bad files can do no harm there.
 """
 
@@ -17,12 +18,14 @@ from alspec.errors import InputError
 from alspec.plan.step import Step
 
 
-def problems_of(step: Step) -> Iterator[dict[str, str]]:
-    """What stands in the way of a train step's first iteration."""
+def findings_of(step: Step) -> Iterator[dict[str, str]]:
+    """What stands in the way of a train step's first iteration; notes where nothing does."""
     from alspec.steps.train import config_of, initial_segmentor
 
+    notes: list[str] = []
     try:
-        initial_segmentor(step, config_of(step))
+        initial_segmentor(step, config_of(step), notes.append)
+        yield from ({"note": note} for note in notes)
     except InputError as err:
         for problem in err.problems:
             yield {"where": problem.where, "what": problem.what}
@@ -33,7 +36,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     asked: list[Any] = json.load(sys.stdin)
-    found = [problem for data in asked for problem in problems_of(Step.from_json(data))]
+    found = [problem for data in asked for problem in findings_of(Step.from_json(data))]
     json.dump(found, answer)
     answer.close()
 

@@ -77,6 +77,7 @@ def test_parameter_counts_of_the_small_models() -> None:
     }
     assert counts == {
         "deeplabv3plus_r18": 14_959_555,
+        "deeplabv3plus_mnv2": 2_808_395,
         "deeplabv3plus_small": 3_372_235,
         "deeplabv3plus_tiny": 820_931,
     }

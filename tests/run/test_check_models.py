@@ -114,12 +114,31 @@ torch.save(model.backbone.state_dict(), sys.argv[1])
     subprocess.run([sys.executable, "-W", "ignore", "-c", made, path], check=True)
     methods = ["random", {"name": "bald", "passes": 2}]
     steps = steps_of(pretrained=str(path), methods=methods)
-    assert check_models(steps, store) == 2, "with dropout layers and without"
+    notes: list[str] = []
+    assert check_models(steps, store, notes.append) == 2, "with dropout layers and without"
+    layout = "in the layout of torchvision, timm and MMSegmentation"
+    assert notes == [f"{path}: all 100 weights of ResNet matched {layout}"]
     monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried again"))
-    assert check_models(steps, store) == 0
+    assert check_models(steps, store, notes.append) == 0
+    assert notes == notes[:1] * 2, "remembered too"
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(pytest.fail.Exception, match="tried again"):
         check_models(steps_of(pretrained=str(path), methods=methods), store)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.pth").write_bytes(b"1")
+    spec = spec_of(tmp_path / "study.yaml", pretrained="weights.pth")
+    found = "weights.pth: all 100 weights of ResNet matched"
+    monkeypatch.setattr(tried, "_tried", lambda steps: ([], [found]))
+    _, _, err = cli(command, spec)
+    assert found in " ".join(err.split())
+    if command == "run":
+        events = (tmp_path / "work_dirs" / TOY["study"] / "events.jsonl").read_text().splitlines()
+        notes = [json.loads(event) for event in events if '"note"' in event]
+        assert [note["message"] for note in notes] == [found]
 
 
 def test_models_without_weights_start_no_process(monkeypatch):
