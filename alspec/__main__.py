@@ -1,5 +1,5 @@
 """`python -m alspec` is `alspec`."""
 
-from alspec.cli import main
+from alspec.cli.main import main
 
 main()

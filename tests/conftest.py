@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from made_toy import TOY
+from factories.toy import TOY
 
 from alspec.spec.model import Study
 
@@ -38,7 +38,7 @@ def alspec(tmp_path):
         environment = {**os.environ, **(env or {})}
         environment.pop("FORCE_COLOR", None)
         return subprocess.run(
-            [sys.executable, "-c", "from alspec.cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-m", "alspec", *map(str, arguments)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -53,7 +53,7 @@ def alspec(tmp_path):
 @pytest.fixture(scope="session")
 def performed(tmp_path_factory):
     """A toy study with every step done: read it, and perform further steps elsewhere."""
-    from made_steps import Performed, study
+    from factories.performed_steps import Performed, study
 
     from alspec.plan.expand import expand
 
@@ -65,7 +65,7 @@ def performed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Forks whole runs of a tiny study from one process that has everything loaded."""
-    from made_run import Server
+    from fakes.trainer import Server
 
     one = Server(tmp_path_factory.mktemp("server"))
     yield one
@@ -75,7 +75,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def cli(monkeypatch, capsys):
     """Runs a command in this process; its exit code, standard output and standard error."""
-    from alspec.cli import main
+    from alspec.cli.main import main
 
     before = signal.getsignal(signal.SIGTERM)
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from alspec.acquisition.conformance import broken_duties
-from alspec.cli import app
+from alspec.cli.main import app
 from alspec.spec.load import load_study
 from alspec.spec.model import DatasetSpec, Study
 

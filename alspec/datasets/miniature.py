@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from alspec.datasets import a2d2, cityscapes, voc
 from alspec.datasets.base import IGNORE, Image, Mask, Split
-from alspec.datasets.palette import Label
-from alspec.datasets.street_view import view
+from alspec.datasets.cityscapes19 import Label
+from alspec.datasets.kinds import a2d2, cityscapes, voc
+from alspec.datasets.synthetic.render import view
 from alspec.errors import InputError
 
 SEQUENCES = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from alspec import plugins
-from alspec.datasets.augmented import Augmented, duplicates_of
 from alspec.datasets.base import Dataset, ImageId, Split
+from alspec.datasets.pools.duplicates import Augmented, duplicates_of
 from alspec.spec.model import AugmentedFrames, DatasetSpec
 
 

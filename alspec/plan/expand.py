@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from alspec.datasets.resizing import RESIZING
+from alspec.datasets.files.resizing import RESIZING
 from alspec.errors import InputError, Problem
+from alspec.plan.absolute_paths import with_absolute_paths
 from alspec.plan.arms import Arm, acquisition_function, arms_of, baseline_arms, methods_of
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.model_files import ModelFiles, model_files
 from alspec.plan.names import FULL, INITIAL, check_labels, check_names
-from alspec.plan.places import with_absolute_paths
 from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, Method, Study, Training

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from alspec.errors import InputError, Problem
-from alspec.files import sha256_of
 from alspec.plan.config_file import config_sha256
 from alspec.spec.model import ModelConfig, Study
+from alspec.system.atomic import sha256_of
 
 
 @dataclass(frozen=True)

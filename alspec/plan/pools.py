@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from alspec.datasets.base import Dataset, Frame, Split
+from alspec.datasets.files.resizing import RESIZING
 from alspec.datasets.open import open_dataset
-from alspec.datasets.redundancy import build_pool, candidates, short_name
-from alspec.datasets.resizing import RESIZING
+from alspec.datasets.pools.construction import build_pool, candidates, short_name
 from alspec.errors import InputError, Problem
 from alspec.plan.step import Step, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Study

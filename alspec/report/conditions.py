@@ -9,7 +9,7 @@ from typing import Any
 
 from alspec.plan.dag import Plan, Run
 from alspec.plan.step import StepKey
-from alspec.report.cells import UNKNOWN, code, counted, number, percent, table, text
+from alspec.report.markdown_text import UNKNOWN, code, counted, number, percent, table, text
 from alspec.results.pools import PoolFacts
 from alspec.results.standings import Comparison
 from alspec.results.table import Results

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from alspec.report.cells import percent
+from alspec.report.markdown_text import percent
 from alspec.results.standings import Comparison, Entry
 from alspec.results.stats import mean_and_spread
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from alspec.report.cells import listed, number, percent, text
+from alspec.report.markdown_text import listed, number, percent, text
 from alspec.report.verdict import judged
 from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
 

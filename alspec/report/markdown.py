@@ -7,12 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from alspec import __version__, faults
-from alspec.files import write_bytes, write_text
+from alspec import __version__
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.step import StepKey
-from alspec.report.against import PaperFigures, against_section
-from alspec.report.cells import UNKNOWN, counted, number, over_seeds, percent, table, text
 from alspec.report.conditions import (
     progress_sentence,
     repeat_section,
@@ -22,12 +19,16 @@ from alspec.report.conditions import (
 )
 from alspec.report.curves import draw_setting
 from alspec.report.guidance import Guidance, guide_section
+from alspec.report.markdown_text import UNKNOWN, counted, number, over_seeds, percent, table, text
+from alspec.report.paper_comparison import PaperFigures, against_section
 from alspec.report.verdict import leaders_table, seeds_phrase, verdict
 from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, write_tables
-from alspec.study_folder import StudyFolder
+from alspec.store.study_folder import StudyFolder
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_bytes, write_text
 
 _LETTERS = {"single": "S", "batch": "B"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from alspec.report.cells import UNKNOWN, counted, listed, number, percent, table, text
+from alspec.report.markdown_text import UNKNOWN, counted, listed, number, percent, table, text
 from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
 from alspec.results.stats import mean_and_spread
 

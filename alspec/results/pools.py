@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey
-from alspec.store import Store
+from alspec.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

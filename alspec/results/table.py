@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alspec.files import write_csv, write_text
 from alspec.plan.dag import LabelledSet, Plan, Run
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
-from alspec.store import Store
-from alspec.study_folder import StudyFolder
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
+from alspec.system.atomic import write_csv, write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame

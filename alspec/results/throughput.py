@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from alspec.files import write_json
+from alspec.plan.cost.time import Pace
+from alspec.plan.cost.workload import Workload
 from alspec.plan.dag import Plan
-from alspec.plan.estimate import Pace
 from alspec.plan.step import StepKey
-from alspec.plan.workload import Workload
-from alspec.store import Store
+from alspec.store.store import Store
+from alspec.system.atomic import write_json
 
 ENOUGH = 20
 """Finished steps that a pace is the median of; reading more would only take time."""

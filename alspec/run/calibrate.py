@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alspec.claims import Holder
 from alspec.datasets.base import Split
 from alspec.datasets.open import open_dataset
-from alspec.drafts import new_draft
 from alspec.errors import StepFailed
-from alspec.files import write_text
 from alspec.plan.arms import acquisition_function
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKey, StepKind
-from alspec.run.executor import Outcome
-from alspec.run.local import LocalExecutor
+from alspec.run.executors.base import Outcome
+from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
 from alspec.spec.model import AllFrames, Budget, DatasetSpec, ListedFrames, Method, Study
-from alspec.store import Store
+from alspec.store.drafts import new_draft
+from alspec.store.leases import Holder
+from alspec.store.store import Store
+from alspec.system.atomic import write_text
 
 ITERATIONS = 5
 SCORED = 32

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from alspec import plugins
 from alspec.errors import PluginError
-from alspec.provenance import versions
 from alspec.run.devices import cpu_slots, visible_gpus
+from alspec.system.provenance import versions
 
 _TRIAL = """
 import warnings; warnings.simplefilter("ignore")
 import torch
-from alspec.models.build import build_segmentor
-from alspec.models.config import model_config
+from alspec.models.nets.build import build_segmentor
+from alspec.models.nets.config import model_config
 model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False).eval()
 with torch.inference_mode():
     out = model.encode_decode(torch.zeros(1, 3, 64, 128), [{"img_shape": (64, 128)}])

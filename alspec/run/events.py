@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from alspec.claims import Holder
 from alspec.plan.step import Step
-from alspec.run.executor import Outcome
+from alspec.run.executors.base import Outcome
 from alspec.run.loop import Observer
-from alspec.study_folder import StudyFolder
+from alspec.store.leases import Holder
+from alspec.store.study_folder import StudyFolder
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from alspec import faults
-from alspec.claims import Claims, Holder
 from alspec.errors import StoreError
+from alspec.plan.cost.priority import ranks
+from alspec.plan.cost.retention import kept_weights, readers
 from alspec.plan.dag import Plan
-from alspec.plan.order import ranks
 from alspec.plan.step import Step, StepKey, StepKind
-from alspec.plan.weights import kept_weights, readers
-from alspec.run.executor import Ended, Executor, Outcome, Progressed
-from alspec.store import Store
+from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
+from alspec.store.leases import Claims, Holder
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
 
 WEIGHTS = "weights.safetensors"
 

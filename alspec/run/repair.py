@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from alspec import faults
-from alspec.drafts import sweep
 from alspec.errors import StoreError
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey
 from alspec.run.loop import RunSummary, needed
-from alspec.store import Store
+from alspec.store.drafts import sweep
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
 
 ROUNDS = 3
 """Damage that comes back this often is the disk's, and the user's to deal with."""

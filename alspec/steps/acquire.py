@@ -11,21 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec import faults, plugins
+from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
-from alspec.datasets.redundancy import candidates as every_nth
+from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
-from alspec.files import write_csv, write_json, write_text
-from alspec.models.data import in_batches
-from alspec.models.finite import not_finite, watching
-from alspec.models.folding import folded
-from alspec.models.outputs import outputs_of
-from alspec.models.precision import in_bfloat16
+from alspec.models.inference.batchnorm_folding import folded
+from alspec.models.inference.finite import not_finite, watching
+from alspec.models.inference.outputs import outputs_of
+from alspec.models.input.batches import in_batches
+from alspec.models.nets.precision import in_bfloat16
 from alspec.plan.expand import INITIAL
-from alspec.provenance import machine
 from alspec.steps.train import load_trained
 from alspec.steps.work import Work
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_csv, write_json, write_text
+from alspec.system.provenance import machine
 
 BATCH = 8
 """Images in a forward pass."""

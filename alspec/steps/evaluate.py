@@ -8,16 +8,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from alspec import faults
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
-from alspec.files import write_array, write_json
-from alspec.models.data import in_batches
-from alspec.models.finite import not_finite
-from alspec.models.outputs import on_device, outputs_of
-from alspec.provenance import machine
+from alspec.models.inference.finite import not_finite
+from alspec.models.inference.outputs import on_device, outputs_of
+from alspec.models.input.batches import in_batches
 from alspec.steps.train import load_trained
 from alspec.steps.work import Work
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_array, write_json
+from alspec.system.provenance import machine
 
 BATCH = 8
 """Images in a forward pass; too small a number to be worth a parameter."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from alspec import faults
 from alspec.datasets.base import Split
-from alspec.datasets.redundancy import build_pool
-from alspec.datasets.similarity import measured_redundancy
+from alspec.datasets.pools.construction import build_pool
+from alspec.datasets.pools.redundancy import measured_redundancy
 from alspec.errors import StepFailed
-from alspec.files import write_csv, write_json
 from alspec.steps.work import Work
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_csv, write_json
 
 
 def perform(work: Work) -> None:

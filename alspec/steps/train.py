@@ -12,18 +12,18 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from alspec import faults
 from alspec.errors import StepFailed, StoreError
-from alspec.files import write_bytes, write_csv, write_json
-from alspec.models.build import assemble, build_segmentor
-from alspec.models.config import model_config
-from alspec.models.fit import Seeds, fit
+from alspec.models.nets.build import assemble, build_segmentor
+from alspec.models.nets.config import model_config
+from alspec.models.training.fit import Seeds, fit
 from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step
-from alspec.provenance import machine
 from alspec.spec.model import S4GAN, Training
 from alspec.steps.work import Work
-from alspec.store import Store
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_bytes, write_csv, write_json
+from alspec.system.provenance import machine
 
 
 def perform(work: Work) -> None:

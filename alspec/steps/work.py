@@ -15,13 +15,13 @@ import torch
 from alspec import plugins
 from alspec.datasets.base import Dataset, Frame, ImageId
 from alspec.datasets.open import open_dataset, pixels_identity
-from alspec.models.checkpoint import Checkpoints
-from alspec.models.frames import Frames
-from alspec.models.hooks import Progress
-from alspec.models.image_cache import ImageCache
-from alspec.models.resume import SECONDS, Keeping, to_log
+from alspec.models.input.image_cache import ImageCache
+from alspec.models.input.pixel_source import Frames
+from alspec.models.training.checkpoint import Checkpoints
+from alspec.models.training.hooks import Progress
+from alspec.models.training.resume import SECONDS, Keeping, to_log
 from alspec.plan.step import Step, seed_of
-from alspec.store import Store
+from alspec.store.store import Store
 
 
 @dataclass

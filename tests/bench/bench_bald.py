@@ -12,7 +12,7 @@ from figure import Figure, in_fresh_process
 from torch import Tensor
 
 from alspec.acquisition.bald import Bald, BaldParams
-from alspec.models.mc_dropout import decoder_dropouts
+from alspec.models.nets.mc_dropout import decoder_dropouts
 
 NAME, SIZE, PASSES = "deeplabv3plus_wrn38", (256, 512), 20
 

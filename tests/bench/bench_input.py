@@ -26,17 +26,17 @@ from PIL import Image
 
 from alspec.acquisition.entropy import Entropy
 from alspec.datasets.base import Split
-from alspec.datasets.folder import Folder, Spec
-from alspec.datasets.street_view import view
-from alspec.models.augmentation import Augmentation
-from alspec.models.build import build_segmentor, compat
-from alspec.models.config import IMAGENET_MEAN, IMAGENET_STD, model_config
-from alspec.models.data import Batches, Frames, FromPosition, Order, in_batches
-from alspec.models.feed import Feed
-from alspec.models.fit import Seeds, fit
-from alspec.models.folding import folded
-from alspec.models.image_cache import ImageCache
-from alspec.models.outputs import outputs_of
+from alspec.datasets.kinds.folder import Folder, Spec
+from alspec.datasets.synthetic.render import view
+from alspec.models.inference.batchnorm_folding import folded
+from alspec.models.inference.outputs import outputs_of
+from alspec.models.input.augmentation import Augmentation
+from alspec.models.input.batches import Batches, Frames, FromPosition, Order, in_batches
+from alspec.models.input.image_cache import ImageCache
+from alspec.models.input.loader import Feed
+from alspec.models.nets.build import build_segmentor, compat
+from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
+from alspec.models.training.fit import Seeds, fit
 from alspec.spec.model import Training
 
 from mmengine.dataset import pseudo_collate  # isort: skip
@@ -175,10 +175,10 @@ def stock_preprocessor() -> Any:
 
 def loop_figure(name: str, size: tuple[int, int], batch: int, rounds: int = 4) -> Figure:
     """The net alone and the training loop by turns, the median step of each."""
-    import made_images
+    from factories.images import frames_of, ids
 
     training = Training(epochs=6, batch_size=batch, lr=1e-3)
-    frames, images = made_images.frames_of(size), made_images.ids(batch)
+    frames, images = frames_of(size), ids(batch)
     for image in images:
         frames.image(image), frames.mask(image)
 

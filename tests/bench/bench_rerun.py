@@ -13,11 +13,11 @@ from figure import HERE, Figure
 
 sys.path.insert(0, str(HERE.parent))
 
-from made_run import perform
+from fakes.trainer import perform
 
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
-from alspec.study_folder import StudyFolder
+from alspec.store.study_folder import StudyFolder
 
 LIMIT = 1.5
 

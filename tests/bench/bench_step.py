@@ -15,10 +15,10 @@ from figure import Figure
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKey, StepKind
-from alspec.run.local import LocalExecutor
+from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
 from alspec.spec.model import Study
-from alspec.store import Store
+from alspec.store.store import Store
 
 LIMIT = 0.2
 

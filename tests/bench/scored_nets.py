@@ -6,17 +6,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from alspec.models import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import torch
 from figure import seconds
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from alspec.models.build import build_segmentor
-from alspec.models.config import model_config
-from alspec.models.folding import folded
-from alspec.models.outputs import BatchOutputs, outputs_of
+from alspec.models.inference.batchnorm_folding import folded
+from alspec.models.inference.outputs import BatchOutputs, outputs_of
+from alspec.models.nets.build import build_segmentor
+from alspec.models.nets.config import model_config
 
 CLASSES = 19
 TURNS = 5

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_run import FakeTrainer, run_study
+from fakes.trainer import FakeTrainer, run_study
 
-from alspec.cli import app
+from alspec.cli.main import app
 from alspec.errors import DataError, ExitCode
 from alspec.plan.expand import expand
-from alspec.run.executor import Ended, Outcome
+from alspec.run.executors.base import Ended, Outcome
 from alspec.spec.model import Study
-from alspec.store import Store
+from alspec.store.store import Store
 
 SPECS = Path(__file__).parents[2] / "specs"
 QUICKSTART = str(SPECS / "quickstart.yaml")
@@ -46,7 +46,7 @@ def _home(tmp_path, monkeypatch, toy_spec):
 def test_cold_commands_never_load_torch():
     code = (
         "import json, sys\n"
-        "from alspec.cli import main\n"
+        "from alspec.cli.main import main\n"
         "for command in json.loads(sys.argv[1]):\n"
         "    sys.argv = ['alspec', *command]\n"
         "    try:\n"
@@ -64,7 +64,7 @@ def test_cold_commands_never_load_torch():
 
 def test_help_loads_neither_pandas_nor_matplotlib():
     code = (
-        "import sys\nfrom alspec.cli import main\nsys.argv = ['alspec', '--help']\n"
+        "import sys\nfrom alspec.cli.main import main\nsys.argv = ['alspec', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "slow = {'pandas', 'matplotlib', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not slow, slow\n"
@@ -199,8 +199,8 @@ def test_a_run_that_finds_bad_data_leaves_nothing(cli, monkeypatch, tmp_path, th
     if there:
         folder = tmp_path / "work_dirs/other"
         folder.mkdir(parents=True)
-    monkeypatch.setattr("alspec.run.local.LocalExecutor", Logging)
-    monkeypatch.setattr("alspec.run.preflight.check_data", bad)
+    monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", Logging)
+    monkeypatch.setattr("alspec.run.preflight.data.check_data", bad)
     before = sorted(tmp_path.rglob("*"))
     code, _, err = cli("run", "study.yaml")
     assert code == ExitCode.BAD_INPUT
@@ -287,8 +287,8 @@ def test_a_report_of_nothing_finished(cli):
 
 def test_a_copied_report_links_to_the_figures(cli):
     Path("out of the way").mkdir()
-    from alspec.commands import study
-    from alspec.study_folder import StudyFolder
+    from alspec.cli import study
+    from alspec.store.study_folder import StudyFolder
 
     folder = StudyFolder(Path("work dirs"), "tiny")
     folder.figures.mkdir(parents=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from made_pictures import (
+from factories.image_files import (
     GENERATOR,
     LABELS,
     RGB,

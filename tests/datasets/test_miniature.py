@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from official_trees import SMALL, drawn, ids, opened
+from factories.official_trees import SMALL, drawn, ids, opened
 
 from alspec.datasets import miniature
 from alspec.datasets.base import Split

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alspec.errors import InputError
+from alspec.plan.cost.priority import remaining_cost, step_costs
 from alspec.plan.expand import expand
-from alspec.plan.explain import as_data, step_rows
 from alspec.plan.graph import mermaid
-from alspec.plan.order import remaining_cost, step_costs
 from alspec.plan.step import Step, StepKind, seed_of
+from alspec.plan.summary import as_data, step_rows
 from alspec.spec.model import Study
 
 METHODS = ("random", "uniform", "entropy", "equal", "bald", "coreset")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_leaves import LEAVES, REDUNDANCY, Field, all_leaves
+from factories.spec_leaves import LEAVES, REDUNDANCY, Field, all_leaves
 
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKind

@@ -3,13 +3,13 @@ import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import pytest
-from made_study import MadeStudy
+from factories.study import MadeStudy
 
 from alspec.report.curves import COLOURS, MARKERS, _look, draw_setting
 from alspec.results.standings import comparisons
 from alspec.results.table import collect
 from alspec.spec.model import Budget
-from alspec.store import Store
+from alspec.store.store import Store
 
 
 def drawn(made, root, wanted=None):

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from made_study import CAMVID, MadeStudy
+from factories.study import CAMVID, MadeStudy
 
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import render, write_report

@@ -1,13 +1,13 @@
 import math
 
 import pytest
-from made_study import CLASSES, MadeStudy
+from factories.study import CLASSES, MadeStudy
 
 from alspec.results.pools import read_pools
 from alspec.results.standings import Entry, class_iou, comparisons, standing
 from alspec.results.stats import iou_of
 from alspec.results.table import collect
-from alspec.store import Store
+from alspec.store.store import Store
 
 
 def entry(method, values, ssl=False):

@@ -3,13 +3,13 @@ import math
 
 import numpy as np
 import pytest
-from made_study import CLASSES, MadeStudy
+from factories.study import CLASSES, MadeStudy
 
 from alspec.errors import StoreError
 from alspec.results.stats import area_under_budget, miou_of
 from alspec.results.table import collect, cycle_at, write_tables
 from alspec.spec.model import Budget, Evaluation
-from alspec.store import Store
+from alspec.store.store import Store
 
 IDENTITY = "study,dataset,pool,budget,method,family,ssl,mc_dropout,seed"
 HEADERS = {

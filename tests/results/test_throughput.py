@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_run import run_study, tiny_plan
+from fakes.trainer import run_study, tiny_plan
 
-from alspec.plan.estimate import Pace
-from alspec.plan.workload import workloads
+from alspec.plan.cost.time import Pace
+from alspec.plan.cost.workload import workloads
 from alspec.results.throughput import measured, remember, remembered
-from alspec.store import Store
-from alspec.study_folder import StudyFolder
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
 
 
 @pytest.fixture(scope="module")

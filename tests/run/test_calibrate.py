@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from alspec.plan.cost.workload import workloads
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKind
-from alspec.plan.workload import workloads
 from alspec.run.calibrate import ITERATIONS, SCORED, sample_plan
 
 METHODS = ["random", "entropy", {"name": "bald", "passes": 3}]

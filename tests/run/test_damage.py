@@ -7,16 +7,16 @@ import random
 import shutil
 
 import pytest
-from made_run import FakeTrainer, Silent, results_of, run_study, tiny_plan
+from fakes.trainer import FakeTrainer, Silent, results_of, run_study, tiny_plan
 
 from alspec.errors import StoreError
-from alspec.integrity import MANIFEST, fault_of
 from alspec.plan.step import StepKind
-from alspec.processes import here
-from alspec.run.executor import Outcome
+from alspec.run.executors.base import Outcome
 from alspec.run.loop import WEIGHTS
-from alspec.store import Store
-from alspec.study_folder import StudyFolder
+from alspec.store.manifest import MANIFEST, fault_of
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
+from alspec.system.processes import here
 
 FEW, MANY = 1, 10
 NAMES = {
@@ -123,7 +123,7 @@ def test_damage_is_made_again_in_one_run(copied, kind, name, many):
 
 @pytest.mark.parametrize("name", NAMES["train"])
 def test_damage_of_large_files_is_found_by_their_time(copied, monkeypatch, name):
-    monkeypatch.setattr("alspec.integrity.HASHED_BYTES", 0)
+    monkeypatch.setattr("alspec.store.manifest.HASHED_BYTES", 0)
     work_dir, plan, results = copied
     store = StudyFolder(work_dir, plan.study.study).store
     for damage in damages(FEW):
@@ -135,7 +135,7 @@ def test_damage_of_large_files_is_found_by_their_time(copied, monkeypatch, name)
 
 
 def test_large_files_that_were_copied_are_hashed_once(copied, monkeypatch):
-    monkeypatch.setattr("alspec.integrity.HASHED_BYTES", 0)
+    monkeypatch.setattr("alspec.store.manifest.HASHED_BYTES", 0)
     work_dir, plan, _ = copied
     store = StudyFolder(work_dir, plan.study.study).store
     hashed = []
@@ -145,7 +145,7 @@ def test_large_files_that_were_copied_are_hashed_once(copied, monkeypatch):
             hashed.append(path)
         return fault_of(path, described, **how)
 
-    monkeypatch.setattr("alspec.integrity.fault_of", looked_at)
+    monkeypatch.setattr("alspec.store.manifest.fault_of", looked_at)
     key = keys_of(plan, "train")[0]
     weights, manifest = store.home(key) / WEIGHTS, store.home(key) / MANIFEST
     for path in store.home(key).iterdir():

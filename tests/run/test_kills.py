@@ -6,11 +6,11 @@ import json
 import random
 
 import pytest
-from made_run import KILLED, results_of, run_study, tiny_plan
+from fakes.trainer import KILLED, results_of, run_study, tiny_plan
 
-from alspec.integrity import MANIFEST
-from alspec.processes import is_left
-from alspec.study_folder import StudyFolder
+from alspec.store.manifest import MANIFEST
+from alspec.store.study_folder import StudyFolder
+from alspec.system.processes import is_left
 
 MOST_A_POINT = 30
 

@@ -7,14 +7,14 @@ from collections import deque
 
 import pytest
 
+from alspec.plan.cost.priority import remaining_cost
 from alspec.plan.expand import expand
-from alspec.plan.order import remaining_cost
 from alspec.plan.step import StepKind
 from alspec.run.events import EventLog
-from alspec.run.executor import Ended, Outcome, Progressed
+from alspec.run.executors.base import Ended, Outcome, Progressed
 from alspec.run.loop import WEIGHTS, needed, run
-from alspec.store import Store
-from alspec.study_folder import StudyFolder
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
 
 
 class Fake:

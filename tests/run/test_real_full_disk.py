@@ -9,11 +9,11 @@ import sys
 
 import pytest
 import yaml
-from made_disk import disk_of
-from made_toy import TOY
+from factories.disk import disk_of
+from factories.toy import TOY
 
-from alspec.run.worker import KEEP_ITERATIONS
-from alspec.study_folder import StudyFolder
+from alspec.run.executors.worker import KEEP_ITERATIONS
+from alspec.store.study_folder import StudyFolder
 
 STUDY = {
     **TOY, "methods": ["random"], "ssl": [False], "baselines": [], "keep": "all",
@@ -39,9 +39,9 @@ def leave(disk, free):
 
 
 FILLED_LATER = """
-from alspec.run import room
+from alspec.run.preflight import disk as room
 room.require_room = lambda _: ""  # as if there had been room when the run started
-from alspec.cli import main
+from alspec.cli.main import main
 main()
 """
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_processes import has_ended
-from made_toy import TOY
+from factories.processes import has_ended
+from factories.toy import TOY
 
-from alspec import faults
-from alspec.integrity import MANIFEST
-from alspec.run.worker import KEEP_ITERATIONS
-from alspec.study_folder import StudyFolder
+from alspec.run.executors.worker import KEEP_ITERATIONS
+from alspec.store.manifest import MANIFEST
+from alspec.store.study_folder import StudyFolder
+from alspec.system import failpoints as faults
 
 HOST_COLUMNS = ("train_seconds", "acquire_seconds", "device")
 TRAINING = {"epochs": 6, "batch_size": 4, "lr": 0.01}

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_listening import Listened
-from made_processes import has_ended
-from made_toy import TOY
+from factories.processes import has_ended
+from factories.toy import TOY
+from fakes.listened_command import Listened
 
-from alspec.claims import Claims
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
-from alspec.study_folder import StudyFolder
+from alspec.store.leases import Claims
+from alspec.store.study_folder import StudyFolder
 
 METHODS = ["random", "entropy", {"name": "bald", "passes": 2}]
 HEADERS = {
@@ -34,7 +34,7 @@ HOST_COLUMNS = ("train_seconds", "acquire_seconds", "device")
 
 
 def start(home, *arguments):
-    command = [sys.executable, "-c", "from alspec.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from alspec.cli.main import main; main()", *arguments]
     return subprocess.Popen(
         command,
         cwd=home,

@@ -7,12 +7,12 @@ import random
 import shutil
 
 import pytest
-from made_run import KILLED, results_of, run_study, tiny_plan
+from fakes.trainer import KILLED, results_of, run_study, tiny_plan
 
-from alspec.integrity import MANIFEST
 from alspec.plan.step import StepKind
-from alspec.processes import is_left
-from alspec.study_folder import StudyFolder
+from alspec.store.manifest import MANIFEST
+from alspec.store.study_folder import StudyFolder
+from alspec.system.processes import is_left
 
 DAMAGED = {"pool": "pool.csv", "acquire": "labelled.txt", "train": "epochs.csv",
            "evaluate": "confusion.npy"}  # fmt: skip

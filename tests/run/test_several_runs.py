@@ -8,12 +8,12 @@ import time
 from collections import Counter
 
 import pytest
-from made_run import STUDIES, FakeTrainer, Silent, results_of, run_study, tiny_plan
+from fakes.trainer import STUDIES, FakeTrainer, Silent, results_of, run_study, tiny_plan
 
-from alspec.claims import Claims
-from alspec.run.executor import Outcome
+from alspec.run.executors.base import Outcome
 from alspec.run.loop import WEIGHTS
-from alspec.study_folder import StudyFolder
+from alspec.store.leases import Claims
+from alspec.store.study_folder import StudyFolder
 
 PROCESSES = 8
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_disk import disk_of
-from made_run import FakeTrainer, drawn, results_of, tiny_plan
-from made_toy import TOY
+from factories.disk import disk_of
+from factories.toy import TOY
+from fakes.trainer import FakeTrainer, drawn, results_of, tiny_plan
 
-from alspec import faults
 from alspec.errors import ExitCode
+from alspec.system import failpoints as faults
 
 CAUSES = ("ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS")
 POINTS = [
@@ -31,11 +31,11 @@ CALLS = ("mkdir", "fsync", "rename", "replace", "open", "link")
 
 @pytest.fixture(autouse=True)
 def _fake_trainer(monkeypatch):
-    monkeypatch.setattr("alspec.run.local.LocalExecutor", FakeTrainer)
+    monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", FakeTrainer)
     monkeypatch.setattr("alspec.report.markdown.draw_setting", drawn)
-    monkeypatch.setattr("alspec.run.preflight.check_data", lambda *_: {})
+    monkeypatch.setattr("alspec.run.preflight.data.check_data", lambda *_: {})
     # The model is made up, and here the disk is to become full in the middle of a run.
-    monkeypatch.setattr("alspec.run.room.require_room", lambda _: "")
+    monkeypatch.setattr("alspec.run.preflight.disk.require_room", lambda _: "")
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr(faults, "_passed", faults.Counter())
 

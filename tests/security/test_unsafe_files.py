@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from made_images import tiny
-from made_steps import CPU, Performed, study
+from factories.images import tiny
+from factories.performed_steps import CPU, Performed, study
 from safetensors.torch import save_file
 
 from alspec.errors import AlspecError, InputError, SpecError, StoreError
-from alspec.integrity import MANIFEST
-from alspec.models.config import model_config
+from alspec.models.nets.config import model_config
 from alspec.plan.config_file import config_sha256
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.run.worker import described_step
+from alspec.run.executors.worker import described_step
 from alspec.spec.load import load_study
 from alspec.steps.train import load_trained
-from alspec.store import Store
+from alspec.store.manifest import MANIFEST
+from alspec.store.store import Store
 
 KEY = "a" * 64
 
@@ -196,7 +196,7 @@ def test_a_spec_is_data(tmp_path: Path, toy_spec: Any, canary: Path, key: str, v
         load_study(path, [f"{key}={value.replace('CANARY', str(canary))}"])
 
 
-@pytest.mark.parametrize("model", ["os:mkdir", "os.mkdir", "alspec.cli:main", "../random"])
+@pytest.mark.parametrize("model", ["os:mkdir", "os.mkdir", "alspec.cli.main:main", "../random"])
 def test_a_method_is_a_name_and_no_path_to_code(toy_spec: Any, tmp_path: Path, model: str) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump({**toy_spec, "methods": [model]}))

@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_images import tiny
+from factories.images import tiny
 
 import torch  # isort: skip
 from safetensors.torch import save_file  # isort: skip
 
 from alspec.errors import InputError
-from alspec.models import weights_limits
-from alspec.models.build import build_segmentor
-from alspec.models.config import model_config
-from alspec.models.weights import read_weights
+from alspec.models.nets import weights_limits
+from alspec.models.nets.build import build_segmentor
+from alspec.models.nets.config import model_config
+from alspec.models.nets.weights import read_weights
 
 
 class Payload:

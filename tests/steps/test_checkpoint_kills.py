@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_run import KILLED
-from made_steps import Performed, study
-from made_trainer import Trainer
+from factories.performed_steps import Performed, study
+from fakes.forked_steps import Trainer
+from fakes.trainer import KILLED
 
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.store import Store
+from alspec.store.store import Store
 
 MADE = ("weights.safetensors", "epochs.csv")
 OWN = re.compile(r"checkpoint\.|train\.|commit\.|file\.|sync$")

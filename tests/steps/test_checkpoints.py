@@ -13,24 +13,24 @@ from typing import Any
 
 import pytest
 import torch
-from made_steps import CPU, Performed, study
+from factories.performed_steps import CPU, Performed, study
 
 from alspec.errors import Interrupted, StepFailed
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
+from alspec.run.executors.worker import work_on
 from alspec.run.loop import run
-from alspec.run.worker import work_on
 from alspec.steps import acquire
 from alspec.steps.work import Desk
-from alspec.store import Store
+from alspec.store.store import Store
 
 MADE = ("weights.safetensors", "epochs.csv")
 SCRIPT = """
 import sys
 from pathlib import Path
-from alspec.run import worker
-from alspec.store import Store
+from alspec.run.executors import worker
+from alspec.store.store import Store
 store = Store(Path(sys.argv[1]))
 desk = worker.prepare("cpu")
 desk.checkpoint_iterations = 1

@@ -6,9 +6,9 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from made_steps import CPU, Performed, study
+from factories.performed_steps import CPU, Performed, study
 
-from alspec.datasets.toy import Toy
+from alspec.datasets.kinds.toy import Toy
 from alspec.plan.expand import expand
 from alspec.steps.work import Desk
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_steps import CPU, METHODS, Performed, study
+from factories.performed_steps import CPU, METHODS, Performed, study
 from PIL import Image
 
 from alspec.datasets.base import Split

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from made_steps import CPU, Performed, study
+from factories.performed_steps import CPU, Performed, study
 from torch import Tensor
 
 from alspec.errors import StepFailed
-from alspec.models import s4gan
-from alspec.models.outputs import BatchOutputs
+from alspec.models.inference.outputs import BatchOutputs
+from alspec.models.training import s4gan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step
-from alspec.run.worker import work_on
+from alspec.run.executors.worker import work_on
 from alspec.steps import acquire, evaluate
 from alspec.steps.work import Desk
 

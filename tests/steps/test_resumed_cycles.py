@@ -6,13 +6,13 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from made_steps import CPU, Performed, nothing, study
+from factories.performed_steps import CPU, Performed, nothing, study
 
 from alspec.errors import Interrupted
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.run.worker import work_on
+from alspec.run.executors.worker import work_on
 from alspec.steps.work import Desk
 
 CYCLES = 3

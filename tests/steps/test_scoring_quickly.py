@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_steps import Performed
+from factories.performed_steps import Performed
 
 from alspec.datasets.base import IGNORE
 from alspec.steps import acquire, evaluate

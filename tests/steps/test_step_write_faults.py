@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_steps import Performed, study
+from factories.performed_steps import Performed, study
 
-from alspec import faults
-from alspec.files import told, write_array
 from alspec.plan.expand import expand
 from alspec.plan.step import Step
+from alspec.system import failpoints as faults
+from alspec.system.atomic import told, write_array
 
 CAUSES = ("ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS")
 ADVICE = ("Free some of its disk", "Free some of your quota", "Repair its disk",

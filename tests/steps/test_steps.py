@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_steps import CPU, METHODS, SIZE, Performed, study
+from factories.performed_steps import CPU, METHODS, SIZE, Performed, study
 
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from alspec.drafts import new_draft
 from alspec.errors import StoreError
-from alspec.files import write_bytes, write_csv, write_json, write_text
-from alspec.integrity import MANIFEST
-from alspec.store import Store
-from alspec.study_folder import StudyFolder
+from alspec.store.drafts import new_draft
+from alspec.store.manifest import MANIFEST
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
+from alspec.system.atomic import write_bytes, write_csv, write_json, write_text
 
 KEY = "a" * 64
 WEIGHTS = "weights.safetensors"
@@ -84,7 +84,7 @@ def test_a_commit_that_breaks_leaves_the_step_undone(store, monkeypatch, name):
 
 def test_a_killed_writer_leaves_the_step_undone_and_its_draft_is_removed(store):
     code = (
-        "import os, signal, sys; from pathlib import Path; from alspec.store import Store\n"
+        "import os, signal, sys; from pathlib import Path; from alspec.store.store import Store\n"
         f"with Store(Path(sys.argv[1])).draft('{KEY}', {{}}) as draft:\n"
         "    (draft / 'a.txt').write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,0 +1,66 @@
+"""The commands about this machine: doctor, work, and the lists of plugins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from alspec import plugins
+from alspec.cli import console
+from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
+from alspec.store.permissions import check_owners
+from alspec.store.store import Store
+from alspec.system.atomic import told
+
+
+def doctor(work_dir: Path) -> ExitCode:
+    """Print what works on this machine; STEP_FAILED if something needed does not."""
+    from alspec.run.doctor import examine
+
+    healthy = True
+    for finding in examine(work_dir):
+        healthy &= finding.works or not finding.needed
+        mark = "[green]✓[/]" if finding.works else "[red]✗[/]" if finding.needed else "[yellow]-[/]"
+        console.say_finding(mark, finding.name, finding.detail)
+    return ExitCode.DONE if healthy else ExitCode.STEP_FAILED
+
+
+def work(key: str, store: Path, device: str) -> None:
+    """Do one step in this process and commit it; nothing to do for a step that is done.
+
+    Raises:
+        InputError: no such step waits in the store.
+        Locked: another living process holds the step.
+    """
+    from alspec.run.executors.worker import described_step
+    from alspec.run.one_step import do_step
+
+    console.say_notes(check_owners(store))
+    target = Store(store)
+    waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()
+    if not waits:
+        raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
+    step = described_step(target, key)
+    try:
+        words = "done" if do_step(step, target, device) else "done before"
+    except OSError as err:
+        raise StepFailed(told(err)) from err
+    console.out.print(f"{step.label}: {words}", markup=False)
+
+
+def list_plugins(groups: Sequence[str], *, as_json: bool) -> None:
+    """Print the plugins of some groups; a broken one is shown with what is wrong."""
+    rows = []
+    for plugin in (plugin for group in groups for plugin in plugins.declared(group)):
+        kind = plugins.GROUPS[plugin.group]
+        try:
+            lines = (plugins.load(plugin.group, plugin.name).__doc__ or "").strip().splitlines()
+            about = lines[0] if lines else ""
+        except AlspecError as err:
+            about = f"broken: {err}"
+        rows.append({"name": plugin.name, "kind": kind, "package": plugin.package, "about": about})
+    if as_json:
+        console.say_json(rows)
+        return
+    console.say_table("", ("name", "kind", "package", "about"), [tuple(r.values()) for r in rows])

@@ -1,0 +1,288 @@
+"""The command line: each command parses, calls one function, prints."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alspec import __version__
+from alspec.errors import AlspecError, ExitCode, Interrupted
+from alspec.plugins import GROUPS
+
+app = typer.Typer(
+    help="Which images to label for semantic segmentation: active learning studies in one file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+plugins_app = typer.Typer(help="Acquisition functions and dataset kinds.", no_args_is_help=True)
+datasets_app = typer.Typer(help="The kinds of datasets a spec can name.", no_args_is_help=True)
+app.add_typer(plugins_app, name="plugins")
+app.add_typer(datasets_app, name="datasets")
+
+Spec = Annotated[Path, typer.Argument(help="The study spec, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec.")
+]
+WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cpu:4 (workers), cuda:0,1, or cuda:0*3 (3 workers on one GPU).",
+        show_default="all GPUs, else cpu",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+TrustConfig = Annotated[
+    bool,
+    typer.Option("--trust-config", help="Training may run the spec's own MMSegmentation config."),
+]
+WORK_DIR = Path("work_dirs")
+
+
+class Level(str, Enum):
+    """Low or high."""
+
+    low = "low"
+    high = "high"
+
+
+class ReportFormat(str, Enum):
+    """What a report is written as."""
+
+    md = "md"
+
+
+class ExecutorName(str, Enum):
+    """Where steps run."""
+
+    local = "local"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"alspec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
+    """Check a spec and read every image and mask it names; writes nothing."""
+    from alspec.cli import study as commands
+
+    commands.check(spec, overrides or (), trust_config=trust_config)
+
+
+@app.command()
+def plan(
+    spec: Spec,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    as_json: Json = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="A Mermaid flowchart of the steps.")
+    ] = False,
+    devices: Devices = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time a sample on the device first, for seconds.")
+    ] = False,
+    trust_config: TrustConfig = False,
+) -> None:
+    """Show what a study will do: labelled images, runs, steps, what sharing saves, the time."""
+    from alspec.cli import study as commands
+
+    commands.plan(
+        spec,
+        overrides or (),
+        work_dir,
+        devices,
+        as_json=as_json,
+        graph=graph,
+        calibrate=calibrate,
+        trust_config=trust_config,
+    )
+
+
+@app.command()
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Where steps run.")] = ExecutorName.local,
+    devices: Devices = None,
+    work_dir: WorkDir = WORK_DIR,
+    loader_workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare batches, for each training.")
+    ] = 0,
+    trust_config: TrustConfig = False,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
+    ] = False,
+) -> None:
+    """Run what of a study is not done yet, then write tables and report."""
+    from alspec.cli import study as commands
+
+    code = commands.run(
+        spec,
+        overrides or (),
+        devices,
+        work_dir,
+        loader_workers=loader_workers,
+        trust_config=trust_config,
+        wait=not no_wait,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    spec: Annotated[
+        Path | None, typer.Argument(help="A study spec; every study without it.")
+    ] = None,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    as_json: Json = False,
+) -> None:
+    """Show how far studies are."""
+    from alspec.cli import study as commands
+
+    commands.status(spec, overrides or (), work_dir, as_json=as_json)
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study spec, or a study's folder.")],
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="What to write.")
+    ] = ReportFormat.md,
+    output: Annotated[Path | None, typer.Option("-o", help="Also copy the report here.")] = None,
+) -> None:
+    """Write tables, figures and report of what is finished."""
+    from alspec.cli import study as commands
+
+    commands.report(study, overrides or (), work_dir, output)
+
+
+@app.command()
+def recommend(
+    spec: Annotated[
+        Path | None, typer.Argument(help="A study spec: its data are measured, its budgets read.")
+    ] = None,
+    redundancy: Annotated[Level | None, typer.Option(help="Of the unlabelled images.")] = None,
+    budget: Annotated[Level | None, typer.Option(help="low: at most 10 % labelled.")] = None,
+    ssl: Annotated[
+        bool | None, typer.Option("--ssl/--no-ssl", help="May training use unlabelled images?")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Advise a method: the paper's guide, with its evidence and its limits."""
+    from alspec.cli import recommend as advice
+
+    known = advice.Known(redundancy and redundancy.value, budget and budget.value, ssl)
+    advice.recommend(spec, overrides or (), known, as_json=as_json)
+
+
+@app.command()
+def doctor(work_dir: WorkDir = WORK_DIR) -> None:
+    """Look at this machine: does what alspec needs work here?"""
+    from alspec.cli import machine as commands
+
+    raise typer.Exit(commands.doctor(work_dir))
+
+
+@app.command()
+def work(
+    key: Annotated[str, typer.Argument(help="A step's key.")],
+    store: Annotated[Path, typer.Option(help="The store with the step's recipe.")] = WORK_DIR
+    / ".store",
+    device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
+) -> None:
+    """Do one step and commit it (for executors)."""
+    from alspec.cli import machine as commands
+
+    commands.work(key, store, device)
+
+
+@plugins_app.command("list")
+def plugins_list(as_json: Json = False) -> None:
+    """List acquisition functions and dataset kinds with the packages they come from."""
+    from alspec.cli import machine as commands
+
+    commands.list_plugins(tuple(GROUPS), as_json=as_json)
+
+
+@datasets_app.command("list")
+def datasets_list(as_json: Json = False) -> None:
+    """List the kinds of datasets."""
+    from alspec.cli import machine as commands
+
+    commands.list_plugins(("alspec.datasets",), as_json=as_json)
+
+
+@datasets_app.command("make")
+def datasets_make(
+    kind: Annotated[str, typer.Argument(help="cityscapes, voc or a2d2.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The new dataset's root.", show_default=False)
+    ],
+    images: Annotated[int, typer.Option(help="To label; a third as many more measure.")] = 96,
+    height: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 128,
+    width: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
+) -> None:
+    """Draw a small dataset in the official tree of a kind, to try a spec without the data."""
+    from alspec.cli import datasets as commands
+
+    commands.make(kind, folder, images, (height, width), seed)
+
+
+@datasets_app.command("check")
+def datasets_check(
+    what: Annotated[str, typer.Argument(metavar="SPEC|KIND", help="A study spec, or a kind.")],
+    root: Annotated[
+        Path | None, typer.Argument(help="The root of a dataset of that kind; not for a spec.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Read every file of a dataset: counts, sizes, labels, damage, the share of each class."""
+    from alspec.cli import datasets as commands
+
+    commands.check(what, root, overrides or ())
+
+
+def main() -> None:
+    """Run a command; errors of ours are told without a traceback and give their exit code."""
+    for name in ("SIGTERM", "SIGUSR1"):  # Windows has no SIGUSR1
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        app(prog_name="alspec")
+    except AlspecError as error:
+        from alspec.cli import console
+
+        console.say_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.CTRL_C)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    name = signal.Signals(number).name
+    raise Interrupted(f"stopped by {name}; the same command goes on from here")

@@ -1,0 +1,1 @@
+"""Trees of images and masks on disk."""

@@ -1,0 +1,122 @@
+"""What the dataset kinds share that have an image file and a mask file for each frame."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from alspec.datasets.base import Frame, Image, ImageId, Mask, Split, resolve
+from alspec.datasets.files.decoding import read_rgb
+from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.listing import Pair
+from alspec.errors import DataError, Problem
+from alspec.spec.model import DatasetSpec, OptionalPath
+
+
+class RootedSpec(DatasetSpec):
+    """A dataset that is a tree of files, so that it needs a root."""
+
+    HOLDS: ClassVar[str]
+    """What the root holds, in words."""
+
+    root: OptionalPath = Field(
+        default=None, validate_default=True, description="folder that holds the dataset"
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _root_is_needed(cls, root: str | None) -> str:
+        if root is None:
+            raise PydanticCustomError(
+                "root", "`root` is needed: the folder that holds {holds}", {"holds": cls.HOLDS}
+            )
+        return root
+
+
+class PairedFiles(ABC):
+    """Lists its pairs of files once, and reads them one by one; a kind says where they lie."""
+
+    kind: ClassVar[str]
+    Spec: ClassVar[type[DatasetSpec]]
+
+    def __init__(self, spec: Any) -> None:
+        self.spec: Any = spec
+        self._pairs: dict[Split, dict[ImageId, Pair]] = {}
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names; the position is the class id."""
+
+    @abstractmethod
+    def list_split(self, split: Split) -> list[Pair]:
+        """The pairs of a split in time order. Raises DataError, all problems at once."""
+
+    @abstractmethod
+    def read_mask_file(self, path: Path) -> Mask:
+        """A mask file as class ids and `IGNORE`, (H, W). Raises DataError naming the file."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that the spec names."""
+        return resolve(self.spec.root, "")
+
+    def frames(self, split: Split) -> tuple[Frame, ...]:
+        """All frames of a split in time order; the files are listed once.
+
+        Raises:
+            DataError: a folder is missing or empty, or names do not pair; all of it at once.
+        """
+        return tuple(pair.frame for pair in self._listed(split).values())
+
+    def fingerprint(self, split: Split) -> str:
+        """SHA-256 over names and sizes of the split's files, and nothing of the spec."""
+        files = [
+            named_bytes
+            for pair in self._listed(split).values()
+            for named_bytes in (
+                (str(pair.frame.id), pair.image_bytes),
+                (pair.mask_name, pair.mask_bytes),
+            )
+        ]
+        digest = hashlib.sha256()
+        for name, size in sorted(files):
+            digest.update(f"{name}\0{size}\n".encode())
+        return digest.hexdigest()
+
+    def read_image(self, image: ImageId) -> Image:
+        """The image at its own size, (H, W, 3). Raises DataError naming the file."""
+        return read_rgb(Path(self._pair(image).image))
+
+    def read_mask(self, image: ImageId) -> Mask:
+        """The labels at their own size, (H, W). Raises DataError naming the file."""
+        return self.read_mask_file(Path(self._pair(image).mask))
+
+    def mask_place(self, image: ImageId) -> str:
+        """Where the mask of an image lies, for messages."""
+        return self._pair(image).mask
+
+    def check(self) -> Iterator[Sequence[Problem]]:
+        """Read every file of both splits; yields once for each image, its problems or nothing."""
+        images = [image for split in Split for image in self._listed(split)]
+        for found in inspect_all(self, images, self.mask_place):
+            yield found.problems
+
+    def _listed(self, split: Split) -> dict[ImageId, Pair]:
+        if split not in self._pairs:
+            self._pairs[split] = {pair.frame.id: pair for pair in self.list_split(split)}
+        return self._pairs[split]
+
+    def _pair(self, image: ImageId) -> Pair:
+        for split in Split:
+            pair = self._listed(split).get(image)
+            if pair is not None:
+                return pair
+        what = f"it has no image `{image}`; the pool was made of another tree"
+        raise DataError.at(self.root.absolute(), what)

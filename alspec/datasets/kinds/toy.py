@@ -1,0 +1,107 @@
+"""The dataset kind `toy`: driving-like video with masks, drawn from a seed; no files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from alspec.datasets.base import Frame, Image, ImageId, Mask, Split
+from alspec.datasets.cityscapes19 import Label
+from alspec.datasets.synthetic.render import view
+from alspec.errors import DataError, Problem
+from alspec.spec.model import DatasetSpec, Size
+
+GENERATOR = 1
+"""Raised when the same spec is drawn differently; part of the fingerprint."""
+
+_ID = re.compile(r"(pool|val)/seq([0-9]{2})/([0-9]{6})")
+_NUMBERS = {Split.POOL: 0, Split.VAL: 1}
+
+
+class Spec(DatasetSpec):
+    """How much video is drawn; each sequence is a drive along a street of its own."""
+
+    kind: Literal["toy"]
+    root: None = Field(default=None, description="a toy has no files")
+    image_size: Size = Field(description="height, width that images are drawn at")
+    sequences: int = Field(default=6, ge=1, le=100)
+    frames: int = Field(default=40, ge=1, le=1_000_000, description="in each sequence")
+    val_sequences: int = Field(default=2, ge=1, le=100)
+    val_frames: int = Field(default=20, ge=1, le=1_000_000, description="in each sequence")
+    seed: int = Field(default=0, ge=0)
+
+
+class Toy:
+    """Streets drawn from a seed, with Cityscapes' 19 classes.
+
+    Neighbouring frames are near-copies, sequences differ in layout, colours and light, and a rare
+    class is in every second sequence only, so that it matters which images are labelled.
+    """
+
+    kind: ClassVar[str] = "toy"
+    Spec: ClassVar[type[DatasetSpec]] = Spec
+
+    def __init__(self, spec: Any) -> None:
+        self.spec: Any = spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Cityscapes' class names in the order of its train ids."""
+        return tuple(label.words for label in Label)
+
+    def frames(self, split: Split) -> tuple[Frame, ...]:
+        """All frames of a split: `pool/seq03/000017` is frame 17 of sequence `pool/seq03`."""
+        sequences, frames = self._counts(split)
+        return tuple(
+            Frame(ImageId(f"{name}/{frame:06d}"), name)
+            for name in (f"{split.value}/seq{sequence:02d}" for sequence in range(sequences))
+            for frame in range(frames)
+        )
+
+    def fingerprint(self, split: Split) -> str:
+        """SHA-256 over the generator's version and all that changes what it draws."""
+        sequences, frames = self._counts(split)
+        drawn = {
+            "generator": GENERATOR,
+            "split": split.value,
+            "seed": self.spec.seed,
+            "sequences": sequences,
+            "frames": frames,
+            "image_size": list(self.spec.image_size),
+        }
+        return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
+
+    def read_image(self, image: ImageId) -> Image:
+        """The image, drawn at the spec's image size, (H, W, 3)."""
+        return self._draw(image)[0]
+
+    def read_mask(self, image: ImageId) -> Mask:
+        """The labels, drawn at the spec's image size, (H, W); every pixel has a class."""
+        return self._draw(image)[1]
+
+    def check(self) -> Iterator[Sequence[Problem]]:
+        """Nothing can be wrong; yields once for each image."""
+        for split in Split:
+            for _ in self.frames(split):
+                yield ()
+
+    def _counts(self, split: Split) -> tuple[int, int]:
+        if split is Split.POOL:
+            return self.spec.sequences, self.spec.frames
+        return self.spec.val_sequences, self.spec.val_frames
+
+    def _draw(self, image: ImageId) -> tuple[Image, Mask]:
+        found = _ID.fullmatch(image)
+        if found:
+            split, sequence, frame = Split(found[1]), int(found[2]), int(found[3])
+            sequences, frames = self._counts(split)
+            if sequence < sequences and frame < frames:
+                return view(self.spec.seed, _NUMBERS[split], sequence, frame, self.spec.image_size)
+        raise DataError.at(
+            self.spec.name, f"toy has no image `{image}`; raise `sequences` or `frames`"
+        )

@@ -1,0 +1,1 @@
+"""Pools: how they are made, and how redundant they are."""

@@ -1,0 +1,1 @@
+"""Street video rendered from a seed."""

@@ -1,0 +1,1 @@
+"""What a trained segmentor says of images."""

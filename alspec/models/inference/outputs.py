@@ -1,0 +1,248 @@
+"""What a trained segmentor says of images: logits, log-probabilities, views, passes, features.
+
+B = images, C = classes, H, W = pixels of the image, h, w = the decode head's own resolution,
+D = feature channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alspec.errors import InputError
+from alspec.models.inference.dropout_prefix import Prefix
+from alspec.models.inference.row_blocks import Block, Rows, upsampled
+from alspec.models.nets.mc_dropout import sampling
+
+
+def _decode(segmentor: Any, levels: Any) -> Tensor:
+    """The decoder alone, a cascade of heads included: logits at the head's own resolution."""
+    head = segmentor.decode_head
+    first, *later = head if isinstance(head, nn.ModuleList) else [head]
+    logits = first(levels)
+    for stage in later:
+        logits = stage(levels, logits)
+    if not isinstance(logits, Tensor):
+        raise InputError.at(
+            "model",
+            f"the decode head {type(head).__name__} returns {type(logits).__name__}, not one "
+            "tensor of logits; choose a model with a plain decode head",
+        )
+    return logits
+
+
+def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
+    """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
+    levels = segmentor.extract_feat(inputs)
+    return upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
+
+
+@dataclass
+class BatchOutputs:
+    """The outputs for one batch of preprocessed images; each is computed when first asked for.
+
+    The encoder runs once, however many dropout passes follow; with `mirror`, once for both views.
+
+    Attributes:
+        segmentor: in eval mode.
+        inputs: (B, 3, H, W), normalised.
+        passes: number of dropout passes.
+        generator_seed: seeds the dropout masks of this batch.
+        mirror: the mirrored view will be asked for.
+        bfloat16: the network computes in bfloat16 (autocast); what follows it never does.
+    """
+
+    segmentor: Any
+    inputs: Tensor
+    passes: int = 0
+    generator_seed: int = 0
+    mirror: bool = False
+    bfloat16: bool = False
+
+    @property
+    def _size(self) -> Any:
+        return self.inputs.shape[-2:]
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.inputs.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def _encoded(self, inputs: Tensor) -> Any:
+        with self._precision():
+            return self.segmentor.extract_feat(inputs)
+
+    def _decoded(self, levels: Any) -> Tensor:
+        with self._precision():
+            return _decode(self.segmentor, levels).float()
+
+    @cached_property
+    def _levels_of_views(self) -> Any:
+        both = torch.cat([self.inputs, self.inputs.flip(-1)]) if self.mirror else self.inputs
+        return self._encoded(both)
+
+    @cached_property
+    def _levels(self) -> Any:
+        levels = self._levels_of_views
+        if not self.mirror:
+            return levels
+        images = len(self.inputs)
+        return levels[:images] if isinstance(levels, Tensor) else [x[:images] for x in levels]
+
+    @cached_property
+    def _logits_of_views(self) -> Tensor:
+        return self._decoded(self._levels_of_views)
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        """Logits (B, C, h, w)."""
+        return self._logits_of_views[: len(self.inputs)]
+
+    @cached_property
+    def _mirror_logits(self) -> Tensor:
+        """Logits (B, C, h, w) of the mirror images, mirrored back."""
+        if self.mirror:
+            return self._logits_of_views[len(self.inputs) :].flip(-1)
+        return self._decoded(self._encoded(self.inputs.flip(-1))).flip(-1)
+
+    def _upsampled(self, logits_BChw: Tensor) -> Tensor:
+        return upsampled(logits_BChw, self._size, self.segmentor.align_corners)
+
+    def _rows(self, logits_BChw: Tensor) -> Rows:
+        return Rows(logits_BChw, self._size, self.segmentor.align_corners)
+
+    @cached_property
+    def logits_BCHW(self) -> Tensor:
+        """Logits at image size."""
+        return self._upsampled(self._logits)
+
+    @property
+    def logits_by_image(self) -> Iterator[Tensor]:
+        """The same, (1, C, H, W), of one image after another."""
+        return (self._upsampled(logits[None]) for logits in self._logits)
+
+    @property
+    def finite_B(self) -> Tensor:
+        """Which images' logits are all finite."""
+        return self._logits.isfinite().flatten(1).all(dim=1)
+
+    @cached_property
+    def log_p_BCHW(self) -> Tensor:
+        """Log-probabilities at image size."""
+        return self.logits_BCHW.log_softmax(dim=1)
+
+    @cached_property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        """Log-probabilities of the mirror images, mirrored back."""
+        return self._upsampled(self._mirror_logits).log_softmax(dim=1)
+
+    @cached_property
+    def _mirror_rows(self) -> Rows:
+        return self._rows(self._mirror_logits)
+
+    @property
+    def blocks(self) -> Iterator[Block]:
+        """The same log-probabilities a few rows at a time; no class map is made whole."""
+        return self._blocks(self._logits)
+
+    def _blocks(self, logits_BChw: Tensor) -> Iterator[Block]:
+        rows = self._rows(logits_BChw)
+        for window in rows.windows():
+            yield Block(window, rows, lambda: self._mirror_rows)
+
+    @property
+    def log_p_passes(self) -> Iterator[Tensor]:
+        """One tensor (B, C, H, W) a dropout pass, decoded from the one encoding.
+
+        Each pass has a seed of its own; between passes the global generator and the layers' modes
+        are as they were, whatever the reader does and wherever it stops.
+        """
+        for logits in self._passes():
+            yield self._upsampled(logits).log_softmax(dim=1)
+
+    @property
+    def block_passes(self) -> Iterator[Iterable[Block]]:
+        """The same passes, each a few rows at a time: equal blocks in every pass."""
+        for logits in self._passes():
+            yield self._blocks(logits)
+
+    def _passes(self) -> Iterator[Tensor]:
+        """Logits (B, C, h, w); the decoder runs again only from its first dropout on."""
+        levels, prefix = self._levels, Prefix(self.segmentor.decode_head)
+        devices = [self.inputs.device] if self.inputs.is_cuda else []
+        for number in range(self.passes):
+            with torch.random.fork_rng(devices), sampling(self.segmentor), prefix.reused():
+                torch.manual_seed(self.generator_seed + number)
+                logits = self._decoded(levels)
+            yield logits
+
+    @cached_property
+    def features_BD(self) -> Tensor:
+        """Global average of the head's `bottleneck` (as ASPP's), or of the last encoder level."""
+        head = self.segmentor.decode_head
+        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        bottleneck = getattr(head, "bottleneck", None)
+        if bottleneck is None:
+            levels = self._levels
+            last: Tensor = levels if isinstance(levels, Tensor) else levels[-1]
+            return last.float().mean(dim=(2, 3))
+        handle = bottleneck.register_forward_hook(_reached)
+        try:
+            self._decoded(self._levels)
+        except _Reached as reached:
+            return reached.output.float().mean(dim=(2, 3))
+        finally:
+            handle.remove()
+        raise InputError.at(
+            "model", f"the decode head {type(head).__name__} never calls its `bottleneck`"
+        )
+
+
+class _Reached(Exception):
+    """Not an error: nothing after this module is needed."""
+
+    def __init__(self, output: Tensor) -> None:
+        self.output = output
+
+
+def _reached(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    raise _Reached(output)
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; the copy to a GPU overlaps with what it computes."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def outputs_of(
+    segmentor: Any,
+    images: Tensor,
+    device: torch.device,
+    *,
+    passes: int = 0,
+    generator_seed: int = 0,
+    mirror: bool = False,
+    bfloat16: bool = False,
+) -> BatchOutputs:
+    """The outputs for raw images.
+
+    Args:
+        segmentor: in eval mode, on the device.
+        images: (B, 3, H, W) uint8 RGB.
+        device: where to compute.
+        passes: dropout passes, where they will be asked for.
+        generator_seed: seeds the dropout masks.
+        mirror: compute the mirrored view together with the images.
+        bfloat16: let the network compute in bfloat16.
+    """
+    pixels = {"inputs": list(on_device(images, device))}
+    inputs = segmentor.data_preprocessor(pixels, False)["inputs"]
+    if device.type == "cuda":
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    return BatchOutputs(segmentor, inputs, passes, generator_seed, mirror, bfloat16)

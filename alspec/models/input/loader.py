@@ -1,0 +1,116 @@
+"""Brings batches to a training as ready tensors, and normalises them on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+import torch
+from mmengine.structures import PixelData
+from mmseg.models import SegDataPreProcessor
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from alspec.models.input.batches import Batch, Batches, FromPosition
+from alspec.models.input.gpu_batches import ResidentBatches, fits
+from alspec.models.input.photometric import recoloured
+from alspec.models.input.pixel_source import Wanted
+
+__all__ = ["BatchPreProcessor", "Feed", "as_inputs", "compat"]
+
+
+class Feed(TorchDataset[dict[str, Any]]):
+    """Batches in the shape the preprocessor takes, unlabelled ones beside labelled ones."""
+
+    metainfo: Mapping[str, Any] = {}
+
+    def __init__(self, labelled: Batches, unlabelled: Batches | None = None) -> None:
+        self.labelled = labelled
+        self.unlabelled = unlabelled
+
+    def __getitem__(self, batch: int) -> dict[str, Any]:
+        labelled = as_inputs(self.labelled[batch])
+        if self.unlabelled is None:
+            return labelled
+        return {"labelled": labelled, "unlabelled": as_inputs(self.unlabelled[batch])}
+
+    @property
+    def sources(self) -> list[Batches]:
+        """The labelled batches and the unlabelled ones, if there are any."""
+        return [self.labelled, *([self.unlabelled] if self.unlabelled else [])]
+
+    def first_epoch(self, start: int) -> Iterator[Wanted]:
+        """What an epoch's batches are made of, from batch `start` on: afterwards all is decoded."""
+        orders = [source.order for source in self.sources]
+        batches = max(-(-len(order.images) // order.batch_size) for order in orders)
+        for batch in range(start, start + batches):
+            for source in self.sources:
+                yield from source.wanted(batch)
+
+    def loader(
+        self, positions: FromPosition, device: torch.device, workers: int
+    ) -> DataLoader[dict[str, Any]]:
+        """The batches at these positions; their bytes depend on neither device nor workers.
+
+        Args:
+            positions: numbers of the batches.
+            device: keeps the images where they fit; then no worker process is started.
+            workers: processes that prepare batches; none: this one does.
+        """
+        resident = fits(self.sources, device)
+        feed = self
+        if resident:
+            feed = Feed(*(ResidentBatches(source, device) for source in self.sources))
+        return DataLoader(
+            feed,
+            batch_size=None,
+            sampler=positions,
+            num_workers=0 if resident else workers,
+            pin_memory=device.type == "cuda" and not resident,
+        )
+
+
+def as_inputs(batch: Batch) -> dict[str, Any]:
+    """A batch as `BatchPreProcessor` takes it."""
+    inputs = {"inputs": batch.images, "labels": batch.labels}
+    return inputs if batch.colours is None else {**inputs, "colours": batch.colours}
+
+
+class BatchPreProcessor(SegDataPreProcessor):  # type: ignore[misc]
+    """MMSegmentation's preprocessor, which also takes a batch as one tensor: the same bits."""
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Colours changed, pixels normalised, labels as MMSegmentation's heads read them.
+
+        Args:
+            data: `inputs` (B, 3, H, W) uint8 and, to train, `labels` (B, H, W) uint8 and perhaps
+                `colours` (B, 7); or lists, as any MMSegmentation pipeline gives them.
+            training: whether labels are wanted.
+        """
+        images = data["inputs"]
+        if not isinstance(images, Tensor):
+            done: dict[str, Any] = super().forward(data, training)
+            return done
+        images = self._sent(images)
+        if "colours" in data:
+            images = recoloured(images, self._sent(data["colours"]))
+        layout = torch.channels_last if images.is_cuda else torch.contiguous_format
+        pixels = (images.to(torch.float32, memory_format=layout) - self.mean).div_(self.std)
+        samples = _samples(self._sent(data["labels"]).long()) if training else None
+        return {"inputs": pixels, "data_samples": samples}
+
+    def _sent(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+
+def _samples(labels: Tensor) -> list[SegDataSample]:
+    shape = tuple(labels.shape[1:])
+    metainfo = {
+        "img_shape": shape, "ori_shape": shape, "pad_shape": shape, "padding_size": [0, 0, 0, 0],
+    }  # fmt: skip
+    return [
+        SegDataSample(gt_sem_seg=PixelData(data=label[None]), metainfo=metainfo) for label in labels
+    ]

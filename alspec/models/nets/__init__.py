@@ -1,0 +1,1 @@
+"""Segmentors built through MMSegmentation, and their weights."""

@@ -1,0 +1,141 @@
+"""Builds a segmentor from its MMSegmentation config, with weights from files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from mmengine.model import revert_sync_batchnorm
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+import alspec.models.nets.wrn38
+from alspec.errors import InputError
+from alspec.models.input.loader import BatchPreProcessor
+from alspec.models.nets.config import PREPROCESSING, REGISTERED
+from alspec.models.nets.losses import count_on_device
+from alspec.models.nets.mc_dropout import add_decoder_dropout
+from alspec.models.nets.weights import WeightsMatch, load_weights
+
+__all__ = ["build_segmentor", "compat"]
+
+
+def build_segmentor(
+    config: Mapping[str, Any],
+    *,
+    mc_dropout: bool,
+    pretrained: Path | None = None,
+    checkpoint: Path | None = None,
+    note: Callable[[str], None] | None = None,
+) -> nn.Module:
+    """The segmentor with initial weights, on the CPU, in float32.
+
+    Random weights come from torch's global generator: seed it before. Weights from files replace
+    them.
+
+    Args:
+        config: as `model_config` gives it.
+        mc_dropout: with dropout layers in the decoder.
+        pretrained: weights of the backbone, ImageNet's for instance.
+        checkpoint: weights of the whole segmentor.
+        note: is given a sentence for each file: its layout and how many weights matched.
+
+    Raises:
+        InputError: the config builds no segmentor, a file cannot be read, or its weights do not
+            fit the model.
+    """
+    model = assemble(config, mc_dropout=mc_dropout)
+    model.init_weights()
+    wanted = [
+        (model.backbone, pretrained, ("module.", "backbone.")),
+        (model, checkpoint, ("module.",)),
+    ]
+    for module, path, prefixes in wanted:
+        if path is not None:
+            match = load_weights(module, path, prefixes)
+            if note:
+                note(_in_words(module, path, match))
+    return model  # type: ignore[no-any-return]
+
+
+def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
+    layout = f" in the layout of {match.layout}" if match.layout else ""
+    unused = f", {match.unused} others not used" if match.unused else ""
+    count, kind = match.matched, type(module).__name__
+    return f"{path}: all {count} weights of {kind} matched{layout}{unused}"
+
+
+def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True) -> Any:
+    """The segmentor of a config before its weights are set.
+
+    Args:
+        config: as `model_config` gives it.
+        mc_dropout: with dropout layers in the decoder.
+        drawn: with the random weights that layers are born with, 1 s for WRN-38; without, weights
+            are whatever was in memory, and torch's generator is left as it is.
+
+    Raises:
+        InputError: the config builds no segmentor, or its decoder takes no dropout layers.
+    """
+    _require_registered_names(config)
+    try:
+        with nullcontext() if drawn else _undrawn():
+            model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
+    except Exception as err:
+        raise InputError.at(
+            "model", f"MMSegmentation cannot build it ({type(err).__name__}: {err})"
+        ) from err
+    # Set here, not in the config, which stays one that MMSegmentation alone can build.
+    model.data_preprocessor = BatchPreProcessor(**PREPROCESSING)
+    count_on_device(model)
+    if mc_dropout:
+        add_decoder_dropout(model)
+    return model
+
+
+@contextmanager
+def _undrawn() -> Iterator[None]:
+    """Have torch's layers leave their weights alone when they are made."""
+    drawing = {name: draw for name, draw in vars(nn.init).items() if _draws(name)}
+    vars(nn.init).update(dict.fromkeys(drawing, _left_alone))
+    try:
+        yield
+    finally:
+        vars(nn.init).update(drawing)
+
+
+def _draws(name: str) -> bool:
+    """Whether a function of `nn.init` fills a tensor: those end in an underscore."""
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _left_alone(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+    return tensor
+
+
+def _require_registered_names(part: Any) -> None:
+    """Refuse a `type` that leads out of the registries: MMEngine would import and call it."""
+    values: Iterable[Any] = ()
+    if isinstance(part, Mapping):
+        named = part.get("type")
+        if isinstance(named, str) and not REGISTERED.fullmatch(named):
+            raise InputError.at(
+                "model", f"its type `{named}` is no name of a registry; write the bare name"
+            )
+        values = part.values()
+    elif isinstance(part, (list, tuple)):
+        values = part
+    for value in values:
+        _require_registered_names(value)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable numbers in a module."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+_ = alspec.models.nets.wrn38.WideResNet38  # registers the backbone

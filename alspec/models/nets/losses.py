@@ -1,0 +1,65 @@
+"""MMSegmentation's cross-entropy and accuracy: the same numbers, without waiting for the device.
+
+B = images, C = classes, H, W = pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+import torch
+from mmseg.models.decode_heads import decode_head
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.losses.cross_entropy_loss import cross_entropy
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["compat", "count_on_device", "mean_cross_entropy", "pixel_accuracy"]
+
+_EPS = torch.finfo(torch.float32).eps
+"""What MMSegmentation adds to a number of pixels before it divides by it."""
+
+
+def count_on_device(segmentor: nn.Module) -> None:
+    """Have a segmentor's losses count pixels on the device; MMSegmentation reads counts from it."""
+    decode_head.accuracy = pixel_accuracy
+    for loss in segmentor.modules():
+        if isinstance(loss, CrossEntropyLoss) and loss.cls_criterion is cross_entropy:
+            loss.cls_criterion = _cross_entropy
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """Mean over the pixels that are not ignored; zero where all are.
+
+    Args:
+        logits: (B, C, H, W).
+        labels: (B, H, W).
+        ignore_index: the label that does not count.
+    """
+    losses = F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index)
+    return losses.sum() / ((labels != ignore_index).sum() + _EPS)
+
+
+def pixel_accuracy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """Share of the pixels not ignored whose class is right, (1,), in percent.
+
+    Args:
+        logits: (B, C, H, W).
+        labels: (B, H, W).
+        ignore_index: the label that does not count.
+    """
+    right = logits.argmax(dim=1) == labels
+    counted = labels != ignore_index
+    hundredth = 100 / (counted.sum(dtype=torch.float64) + _EPS)
+    return ((right & counted).sum().float() + _EPS).mul(hundredth.float()).view(1)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weight: Any, **options: Any) -> Tensor:
+    """As `CrossEntropyLoss` calls it; what is weighted or not averaged over pixels is theirs."""
+    weights = (weight, options["class_weight"], options["avg_factor"])
+    averaged = options["reduction"] == "mean" and options["avg_non_ignore"]
+    if averaged and all(given is None for given in weights):
+        return mean_cross_entropy(logits, labels, options["ignore_index"])
+    theirs: Tensor = cross_entropy(logits, labels, weight, **options)
+    return theirs

@@ -1,0 +1,1 @@
+"""Trainings: loop, s4GAN, checkpoints."""

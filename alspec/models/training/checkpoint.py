@@ -1,0 +1,136 @@
+"""A training's checkpoints on disk: safetensors and JSON, whole or not at all, the newest two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from alspec.errors import StoreError
+from alspec.system import failpoints as faults
+from alspec.system.atomic import sha256_of, sync, write_bytes
+
+KEPT = 2
+_ENDING = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one training, each a file that its own name gives the SHA-256 of.
+
+    Attributes:
+        folder: theirs alone; made when the first is written.
+    """
+
+    folder: Path
+
+    def save(self, position: int, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint; the older ones go when the new one stands and reads back right.
+
+        Args:
+            position: iterations done.
+            state: plain data and tensors, nested in mappings, lists and tuples.
+
+        Raises:
+            OSError: it cannot be written; the older ones stand.
+            StoreError: what was written does not read back; the older ones stand.
+        """
+        faults.at("checkpoint.state", self.folder)
+        data = _to_bytes(state)
+        faults.at("checkpoint.hash", self.folder)
+        digest = hashlib.sha256(data).hexdigest()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(".*"):  # a write that was killed
+            left.unlink(missing_ok=True)
+        path = self.folder / f"{position:010d}-{digest}{_ENDING}"
+        faults.at("checkpoint.write", path)
+        write_bytes(path, data)
+        sync(self.folder)
+        faults.at("checkpoint.verify", path)
+        if sha256_of(path) != digest:
+            path.unlink()
+            raise StoreError(f"{path}: does not read back as it was written; is the disk sound?")
+        for older in self._newest_first()[KEPT:]:
+            faults.at("checkpoint.remove", older)
+            older.unlink(missing_ok=True)
+        faults.at("checkpoint.saved", path)
+
+    def valid(self) -> Iterator[dict[str, Any]]:
+        """The states that can be gone on from, the newest first; damaged files are removed."""
+        for path in self._newest_first():
+            try:
+                faults.at("checkpoint.read", path)
+                sound = sha256_of(path) == path.name.removesuffix(_ENDING).partition("-")[2]
+                state = _from_file(path) if sound else None
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+                state = None
+            if isinstance(state, dict):
+                yield state
+            else:
+                _remove(path)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob(f"[0-9]*{_ENDING}"), reverse=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _to_bytes(state: Mapping[str, Any]) -> bytes:
+    tensors: dict[str, Tensor] = {}
+    plain = json.dumps(_plain(state, tensors))
+    data: bytes = save(tensors, {"state": plain})
+    return data
+
+
+def _from_file(path: Path) -> Any:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return _restored(json.loads(file.metadata()["state"]), tensors)
+
+
+def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """A value as JSON; mappings keep the type of their keys, tensors are put aside by number."""
+    if isinstance(value, Tensor):
+        name = f"{len(tensors):06d}"
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"dict": [[key, _plain(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_plain(item, tensors) for item in value]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint holds plain data and tensors, not {type(value).__name__}")
+
+
+def _restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _restored(item, tensors) for key, item in content}
+    items = [_restored(item, tensors) for item in content]
+    return tuple(items) if kind == "tuple" else items

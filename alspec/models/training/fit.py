@@ -1,0 +1,207 @@
+"""Trains a segmentor on a labelled set, with s4GAN or without."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
+from torch import nn
+
+from alspec.datasets.base import ImageId
+from alspec.models.input.batches import Augmentation, Batches, Frames, FromPosition, Order
+from alspec.models.input.loader import Feed
+from alspec.models.nets.build import parameter_count
+from alspec.models.nets.precision import in_bfloat16
+from alspec.models.training.compile import compiling
+from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
+from alspec.models.training.resume import Keeping, PositionedLoop, Resume
+from alspec.models.training.runner import StepRunner
+from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
+from alspec.spec.model import S4GAN, Training
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where each kind of random number of a training comes from."""
+
+    init: int
+    order: int
+    unlabelled: int
+    dropout: int
+    discriminator: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained segmentor and how the training went.
+
+    Attributes:
+        segmentor: in eval mode.
+        epochs: means of losses and scores over each epoch, with its number under `epoch`.
+        iterations: optimiser steps taken.
+        seconds: wall time of the loop.
+        parameters: trainable numbers of the segmentor.
+    """
+
+    segmentor: nn.Module
+    epochs: Sequence[Mapping[str, float]]
+    iterations: int
+    seconds: float
+    parameters: int
+
+
+class BFloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]
+    """Forward passes in bfloat16; weights, gradients and updates stay float32."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast for whatever device is in use."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+def iterations_of(images: int, training: Training) -> int:
+    """Optimiser steps that make `training.epochs` epochs over a labelled set, at least one."""
+    return max(1, round(images * training.epochs / training.batch_size))
+
+
+def fit(
+    build: Callable[[], nn.Module],
+    frames: Frames,
+    labelled: Sequence[ImageId],
+    unlabelled: Sequence[ImageId],
+    training: Training,
+    s4gan: S4GAN | None,
+    seeds: Seeds,
+    device: torch.device,
+    progress: Progress,
+    keeping: Keeping | None = None,
+    loader_workers: int = 0,
+) -> Trained:
+    """Train from initial or pretrained weights on the labelled images.
+
+    Args:
+        build: makes the segmentor; called once, after seeding.
+        frames: where images and masks come from.
+        labelled: the labelled set, at least one image.
+        unlabelled: what s4GAN adds without labels; the labelled set where the pool has no others.
+        training: how long, how fast and on what crops.
+        s4gan: weights of the semi-supervised losses; None trains on labels alone.
+        seeds: where the random numbers come from; torch's global generator is seeded from them.
+        device: where to train.
+        progress: called after every iteration.
+        keeping: where checkpoints are written, and gone on from: the weights are the same bits.
+        loader_workers: processes that prepare batches; the bits do not depend on it.
+
+    Raises:
+        StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
+        Interrupted: the training was asked to stop, and was kept.
+    """
+    torch.manual_seed(seeds.init)
+    segmentor: Any = build()
+    parameters = parameter_count(segmentor)
+    iterations = iterations_of(len(labelled), training)
+    augmentation = Augmentation.of(training)
+    order = Order(tuple(labelled), training.batch_size, seeds.order)
+    feed = Feed(Batches(frames, order, augmentation, labelled=True))
+    model: nn.Module = segmentor
+    wrapper: Any = OptimWrapper
+    if in_bfloat16(training.precision, device):
+        wrapper = BFloat16OptimWrapper
+    optimiser: Any = wrapper(_sgd(segmentor, training, device))
+    schedule: Any = [_poly(optimiser, training, iterations)]
+    if s4gan is not None:
+        other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
+        feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
+        torch.manual_seed(seeds.discriminator)
+        discriminator = Discriminator(segmentor.num_classes)
+        model = S4GANSegmentor(segmentor, discriminator, s4gan, joint=not training.compile)
+        adam = torch.optim.Adam(
+            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
+        )
+        wrapped = wrapper(adam)
+        optimiser = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
+        schedule = {
+            "segmentor": schedule,
+            "discriminator": [_poly(wrapped, training, iterations)],
+        }
+    model.to(device)
+    if device.type == "cuda":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
+    state = keeping.state_for(model, device) if keeping else None
+    resume = Resume(keeping, state, log) if keeping else None
+    start = state["position"] if state else 0
+    del state  # as large as the training itself
+    loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
+    # Processes of a loader decode on their own, and may have to take `frames` along.
+    reading = nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
+    with (
+        tempfile.TemporaryDirectory(prefix="alspec-") as scratch,
+        reading,
+        compiling(segmentor, wanted=training.compile),
+    ):
+        runner = StepRunner(
+            work_dir=Path(scratch),
+            name="alspec-training",
+            model=model,
+            train_dataloader=loader,
+            train_cfg={
+                "type": PositionedLoop,
+                "max_iters": iterations,
+                "val_interval": iterations + 1,
+            },
+            optim_wrapper=optimiser,
+            param_scheduler=schedule,
+            default_hooks={
+                "runtime_info": None,
+                "timer": None,
+                "logger": None,
+                "checkpoint": None,
+                "sampler_seed": None,
+            },
+            custom_hooks=[QuietRuntimeInfo(), log, *([resume] if resume else [])],
+        )
+        torch.manual_seed(seeds.dropout)
+        started = time.perf_counter()
+        try:
+            runner.train()
+        finally:
+            runner.close()
+        seconds = time.perf_counter() - started + (resume.seconds_before if resume else 0.0)
+    return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
+
+
+def _sgd(segmentor: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
+    heads = [
+        parameter
+        for name, parameter in segmentor.named_parameters()
+        if name.startswith(("decode_head", "auxiliary_head"))
+    ]
+    in_heads = {id(parameter) for parameter in heads}
+    rest = [parameter for parameter in segmentor.parameters() if id(parameter) not in in_heads]
+    groups: list[dict[str, Any]] = [
+        {"params": rest},
+        {"params": heads, "lr": training.lr * training.head_lr_factor},
+    ]
+    return torch.optim.SGD(
+        groups,
+        lr=training.lr,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        fused=device.type == "cuda",
+    )
+
+
+def _poly(optimiser: OptimWrapper, training: Training, iterations: int) -> PolyLR:
+    return PolyLR(
+        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations + 1, by_epoch=False
+    )

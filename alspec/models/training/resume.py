@@ -1,0 +1,200 @@
+"""Writes a training's whole state at the boundary of a step, and goes on from it bit for bit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import LOOPS
+from mmengine.runner import IterBasedTrainLoop
+from torch import Tensor, nn
+
+from alspec import __version__
+from alspec.errors import Interrupted, StoreError
+from alspec.models.training.checkpoint import Checkpoints
+from alspec.models.training.hooks import TrainingLog
+from alspec.system import failpoints as faults
+
+SECONDS = 60.0
+SHARE = 0.05
+"""Of the time that may go into writing checkpoints."""
+
+
+def to_log(text: str) -> None:
+    """Say something in the worker's log."""
+    sys.stderr.write(f"{text}\n")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where and how often a training is kept.
+
+    Attributes:
+        checkpoints: its checkpoints.
+        seconds: between two of them.
+        iterations: between two of them, in place of the seconds.
+        stop: set by whoever wants the training to be kept and ended.
+        warn: is told of a checkpoint that could not be written; the training goes on.
+    """
+
+    checkpoints: Checkpoints
+    seconds: float = SECONDS
+    iterations: int | None = None
+    stop: Event = field(default_factory=Event)
+    warn: Callable[[str], None] = to_log
+
+    def state_for(self, model: nn.Module, device: torch.device) -> Mapping[str, Any] | None:
+        """The newest state that this model on this device can go on from exactly, if any."""
+        shapes = _shapes(model.state_dict())
+        for state in self.checkpoints.valid():
+            if state.get("made_on") == _made_on(device) and _shapes(state["model"]) == shapes:
+                return state
+        return None
+
+
+@LOOPS.register_module()
+class PositionedLoop(IterBasedTrainLoop):  # type: ignore[misc]
+    """MMEngine's loop, without skipping batches: the sampler starts where the training goes on."""
+
+    def run(self) -> nn.Module:
+        """Train from the position that `before_train` leaves to the end."""
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        while self._iter < self._max_iters and not self.stop_training:
+            if not self.runner.model.training:
+                self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        model: nn.Module = self.runner.model
+        return model
+
+
+class Resume(Hook):  # type: ignore[misc]
+    """Restores a training before its first step, and keeps it after a step when that is due.
+
+    Attributes:
+        seconds_before: wall time of the loop before it was interrupted.
+    """
+
+    priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
+
+    def __init__(self, keeping: Keeping, state: Mapping[str, Any] | None, log: TrainingLog) -> None:
+        self.keeping = keeping
+        self.log = log
+        self.seconds_before: float = state["seconds"] if state else 0.0
+        self._state = state
+        self._started = self._due = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        """Load everything into what was built as for a fresh start, the random states last."""
+        if self._state is not None:
+            _load(runner, self.log, self._state)
+            self._state = None
+        self._started = time.monotonic()
+        self._due = self._started + self.keeping.seconds
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keep the training when it is time, or when it is asked to stop.
+
+        Raises:
+            Interrupted: the training was asked to stop.
+        """
+        done = batch_idx + 1
+        if done == runner.max_iters:
+            return
+        stop = self.keeping.stop.is_set()
+        if stop or self._is_due(done):
+            self._keep(runner, done)
+        if stop:
+            raise Interrupted(f"stopped after iteration {done}; the same command goes on from here")
+
+    def _is_due(self, done: int) -> bool:
+        if self.keeping.iterations:
+            return done % self.keeping.iterations == 0
+        return time.monotonic() >= self._due
+
+    def _keep(self, runner: Any, done: int) -> None:
+        self.log.refuse_infinite(done)
+        begun = time.monotonic()
+        seconds = self.seconds_before + begun - self._started
+        try:
+            self.keeping.checkpoints.save(done, _state(runner, self.log, done, seconds))
+        except (OSError, StoreError) as err:
+            self.keeping.warn(f"no checkpoint at iteration {done}, the training goes on: {err}")
+        now = time.monotonic()
+        self._due = now + max(self.keeping.seconds, (now - begun) / SHARE)
+
+
+def _state(runner: Any, log: TrainingLog, done: int, seconds: float) -> dict[str, Any]:
+    device = next(runner.model.parameters()).device
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
+    return {
+        "made_on": _made_on(device),
+        "position": done,
+        "seconds": seconds,
+        "model": runner.model.state_dict(),
+        "optimisers": [wrapper.state_dict() for wrapper in _optimisers(runner)],
+        "schedules": [schedule.state_dict() for schedule in _schedules(runner)],
+        "log": log.state(),
+        "random": random,
+    }
+
+
+def _load(runner: Any, log: TrainingLog, state: Mapping[str, Any]) -> None:
+    device = next(runner.model.parameters()).device
+    runner.model.load_state_dict(state["model"])
+    for wrapper, kept in zip(_optimisers(runner), state["optimisers"], strict=True):
+        wrapper.load_state_dict(kept)
+        _match_layout(wrapper.optimizer)
+    for schedule, kept in zip(_schedules(runner), state["schedules"], strict=True):
+        schedule.load_state_dict(kept)
+    log.load(state["log"], device)
+    faults.at("checkpoint.restore")
+    runner.train_loop._iter = state["position"]
+    torch.set_rng_state(state["random"]["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["random"]["cuda"], device)
+
+
+def _match_layout(optimiser: torch.optim.Optimizer) -> None:
+    """Lay an optimiser's tensors out as their weights are: fused kernels ask for it."""
+    for weight, kept in optimiser.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
+def _optimisers(runner: Any) -> list[Any]:
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if hasattr(wrapper, "values") else [wrapper]
+
+
+def _schedules(runner: Any) -> Iterator[Any]:
+    kept = runner.param_schedulers
+    for schedules in kept.values() if isinstance(kept, dict) else [kept]:
+        yield from schedules
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _made_on(device: torch.device) -> dict[str, Any]:
+    """What must be the same for the same bits."""
+    return {
+        "alspec": __version__,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,1 @@
+"""What a plan costs: workload, order, time, disk, retained weights."""

@@ -1,0 +1,125 @@
+"""What a plan costs, before and while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from statistics import median
+
+from alspec.plan.cost.priority import ranks
+from alspec.plan.cost.workload import Workload
+from alspec.plan.dag import Plan
+from alspec.plan.step import StepKey
+
+STEP_SECONDS = 0.1
+"""What a step takes beside its own work: to be handed over, built, written, synced."""
+
+START_SECONDS = 5.0
+"""Until a worker has loaded torch and MMSegmentation."""
+
+END_SECONDS = 2.0
+"""To draw and write the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long steps of one kind of workload take on a device.
+
+    Attributes:
+        seconds_per_image: at least 0.
+        steps: finished steps it was measured in.
+        calibrated: the day it was measured on a sample, as YYYY-MM-DD; empty for steps of studies.
+    """
+
+    seconds_per_image: float
+    steps: int
+    calibrated: str = ""
+
+
+def step_seconds(
+    loads: Mapping[StepKey, Workload], paces: Mapping[str, Pace]
+) -> Mapping[StepKey, float] | None:
+    """The seconds of each step's own work.
+
+    A step whose like was never measured is told from its relatives by a rule of thumb: scoring
+    from other scoring, else from training.
+
+    Args:
+        loads: the workloads of a plan, or of a part of it.
+        paces: what was measured, by `Workload.like`.
+
+    Returns:
+        None if a step has no relative that was measured.
+    """
+    units = _unit_seconds(loads, paces)
+    seconds: dict[StepKey, float] = {}
+    for key, load in loads.items():
+        if load.images == 0:
+            seconds[key] = 0.0
+        elif pace := paces.get(load.like):
+            seconds[key] = load.images * pace.seconds_per_image
+        else:
+            unit = units.get((load.related, load.trains), units.get((load.related, None)))
+            if unit is None:
+                return None
+            seconds[key] = load.images * load.factor * unit
+    return seconds
+
+
+def _unit_seconds(
+    loads: Mapping[StepKey, Workload], paces: Mapping[str, Pace]
+) -> Mapping[tuple[str, bool | None], float]:
+    """Median seconds of an image of factor 1, by relation and whether it was trained on.
+
+    Under None stand both together.
+    """
+    measured: dict[tuple[str, bool | None], list[float]] = {}
+    for load in {load.like: load for load in loads.values()}.values():
+        if load.images and (pace := paces.get(load.like)):
+            unit = pace.seconds_per_image / load.factor
+            measured.setdefault((load.related, load.trains), []).append(unit)
+            measured.setdefault((load.related, None), []).append(unit)
+    return {relation: median(units) for relation, units in measured.items()}
+
+
+def wall_seconds(
+    plan: Plan, seconds: Mapping[StepKey, float], todo: Collection[StepKey], slots: int
+) -> float:
+    """When a run would end whose slots take ready steps in the order of `ranks`.
+
+    Args:
+        plan: the study, expanded.
+        seconds: of each step's own work.
+        todo: the steps to run; the others are done.
+        slots: steps at work at once, at least 1.
+    """
+    if not todo:
+        return 0.0
+    consumers, order = plan.consumers(), ranks(plan, seconds)
+    ranked = sorted(todo, key=order.__getitem__)
+    rank = {key: place for place, key in enumerate(ranked)}
+    waits = {key: len({*plan.steps[key].inputs.values()} & rank.keys()) for key in ranked}
+    ready = [rank[key] for key in ranked if waits[key] == 0]
+    at_work: list[tuple[float, int]] = []
+    now = START_SECONDS
+    while ready or at_work:
+        while ready and len(at_work) < slots:
+            place = heappop(ready)
+            heappush(at_work, (now + seconds[ranked[place]] + STEP_SECONDS, place))
+        now, place = heappop(at_work)
+        for reader in {*consumers[ranked[place]]}:
+            if reader in rank:
+                waits[reader] -= 1
+                if waits[reader] == 0:
+                    heappush(ready, rank[reader])
+    return now + END_SECONDS
+
+
+def format_duration(seconds: float) -> str:
+    """`1 h 05 min`, `4 min 10 s` or `12 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

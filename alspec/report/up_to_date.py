@@ -1,0 +1,91 @@
+"""Tells whether what a study has published is still what its store says, so that it can stand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import alspec
+from alspec.plan.dag import Plan
+from alspec.store.manifest import MANIFEST
+from alspec.store.study_folder import StudyFolder
+from alspec.system.atomic import sha256_of, write_json
+
+_CODE = ("results", "report", "recommend")
+"""What decides the published bytes for the same store, below the package."""
+
+_LIBRARIES = ("numpy", "pandas", "matplotlib")
+
+
+def origin_of(plan: Plan, folder: StudyFolder) -> str:
+    """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
+    digest = hashlib.sha256()
+    said = [plan.study.model_dump_json(), repr(plan.runs), repr(plan.settings), str(folder.root)]
+    for text in said:
+        digest.update(f"{len(text)} {text}".encode())
+    digest.update(_renderer())
+    for key in plan.steps:
+        try:
+            manifest = (folder.store.home(key) / MANIFEST).read_bytes()
+        except OSError:  # not done
+            manifest = b""
+        digest.update(hashlib.sha256(manifest).digest())
+    return digest.hexdigest()
+
+
+def still_stands(origin: str, folder: StudyFolder) -> bool:
+    """Whether published files of this origin lie in the study's folder just as they were written.
+
+    Args:
+        origin: as `origin_of` gives it; the steps have been verified.
+        folder: the study's.
+    """
+    try:
+        kept = json.loads(_record(folder).read_text("utf-8"))
+        files: dict[str, str] = kept["files"]
+        return kept["origin"] == origin and files == _written(folder)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def remember(origin: str, folder: StudyFolder) -> None:
+    """Note what has been published from where; nothing while another run publishes as well."""
+    record = _record(folder)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        said: dict[str, Any] = {"origin": origin, "files": _written(folder)}
+        write_json(record, said)
+
+
+def _record(folder: StudyFolder) -> Path:
+    return folder.store.root / "published" / f"{folder.study}.json"
+
+
+def _written(folder: StudyFolder) -> dict[str, str]:
+    """Path below the study's folder to SHA-256 of every published file."""
+    paths = [folder.report, *folder.root.glob("*.csv"), *folder.figures.glob("*")]
+    paths += folder.selections.glob("*/*.txt")
+    whole = sorted(path for path in paths if not path.name.startswith("."))
+    return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in whole}
+
+
+@cache
+def _renderer() -> bytes:
+    """SHA-256 over the code that publishes and its libraries, as this process has them."""
+    digest = hashlib.sha256(" ".join(map(version, _LIBRARIES)).encode())
+    for path in _code():
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
+
+
+def _code() -> Iterator[Path]:
+    home = Path(alspec.__file__).parent
+    for name in _CODE:
+        files = (path for path in (home / name).rglob("*.*") if path.is_file())
+        yield from sorted(path for path in files if path.suffix != ".pyc")

@@ -1,0 +1,1 @@
+"""Where steps run: the protocol, local worker processes."""

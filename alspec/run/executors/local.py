@@ -1,0 +1,181 @@
+"""The local executor: one warm worker process a device slot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from alspec.plan.step import StepKey
+from alspec.run.devices import readers_beside
+from alspec.run.executors.base import Ended, Event, Outcome, Progressed
+from alspec.run.executors.worker import STOP
+from alspec.system import failpoints as faults
+
+STOP_SECONDS = 8.0
+"""For a training to write a checkpoint before its worker is killed."""
+
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+"""For glibc: memory of a finished iteration is kept for the next one, not handed back and cleared
+page by page; a tenth of the time of a small s4GAN training. Users' own settings come first."""
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[str]
+    log: Path
+    key: StepKey | None = None
+
+
+class LocalExecutor:
+    """Runs steps in worker processes on this machine, started when first needed or `warm_up`."""
+
+    def __init__(
+        self, store: Path, devices: Sequence[str], logs: Path, loader_workers: int = 0
+    ) -> None:
+        self._store = store
+        self._devices = list(devices)
+        self._logs = logs
+        self._loader_workers = loader_workers
+        self._workers: list[_Worker | None] = [None] * len(self._devices)
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._lock = threading.Lock()
+
+    @property
+    def free_slots(self) -> int:
+        """Slots with no step at work."""
+        return len(self._free())
+
+    def warm_up(self) -> None:
+        """Start every worker, to load what steps need while the caller still prepares."""
+        with self._lock:
+            for slot, worker in enumerate(self._workers):
+                if worker is None:
+                    self._start(slot)
+
+    def submit(self, key: StepKey) -> None:
+        """Give a step to a free worker, a warm one first."""
+        with self._lock:
+            slot = min(self._free(), key=lambda i: (self._workers[i] is None, i))
+            worker = self._workers[slot] or self._start(slot)
+            worker.key = key
+        _tell(worker, key)
+
+    def _free(self) -> list[int]:
+        return [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
+
+    def wait(self, timeout_seconds: float) -> Event | None:
+        """The next event of any worker."""
+        try:
+            return self._events.get(timeout=timeout_seconds)
+        except Empty:
+            return None
+
+    def close(self) -> None:
+        """End every worker with its children, and wait for it; a training is kept before."""
+        with self._lock:
+            workers = [worker for worker in self._workers if worker is not None]
+        try:
+            _let_stop([worker for worker in workers if worker.key is not None])
+        finally:
+            self._kill(workers)
+
+    def _kill(self, workers: Sequence[_Worker]) -> None:
+        for worker in workers:
+            with suppress(ProcessLookupError):  # the group: also what a plugin has started
+                os.killpg(worker.process.pid, signal.SIGKILL)
+        for worker in workers:
+            worker.process.wait()
+        self._workers = [None] * len(self._devices)
+
+    def _start(self, slot: int) -> _Worker:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"worker-{slot}.txt"
+        command = [sys.executable, "-m", "alspec.run.executors.worker"]
+        command += ["--store", str(self._store), "--device", self._devices[slot]]
+        command += ["--loader-workers", str(self._loader_workers)]
+        command += ["--readers", str(readers_beside(len(self._devices)))]
+        faults.at("log.open", log)
+        with log.open("a", encoding="utf-8") as file:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                env={**ENVIRONMENT, **os.environ, **THREADS},
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+            )
+        worker = _Worker(process, log)
+        self._workers[slot] = worker
+        threading.Thread(target=self._read, args=(slot, worker), daemon=True).start()
+        return worker
+
+    def _read(self, slot: int, worker: _Worker) -> None:
+        """Turn what a worker says into events, its silence at the end into a lost step."""
+        for line in worker.process.stdout or ():
+            key = worker.key
+            try:
+                message = json.loads(line)
+            except ValueError:  # cut off by the worker's end
+                continue
+            if message["event"] == "progress" and key:
+                self._events.put(Progressed(key, message["done"], message["total"]))
+            elif message["event"] in ("done", "failed") and key:
+                worker.key = None
+                outcome = Outcome.DONE if message["event"] == "done" else Outcome.FAILED
+                self._events.put(Ended(key, outcome, message.get("message", ""), str(worker.log)))
+        code = worker.process.wait()
+        with self._lock:  # a step handed over by now is lost; a later one gets a new worker
+            key = worker.key
+            if self._workers[slot] is worker:
+                self._workers[slot] = None
+        if key is not None:
+            why = f"the worker process ended with {_exit_words(code)}"
+            said = "; ".join([why, *_last_line(worker.log)])
+            self._events.put(Ended(key, Outcome.LOST, said, str(worker.log)))
+
+
+def _last_line(log: Path) -> list[str]:
+    """What a worker said last; nothing where its log is gone."""
+    try:
+        return log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
+    except OSError:
+        return []
+
+
+def _tell(worker: _Worker, line: str) -> None:
+    stdin = worker.process.stdin
+    # The reader thread tells of a worker that is gone.
+    with suppress(OSError, ValueError):
+        if stdin:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+
+
+def _let_stop(workers: Sequence[_Worker]) -> None:
+    """Ask workers to keep what they are at and to end; some seconds for all of them together."""
+    until = time.monotonic() + STOP_SECONDS
+    for worker in workers:
+        _tell(worker, STOP)
+    for worker in workers:
+        with suppress(subprocess.TimeoutExpired):
+            worker.process.wait(max(0.0, until - time.monotonic()))
+
+
+def _exit_words(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"signal {name}{hint}"

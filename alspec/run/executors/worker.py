@@ -1,0 +1,218 @@
+"""A warm worker: loads torch and MMSegmentation once, then takes steps one after another.
+
+It reads a key a line on standard input and answers in JSON lines; at the line `stop` it ends, after
+a checkpoint where a training is at work; whatever a model or a plugin
+prints goes to standard error, which is the worker's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import IO, Any
+
+from alspec.errors import AlspecError, Interrupted, StoreError
+from alspec.plan.step import Step, StepKind
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
+from alspec.system.atomic import told
+
+REPORT_SECONDS = 0.2
+STOP = "stop"
+KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
+"""Environment variable: iterations between two checkpoints of a training, in place of a minute."""
+
+
+class Telling:
+    """The worker's side of the conversation: JSON objects, one a line."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self._told = 0.0
+
+    def tell(self, **message: Any) -> None:
+        """Say one thing at once."""
+        self.stream.write(json.dumps(message) + "\n")
+        self.stream.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the step is, a few times a second at most."""
+        now = time.monotonic()
+        if now - self._told >= REPORT_SECONDS:
+            self._told = now
+            self.tell(event="progress", done=done, total=total)
+
+
+class _Log(io.FileIO):
+    """Standard error, where a full disk below it must not fail the step that says something."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
+
+
+def prepare(device: str, store: Store | None = None) -> Any:
+    """Load torch and MMSegmentation, fix what decides bits, and set up the desk.
+
+    Args:
+        device: where to compute.
+        store: keeps decoded images for all workers; without one they stay in memory.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    warnings.simplefilter("ignore")
+    import cv2
+    import torch
+
+    from alspec.models.nets import compat  # noqa: F401
+    from alspec.steps.work import Desk
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    place = torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    return Desk(place, images=store.images if store else None)
+
+
+def load_ahead() -> None:
+    """Load what the first training would load, while there is nothing else to do."""
+    for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimisers
+        importlib.import_module(module)
+    performers()
+
+
+def performers() -> Mapping[StepKind, Any]:
+    """The function that does each kind of step."""
+    from alspec.steps import acquire, evaluate, pool, train
+
+    return {
+        StepKind.POOL: pool.perform,
+        StepKind.TRAIN: train.perform,
+        StepKind.EVALUATE: evaluate.perform,
+        StepKind.ACQUIRE: acquire.perform,
+    }
+
+
+def described_step(store: Store, key: str) -> Step:
+    """The step whose recipe waits in the store.
+
+    Raises:
+        StoreError: there is no recipe, or it describes no step, or another than its name says.
+    """
+    try:
+        step = Step.from_json(store.read_recipe(key))
+    except (LookupError, TypeError, ValueError, RecursionError) as err:
+        what = f"{store.recipe_path(key)}: describes no step ({err}); plan again"
+        raise StoreError(what) from err
+    if step.key != key:
+        raise StoreError(f"{store.recipe_path(key)}: describes another step; plan again")
+    return step
+
+
+def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
+    """Do a step and commit it. Raises what the step raises; then nothing is committed."""
+    from alspec.steps.work import Work
+
+    def progressed(done: int, total: int) -> None:
+        faults.at(f"{step.kind.value}.progress", step.key)
+        progress(done, total)
+
+    desk.warnings.clear()
+    with store.draft(step.key, step.to_json()) as folder:
+        performers()[step.kind](Work(step, store, folder, desk, progressed))
+    faults.at("checkpoint.clear", step.key)
+    shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--loader-workers", type=int, default=0)
+    parser.add_argument("--readers", type=int, default=0)
+    options = parser.parse_args()
+    telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        _Log(2, "w", closefd=False), "utf-8", errors="replace", write_through=True
+    )
+    keys: SimpleQueue[str | None] = SimpleQueue()
+    stop, training = Event(), Event()
+    # Not `sys.stdin`: a process that is forked closes it, and would wait for the thread's lock.
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    sys.stdin = io.StringIO()
+    listening = (lines, keys, stop, training)
+    threading.Thread(target=_listen, args=listening, daemon=True).start()
+    store = Store(options.store)
+    desk = prepare(options.device, store)
+    desk.stop, desk.loader_workers, desk.readers = stop, options.loader_workers, options.readers
+    desk.checkpoint_iterations = _iterations_to_keep_after()
+    telling.tell(event="ready")
+    if keys.empty():
+        load_ahead()
+    while (key := keys.get()) is not None:
+        try:
+            step = described_step(store, key)
+            if step.kind is StepKind.TRAIN:
+                training.set()
+            sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
+            work_on(step, store, desk, telling.progress)
+        except Interrupted:
+            pass
+        except AlspecError as err:
+            telling.tell(event="failed", message=str(err))
+        except OSError as err:
+            traceback.print_exc()
+            telling.tell(event="failed", message=told(err))
+        except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
+            traceback.print_exc()
+            telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
+        else:
+            telling.tell(event="done", message=", ".join(desk.warnings[:1]))
+        training.clear()
+        if stop.is_set():
+            os._exit(0)
+
+
+def _iterations_to_keep_after() -> int | None:
+    said = os.environ.get(KEEP_ITERATIONS, "")
+    if said and not said.isdecimal():
+        raise SystemExit(f"{KEEP_ITERATIONS}={said}: expected a number of iterations")
+    return int(said or 0) or None
+
+
+def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:
+    """Pass keys on; when the parent is gone, go at once, whatever is at work."""
+    for line in lines:
+        if not line.strip():
+            break
+        if line.strip() != STOP:
+            keys.put(line.strip())
+            continue
+        stop.set()
+        if not training.is_set():
+            break
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""One step in this process: claimed like a run's, kept on a signal, committed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+from typing import Any
+
+from alspec.errors import Interrupted, Locked
+from alspec.plan.step import Step, StepKind
+from alspec.run.devices import readers_beside
+from alspec.run.executors import worker
+from alspec.run.loop import is_finished
+from alspec.store.leases import Claims
+from alspec.store.store import Store
+
+STOP_SECONDS = 8
+"""For a training to write a checkpoint before it is stopped anyway."""
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
+            if hasattr(signal, name)]  # fmt: skip
+
+
+def do_step(step: Step, store: Store, device: str) -> bool:
+    """Do a step and commit it, unless it needs no more work.
+
+    Args:
+        step: whose inputs are done.
+        store: where it is claimed and committed.
+        device: as torch spells it.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        Locked: another living process holds the step.
+        Interrupted: SIGTERM or SIGUSR1; a training wrote a checkpoint before.
+        KeyboardInterrupt: SIGINT; as well.
+    """
+    if is_finished(step, store):
+        return False
+    claims = Claims(store.root / "claims")
+    try:
+        holder = claims.take(step.key)
+        if holder is not None:
+            raise Locked(f"{step.label}: {holder} works on it. Wait for it, or end it")
+        if is_finished(step, store):  # between the look and the claim
+            return False
+        desk = worker.prepare(device, store)
+        desk.readers = readers_beside(1)
+        with _keeping(desk.stop if step.kind is StepKind.TRAIN else None):
+            worker.work_on(step, store, desk, lambda _done, _total: None)
+    finally:
+        claims.close()
+    return True
+
+
+@contextmanager
+def _keeping(stop: Event | None) -> Iterator[None]:
+    """Have the first signal ask a training to stop; a second one, or some seconds, stop at once.
+
+    Args:
+        stop: what the training looks at; None stops at once.
+    """
+    first: list[int] = []
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        if stop is None or stop.is_set():
+            raise _end_by(first[0] if first else number)
+        first.append(number)
+        stop.set()
+        if hasattr(signal, "alarm"):
+            signal.alarm(STOP_SECONDS)
+
+    before: dict[int, Any] = {number: signal.signal(number, heard) for number in _SIGNALS}
+    try:
+        yield
+    except Interrupted as err:
+        raise _end_by(first[0]) if first else err from None
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_by(number: int) -> BaseException:
+    """The end of a process that a signal stopped, as the command line turns it into a code."""
+    if number == signal.SIGINT:
+        return KeyboardInterrupt()
+    name = signal.Signals(number).name
+    return Interrupted(f"stopped by {name}; the same command goes on from here")

@@ -1,0 +1,1 @@
+"""Every path below the work directory: steps, leases, retention, drafts, study folders."""

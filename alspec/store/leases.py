@@ -1,0 +1,198 @@
+"""Which process works on which step: one file a claim, no locks, so it holds on network disks.
+
+A claim is made by linking a file that says who holds it to the first free number of its key, then
+looking whether another living process has announced one as well. Of two that do so at the same time
+at least one sees the other and steps back. The claim of a dead process is passed over by a number
+above it and then removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from alspec.store.drafts import sweep
+from alspec.system import failpoints as faults
+from alspec.system.processes import boot, here, is_alive, mark, start_of
+
+HEARTBEAT_SECONDS = 15.0
+"""How often a living process touches its claims."""
+
+STALE_SECONDS = 90.0
+"""A claim from another machine that was not touched for this long is that of a dead process."""
+
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a claim.
+
+    Attributes:
+        host: its machine's name.
+        here: its machine and process numbers, hashed.
+        boot: when that machine was started, as the system names it.
+        process: its number.
+        start: when it was started, as the system counts.
+        age: seconds since it last touched the claim.
+    """
+
+    host: str
+    here: str
+    boot: str
+    process: int
+    start: str
+    age: float = 0.0
+
+    @classmethod
+    def me(cls) -> Holder:
+        """This process."""
+        return cls(socket.gethostname(), here(), boot(), os.getpid(), start_of(os.getpid()))
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process is there; of another machine's, whether it was heard of lately."""
+        if (self.here, self.boot) != (here(), boot()):
+            return self.age < STALE_SECONDS
+        return is_alive(self.process) and start_of(self.process) == self.start
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, last heard of {self.age:.0f} s ago"
+
+
+@dataclass
+class Claims:
+    """The claims of this process below one folder; released in the end by `close`."""
+
+    folder: Path
+    _mine: dict[str, Path] = field(default_factory=dict)
+    _closed: threading.Event = field(default_factory=threading.Event)
+    _beating: threading.Thread | None = None
+
+    def take(self, key: str) -> Holder | None:
+        """Claim a step.
+
+        Returns:
+            None if it is this process's now, else the living process that holds it.
+        """
+        if key in self._mine:
+            return None
+        if self._beating is None:
+            self._begin()
+        mine = self.folder / f"asked.{mark()}"
+        faults.at("claim.write", mine)
+        try:
+            mine.write_text(json.dumps(asdict(Holder.me())), "utf-8")
+            now = mine.stat().st_mtime  # the disk's clock, not this machine's
+            return self._link(key, mine, now)
+        finally:
+            with suppress(OSError):
+                mine.unlink(missing_ok=True)
+
+    def _link(self, key: str, mine: Path, now: float) -> Holder | None:
+        found = self._numbered(key)
+        for path in found.values():
+            if (holder := _holder(path, now)) and holder.lives:
+                return holder
+        claim = self.folder / f"{key}.{max(found, default=0) + 1}"
+        faults.at("claim.link", claim)
+        if not _announced(mine, claim):
+            holder = _holder(claim, now)
+            return holder if holder and holder.lives else self._link(key, mine, now)
+        faults.at("claim.linked", claim)
+        for path in self._numbered(key).values():
+            if path == claim:
+                continue
+            if (holder := _holder(path, now)) and holder.lives:
+                claim.unlink(missing_ok=True)
+                return holder
+            path.unlink(missing_ok=True)
+        self._mine[key] = claim
+        return None
+
+    def release(self, key: str) -> None:
+        """Give a step free, done or not."""
+        path = self._mine.pop(key, None)
+        if path is not None:
+            faults.at("claim.release", path)
+            path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove what dead processes left; each claim is taken first, so none is pulled away."""
+        if not self.folder.is_dir():
+            return
+        for key in sorted({path.name.rpartition(".")[0] for path in self.folder.glob("*.*")}):
+            if not key.startswith("asked") and self.take(key) is None:
+                self.release(key)
+
+    def close(self) -> None:
+        """Give everything free."""
+        self._closed.set()
+        for key in list(self._mine):
+            with suppress(OSError):
+                self.release(key)
+
+    def touch(self) -> None:
+        """Tell other machines that this process lives."""
+        for path in list(self._mine.values()):
+            with suppress(OSError):
+                os.utime(path)
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._beating.start()
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_SECONDS):
+            self.touch()
+
+    def _numbered(self, key: str) -> dict[int, Path]:
+        return dict(self._claims_of(key))
+
+    def _claims_of(self, key: str) -> Iterator[tuple[int, Path]]:
+        for path in self.folder.glob(f"{key}.*"):
+            number = path.name.rpartition(".")[2]
+            if number.isdigit():
+                yield int(number), path
+
+
+def _announced(mine: Path, claim: Path) -> bool:
+    """Put a claim in its place, unless one is there."""
+    try:
+        os.link(mine, claim)
+    except FileExistsError:  # network disks say so of a link that was asked for twice, too
+        try:
+            return claim.samefile(mine)
+        except FileNotFoundError:  # its holder has released it meanwhile
+            return False
+    except OSError as err:
+        if err.errno not in _NO_LINKS:
+            raise
+        try:
+            with claim.open("x", encoding="utf-8") as file:
+                file.write(mine.read_text("utf-8"))
+        except FileExistsError:
+            return False
+    return True
+
+
+def _holder(path: Path, now: float) -> Holder | None:
+    """Who holds a claim; None if it is gone. A claim that says nothing is as old as it looks."""
+    try:
+        age = max(0.0, now - path.stat().st_mtime)
+        said = json.loads(path.read_text("utf-8"))
+        return Holder(**{**said, "age": age})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError):
+        return Holder("a machine unknown", "", "?", 0, "", age)

@@ -1,0 +1,143 @@
+"""Compares the folder of a committed step with what its manifest says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alspec.errors import StoreError
+from alspec.store.hashing import sha256_once
+from alspec.system.atomic import json_text
+from alspec.system.processes import is_left
+
+MANIFEST = "manifest.json"
+
+HASHED_BYTES = 4 << 20
+"""Larger files are hashed when a step reads them, and before that if they are newer than the
+manifest, which is written after them."""
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_BESIDE = re.compile(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of a committed step: size in bytes, SHA-256, and whether it was dropped since."""
+
+    bytes: int
+    sha256: str
+    dropped: bool = False
+
+
+def is_safe(name: str) -> bool:
+    """Whether a key or a file's name stays inside its folder."""
+    return _SAFE.fullmatch(name) is not None
+
+
+def safe_name(name: str) -> str:
+    """A key or a file name that cannot lead out of its folder, or StoreError."""
+    if not is_safe(name):
+        raise StoreError(f"`{name}` is neither a key nor a file name of the store")
+    return name
+
+
+def manifest_text(step: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    """A manifest; it holds its own SHA-256, so that no change to it goes unseen."""
+    said = {"step": step, "files": files}
+    return json_text({**said, "sha256": hashlib.sha256(json_text(said).encode()).hexdigest()})
+
+
+def read_manifest(key: str, raw: bytes) -> tuple[Mapping[str, Any], dict[str, Artifact]]:
+    """The step and the artifacts that a manifest describes.
+
+    Raises:
+        ValueError: it is none, was changed, or describes another step.
+    """
+    try:
+        said = json.loads(raw)
+        step, files = said["step"], said["files"]
+        described = {safe_name(name): Artifact(**about) for name, about in files.items()}
+        if not isinstance(step, dict):
+            raise TypeError("its step is no mapping")
+        untouched = _seals_itself(raw, said) or (
+            set(said) == {"step", "files"} and raw == json_text(said).encode()
+        )
+        of = step.get("key", key)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StoreError) as err:
+        raise ValueError(f"it is no manifest: {err}") from err
+    if not untouched:
+        raise ValueError("it is not as it was written")
+    if of != key:
+        raise ValueError(f"it describes the step {of}")
+    return step, described
+
+
+def _seals_itself(raw: bytes, said: Mapping[str, Any]) -> bool:
+    """Whether the SHA-256 that a manifest ends its files with is that of all its other lines."""
+    if set(said) != {"step", "files", "sha256"}:
+        return False
+    before, *after = raw.split(f'\n "sha256": "{said["sha256"]}",\n "step":'.encode())
+    if len(after) != 1:
+        return False
+    whole = hashlib.sha256(before + b'\n "step":' + after[0]).hexdigest()
+    return bool(whole == said["sha256"])
+
+
+def fault_of(path: Path, described: Artifact, *, hashed: bool = True) -> str:
+    """What is wrong with an artifact's file; empty if nothing is."""
+    if path.is_symlink():
+        return "it is a link"
+    try:
+        if not path.is_file():
+            return "it is missing"
+        if path.stat().st_size != described.bytes:
+            return "its size is not the manifest's"
+        if hashed and sha256_once(path) != described.sha256:
+            return "its SHA-256 is not the manifest's"
+    except OSError as err:
+        return f"it cannot be read: {err.strerror}"
+    return ""
+
+
+def first_fault(home: Path, artifacts: Mapping[str, Artifact]) -> tuple[Path, str] | None:
+    """The first file of a step's folder that is not as the manifest says, and what is wrong."""
+    large_and_changed = False
+    for name, described in artifacts.items():
+        if described.dropped:
+            continue
+        path, large = home / name, described.bytes > HASHED_BYTES
+        changed = large and not _is_older(path, home / MANIFEST)
+        if why := fault_of(path, described, hashed=changed or not large):
+            return path, why
+        large_and_changed |= changed
+    for entry in sorted(os.listdir(home)):  # noqa: PTH208 - a Path each is slow for 1,000 steps
+        if entry not in artifacts and entry != MANIFEST and not _written_now(home / entry):
+            return home / entry, "it is not the step's"
+    if large_and_changed:  # by a copy, which keeps no times: not to be hashed at every start
+        with suppress(OSError):
+            os.utime(home / MANIFEST)
+    return None
+
+
+def _is_older(path: Path, manifest: Path) -> bool:
+    """Whether a file was last written before the manifest was."""
+    try:
+        return path.stat().st_mtime_ns < manifest.stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _written_now(path: Path) -> bool:
+    """Whether a file is a manifest on its way; one whose writer is gone is removed."""
+    if path.is_symlink() or not _BESIDE.fullmatch(path.name):
+        return False
+    if is_left(path.name):
+        path.unlink(missing_ok=True)
+    return True

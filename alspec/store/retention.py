@@ -1,0 +1,77 @@
+"""Which weights stay: each study says what it keeps and who still has to read what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alspec.errors import StoreError
+from alspec.system import failpoints as faults
+from alspec.system.atomic import json_text, write_text
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the studies of a store have said, a file a study, `<study>.json`.
+
+    A study speaks when it is run, and its word holds until it is run again or its file is removed.
+
+    Attributes:
+        folder: theirs alone; made when the first study speaks.
+    """
+
+    folder: Path
+
+    def say(
+        self, study: str, keeps: Collection[str], readers: Mapping[Any, Collection[str]]
+    ) -> None:
+        """Write what a study wants, unless it stands there already.
+
+        Args:
+            study: its name.
+            keeps: keys of the trainings whose weights it keeps.
+            readers: key of a training to the keys of the study's steps that read its weights.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self.folder / f"{study}.json"
+        wants = {"keeps": sorted(keeps), "readers": {k: sorted(v) for k, v in readers.items()}}
+        text = json_text({"study": study, **wants})
+        try:
+            if path.read_text("utf-8") == text:
+                return
+        except (OSError, ValueError):
+            pass
+        faults.at("kept.write", path)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+
+    def may_go(self, key: str, is_done: Callable[[str], bool]) -> bool:
+        """Whether no study keeps a training's weights, or has yet to read them.
+
+        Args:
+            key: the training's.
+            is_done: tells of a step whether it is finished.
+        """
+        return not any(_wants(said, key, is_done) for said in self._said())
+
+    def _said(self) -> Iterator[Any]:
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                yield json.loads(path.read_text("utf-8"))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                yield None
+
+
+def _wants(said: Any, key: str, is_done: Callable[[str], bool]) -> bool:
+    """Whether a study wants a training's weights; one that cannot be understood wants all."""
+    try:
+        return key in said["keeps"] or not all(map(is_done, said["readers"].get(key, ())))
+    except (LookupError, TypeError, AttributeError, StoreError):
+        return True

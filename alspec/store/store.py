@@ -1,0 +1,276 @@
+"""Committed steps by key: written whole, read only as they were written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alspec.errors import StoreError
+from alspec.store.drafts import new_draft
+from alspec.store.manifest import (
+    MANIFEST,
+    Artifact,
+    fault_of,
+    first_fault,
+    is_safe,
+    manifest_text,
+    read_manifest,
+)
+from alspec.store.manifest import safe_name as _safe
+from alspec.store.retention import Kept
+from alspec.system import failpoints as faults
+from alspec.system.atomic import json_text, sha256_of, sync, write_json, write_text
+
+
+@dataclass(frozen=True)
+class Store:
+    """Committed steps below one root.
+
+    A step is done when its manifest is there: artifacts are written in a draft folder on the same
+    disk, synced, described by the manifest, and moved in place by one rename.
+    """
+
+    root: Path
+    _read: dict[tuple[str, str], Artifact] = field(default_factory=dict, repr=False, compare=False)
+
+    def home(self, key: str) -> Path:
+        """The folder of a step, there or not. Raises StoreError for what cannot be a key."""
+        return self.root / _safe(key)
+
+    def is_done(self, key: str) -> bool:
+        """Whether the step is committed."""
+        return (self.home(key) / MANIFEST).is_file()
+
+    def done(self, keys: Iterable[str]) -> set[str]:
+        """Those of some steps that are committed; for 10,000 far faster than one by one."""
+        try:
+            there = {entry.name: entry.path for entry in os.scandir(self.root)}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        among = {key for key in keys if key in there}
+        return {key for key in among if os.path.isfile(f"{there[key]}/{MANIFEST}")}  # noqa: PTH113
+
+    def artifacts(self, key: str) -> Mapping[str, Artifact]:
+        """What a committed step holds.
+
+        Raises:
+            StoreError: the step is not done, or its manifest is damaged; then it is set aside.
+        """
+        return self._manifest(key)[1]
+
+    def _manifest(self, key: str) -> tuple[Mapping[str, Any], dict[str, Artifact]]:
+        path = self.home(key) / MANIFEST
+        try:
+            if self.home(key).is_symlink() or path.is_symlink():
+                raise ValueError("it is a link")
+            return read_manifest(key, path.read_bytes())
+        except OSError as err:
+            raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
+        except ValueError as err:
+            raise self._damaged(key, path, str(err)) from err
+
+    def verify(self, key: str) -> None:
+        """Compare all that a committed step has with its manifest.
+
+        Raises:
+            StoreError: something is damaged, missing or too much; the step is set aside.
+        """
+        fault = first_fault(self.home(key), described := self.artifacts(key))
+        while fault and self.artifacts(key) != described:  # something was dropped meanwhile
+            fault = first_fault(self.home(key), described := self.artifacts(key))
+        if fault:
+            raise self._damaged(key, *fault)
+
+    def holds(self, key: str, name: str) -> bool:
+        """Whether a committed step still has this artifact (weights may have been dropped)."""
+        if not self.is_done(key):
+            return False
+        artifact = self.artifacts(key).get(name)
+        return artifact is not None and not artifact.dropped
+
+    # ---- writing
+
+    @contextmanager
+    def draft(self, key: str, step: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder to write artifacts into; committed when the block ends well, else removed."""
+        folder = new_draft(self.root / "drafts", _safe(key))
+        try:
+            faults.at("commit.draft", folder)
+            yield folder
+            self._commit(key, folder, step)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _commit(self, key: str, folder: Path, step: Mapping[str, Any]) -> None:
+        files = {}
+        for path in sorted(folder.iterdir()):
+            sync(path)
+            files[_safe(path.name)] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        faults.at("commit.manifest", folder)
+        write_text(folder / MANIFEST, manifest_text(step, files))
+        sync(folder)
+        replaced = self._make_room(key, files)
+        try:
+            faults.at("commit.rename", self.home(key))
+            folder.rename(self.home(key))
+        except OSError:  # a twin finished first: the same key, the same recipe
+            if not self.is_done(key):
+                raise
+        faults.at("commit.renamed", self.home(key))
+        sync(self.root)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
+        for cached in [pair for pair in self._read if pair[0] == key]:
+            del self._read[cached]
+
+    def _make_room(self, key: str, files: Mapping[str, Any]) -> Path | None:
+        """Set aside what stands at the step's place, unless it has all the new files.
+
+        Returns:
+            Where a step went that lacks nothing but dropped artifacts; None if none went.
+        """
+        if not os.path.lexists(self.home(key)):
+            return None
+        if not self.is_done(key):
+            self._set_aside(key)
+            return None
+        try:
+            lacking = any(not self.holds(key, name) for name in files)
+        except StoreError:
+            return None
+        return self._set_aside(key) if lacking else None
+
+    def _set_aside(self, key: str) -> Path:
+        aside = self.root / "aside" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(exist_ok=True)
+        faults.at("aside.rename", aside)
+        moved = self.home(key).rename(aside)
+        faults.at("aside.renamed", aside)
+        return moved
+
+    def _damaged(self, key: str, path: Path, why: str) -> StoreError:
+        """Set a damaged step aside, so that the next run makes it again; the error that says so."""
+        try:
+            what = f"its step was set aside as {self._set_aside(key)} and will be made again"
+        except OSError:
+            what = f"remove {self.home(key)}"
+        return StoreError(f"{path}: damaged ({why}); {what}. Run again")
+
+    def drop(self, key: str, name: str) -> None:
+        """Forget a large artifact nobody needs any more; the step stays done."""
+        if not self.holds(key, name):
+            return
+        step, artifacts = self._manifest(key)
+        files = {each: asdict(artifact) for each, artifact in artifacts.items()}
+        files[name]["dropped"] = True
+        write_text(self.home(key) / MANIFEST, manifest_text(step, files))
+        faults.at("drop.unlink", self.home(key) / name)
+        (self.home(key) / name).unlink(missing_ok=True)
+
+    # ---- reading
+
+    def file(self, key: str, name: str) -> Path:
+        """The path of an artifact whose bytes match the manifest.
+
+        Raises:
+            StoreError: it is missing, dropped or damaged; a damaged step is set aside.
+        """
+        path = self.home(key) / _safe(name)
+        described = self.artifacts(key).get(name)
+        if described is None or described.dropped:
+            raise StoreError(f"{path}: not among the artifacts of this step")
+        if self._read.get((key, name)) != described:
+            if why := fault_of(path, described):
+                raise self._damaged(key, path, why)
+            self._read[key, name] = described
+        return path
+
+    def read_json(self, key: str, name: str) -> Any:
+        """A JSON artifact."""
+        return json.loads(self.file(key, name).read_text("utf-8"))
+
+    def read_lines(self, key: str, name: str) -> list[str]:
+        """A text artifact, one item a line."""
+        return self.file(key, name).read_text("utf-8").splitlines()
+
+    def read_array(self, key: str, name: str) -> NDArray[Any]:
+        """A .npy artifact; StoreError for one of objects, whose step is set aside."""
+        path = self.file(key, name)
+        try:
+            with path.open("rb") as file:
+                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
+            raise self._damaged(key, path, f"it is no array of numbers: {err}") from err
+        return array
+
+    # ---- recipes: all a worker needs to know of a step
+
+    def recipe_path(self, key: str) -> Path:
+        """Where the description of a step stands while it waits to be run."""
+        return self.root / "recipes" / f"{_safe(key)}.json"
+
+    def write_recipe(self, step: Mapping[str, Any]) -> None:
+        """Describe a step for the worker that will run it."""
+        path = self.recipe_path(step["key"])
+        faults.at("recipe.write", path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json_text(step))
+
+    @property
+    def images(self) -> Path:
+        """Where decoded images are kept; it can be removed at any time."""
+        return self.root / "images"
+
+    @property
+    def kept(self) -> Kept:
+        """What the studies of this store want of trainings' weights."""
+        return Kept(self.root / "kept")
+
+    def is_checked(self, what: str) -> bool:
+        """Whether something outside the store was noted as good by `note_checked`."""
+        return self._mark(what).is_file()
+
+    def note_checked(self, what: str, about: Mapping[str, Any]) -> None:
+        """Note that something outside the store, named by its identity, was found good."""
+        mark = self._mark(what)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_json(mark, about)
+
+    def read_checked(self, what: str) -> dict[str, Any]:
+        """What was noted with `note_checked`; empty where nothing readable was."""
+        try:
+            about: dict[str, Any] = json.loads(self._mark(what).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about
+
+    def _mark(self, what: str) -> Path:
+        return self.root / "checked" / f"{_safe(what)}.json"
+
+    def checkpoints(self, key: str) -> Path:
+        """Where a step keeps what it would go on from; not there when the step is done."""
+        return self.root / "checkpoints" / _safe(key)
+
+    def checkpointed(self) -> list[Path]:
+        """The folders of checkpoints that there are, each named after its step's key."""
+        found = sorted((self.root / "checkpoints").glob("*"))
+        return [folder for folder in found if is_safe(folder.name)]
+
+    def read_recipe(self, key: str) -> dict[str, Any]:
+        """The step described under a key. Raises StoreError if none is."""
+        path = self.recipe_path(key)
+        try:
+            recipe: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as err:
+            raise StoreError(f"{path}: no readable recipe ({err})") from err
+        return recipe

@@ -1,0 +1,85 @@
+"""Every path of one study below the work directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The folder of one study below the work directory; readable without alspec."""
+
+    work_dir: Path
+    study: str
+
+    @property
+    def root(self) -> Path:
+        """Where the study's own files stand."""
+        return self.work_dir / self.study
+
+    @property
+    def store(self) -> Store:
+        """The store that all studies of a work directory share."""
+        return Store(self.work_dir / ".store")
+
+    @property
+    def spec(self) -> Path:
+        """The resolved spec."""
+        return self.root / "spec.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The report in markdown."""
+        return self.root / "report.md"
+
+    @property
+    def figures(self) -> Path:
+        """The report's figures."""
+        return self.root / "figures"
+
+    @property
+    def events(self) -> Path:
+        """What happened when, one JSON object a line."""
+        return self.root / "events.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """One text file a failed step, and one a worker."""
+        return self.root / "logs"
+
+    def table(self, name: str) -> Path:
+        """`results`, `classes` or `runs`."""
+        return self.root / f"{name}.csv"
+
+    @property
+    def selections(self) -> Path:
+        """The labelled sets, a folder a run."""
+        return self.root / "selections"
+
+    def selection(self, run: str, cycle: int) -> Path:
+        """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
+        return self.selections / run / f"cycle_{cycle}.txt"
+
+    def remove_empty(self) -> None:
+        """Remove logs that say nothing, and then the folders that hold nothing."""
+        for log in self.logs.glob("*.txt"):
+            if log.stat().st_size == 0:
+                log.unlink(missing_ok=True)
+        for folder in (self.logs, self.root, self.work_dir):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def log_event(self, event: Mapping[str, Any]) -> None:
+        """Append one event."""
+        faults.at("events.append", self.events)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.events.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(event), separators=(",", ":")) + "\n")

@@ -1,0 +1,137 @@
+"""Writes files whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alspec.system import failpoints as faults
+from alspec.system.processes import mark
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ADVICE = {
+    errno.ENOSPC: "Free some of its disk",
+    errno.EDQUOT: "Free some of your quota",
+    errno.EIO: "Repair its disk",
+    errno.EACCES: "Correct its permissions",
+    errno.EPERM: "Correct its permissions",
+    errno.EROFS: "Mount its disk for writing",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: beside it, synced, then renamed over it.
+
+    Raises:
+        OSError: it could not be written; names the file, and on a full disk what it needs.
+    """
+    beside = path.with_name(f".{path.name}.{mark()}")
+    try:
+        with _naming(path, len(data)):
+            faults.at("file.open", path)
+            with beside.open("wb") as file:
+                faults.at("file.write", path)
+                file.write(data)
+                file.flush()
+                faults.at("file.sync", path)
+                os.fsync(file.fileno())
+            faults.at("file.rename", path)
+            beside.replace(path)
+            faults.at("file.renamed", path)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path, needed: int = 0) -> Iterator[None]:
+    """Have an error of the disk name the file that was to be written, and its size."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno is None:
+            raise
+        cause = str(err.strerror)
+        if err.errno in _FULL and needed:
+            cause += f": {needed:,} bytes to write, {_free(path)} free"
+        raise OSError(err.errno, cause, str(path)) from err
+
+
+def _free(path: Path) -> str:
+    """Bytes that are free on a file's disk, in words."""
+    try:
+        return f"{shutil.disk_usage(path.parent).free:,}"
+    except OSError:
+        return "an unknown number"
+
+
+def told(err: OSError) -> str:
+    """An error of the disk for whoever can mend it: which file, what, what to do."""
+    what = f"{err.filename}: {err.strerror}" if err.filename else f"{type(err).__name__}: {err}"
+    advice = _ADVICE.get(err.errno or 0)
+    return f"{what}. {advice} and run again" if advice else what
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON, whole or not at all; NaN is refused."""
+    write_text(path, json_text(data))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table, whole or not at all."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file of numbers, whole or not at all; objects are refused."""
+    import numpy as np  # whoever has an array has it
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def json_text(data: Any) -> str:
+    """JSON as the store writes it: sorted keys, one space a level, no NaN."""
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder on the disk, not only on its way there."""
+    with _naming(path):
+        faults.at("sync", path)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

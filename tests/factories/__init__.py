@@ -1,0 +1,1 @@
+"""Makes what tests need: specs, studies, images, trees, disks."""

@@ -1,0 +1,1 @@
+"""Stands in for trainers, executors and machines; conforms to their protocols."""

@@ -1,0 +1,81 @@
+"""Real steps in processes to be killed, forked from one that has torch loaded."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from alspec.run.executors import worker
+from alspec.store.store import Store
+from alspec.system import failpoints as faults
+from fakes.trainer import Server
+
+
+class Trainer(Server):
+    """Performs steps of a store in forks; what each came to is a mapping."""
+
+    def __init__(self):
+        super().__init__(Path(), "fakes.forked_steps")
+
+    def perform(self, store, key, **asked):
+        """`code`, what progress was `told`, `warnings`, `error` and how often points were passed.
+
+        Args:
+            store: where the step's recipe and inputs are.
+            key: the step's.
+            asked: `fault`, `every` (iterations between checkpoints), `loader_workers`.
+        """
+        return self.run(store.root, key=key, **asked)
+
+
+def serve():
+    desk = worker.prepare("cpu")
+    worker.performers()
+    for late in ("torch._dynamo", "matplotlib.pyplot"):  # what a first training would load
+        importlib.import_module(late)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        read, write = os.pipe()
+        fork = os.fork()
+        if fork == 0:
+            os.close(read)
+            _perform(desk, asked, write)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            said = [json.loads(one) for one in pipe if one.endswith("}\n")]
+        code = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+        told = [one["told"] for one in said if "told" in one]
+        rest = {key: value for one in said if "told" not in one for key, value in one.items()}
+        print(json.dumps({"code": code, "told": told, **rest}), flush=True)
+
+
+def _perform(desk, asked, write):
+    pipe = os.fdopen(write, "w")
+
+    def say(**words):
+        pipe.write(json.dumps(words) + "\n")
+        pipe.flush()
+
+    code = 3
+    try:
+        os.environ[faults.FAULT] = asked.get("fault", "none:0:kill")
+        desk.checkpoint_iterations = asked.get("every", 1)
+        desk.loader_workers = asked.get("loader_workers", 0)
+        store = Store(Path(asked["work_dir"]))
+        step = worker.described_step(store, asked["key"])
+        with mock.patch("os.fsync"):
+            worker.work_on(step, store, desk, lambda done, total: say(told=done))
+        code = 0
+    except BaseException as err:  # noqa: BLE001 - a fork must end here
+        say(error=f"{type(err).__name__}: {err}")
+    finally:
+        say(warnings=desk.warnings, passed=faults.passed())
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()

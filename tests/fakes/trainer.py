@@ -1,0 +1,270 @@
+"""Whole runs of a tiny study with a made-up trainer, in this process or in ones to be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from unittest import mock
+
+import numpy as np
+from factories.toy import TOY
+
+from alspec.plan.expand import expand
+from alspec.plan.step import Step, StepKind
+from alspec.report.publish import publish_what_changed
+from alspec.run.events import EventLog
+from alspec.run.executors.base import Ended, Outcome
+from alspec.run.loop import WEIGHTS, run
+from alspec.run.repair import run_to_publication
+from alspec.spec.load import dump_study
+from alspec.spec.model import Study
+from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
+from alspec.system import failpoints as faults
+from alspec.system.atomic import write_csv, write_json, write_text
+
+
+def tiny_plan(**changes):
+    return expand(Study.model_validate({**TOY, **changes}))
+
+
+STUDIES = {
+    "tiny": {},
+    "other": {"study": "other", "methods": ["random", "entropy", "coreset"], "keep": "none"},
+}
+"""What studies that a server runs together change in the tiny one; they have steps in common."""
+
+
+def numbers_of(*parts):
+    """A generator that depends on everything it is given."""
+    digest = hashlib.sha256(b"\0".join(str(part).encode() for part in parts)).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def perform(step: Step, store: Store, folder: Path) -> None:
+    """Write what a step of this kind writes; numbers that follow from the bytes of its inputs."""
+    inputs = step.inputs
+    if step.kind is StepKind.POOL:
+        write_csv(folder / "pool.csv", ("id", "sequence"), [(f"{n:03d}", "a") for n in range(20)])
+        described = {"images": 20, "sequences": 1, "near_copy_share": 0.5, "redundancy": "high"}
+        write_json(folder / "pool.json", {**described, "notes": []})
+    elif step.kind is StepKind.ACQUIRE:
+        ids = [line.partition(",")[0] for line in store.read_lines(inputs["pool"], "pool.csv")[1:]]
+        before = (
+            store.read_lines(inputs["labelled"], "labelled.txt") if "labelled" in inputs else []
+        )
+        trained = store.file(inputs["train"], WEIGHTS).read_bytes() if "train" in inputs else b""
+        left = [one for one in ids if one not in before]
+        rows = numbers_of(step.key, *before, trained).permutation(len(left))
+        chosen = [left[row] for row in rows[: step.params["images"] - len(before)]]
+        write_text(folder / "selected.txt", "".join(f"{i}\n" for i in chosen))
+        write_text(folder / "labelled.txt", "".join(f"{i}\n" for i in (*before, *chosen)))
+        write_json(folder / "acquire.json", {"seconds": 1.0, "device": "cpu"})
+    elif step.kind is StepKind.TRAIN:
+        labelled = (
+            store.read_lines(inputs["labelled"], "labelled.txt") if "labelled" in inputs else []
+        )
+        (folder / WEIGHTS).write_bytes(numbers_of(step.key, *labelled).bytes(400))
+        write_json(folder / "model.json", {"config": "{}", "mc_dropout": False})
+        write_json(folder / "train.json", {"seconds": 2.0, "device": "cpu", "iterations": 1})
+        write_csv(folder / "epochs.csv", ("epoch", "loss"), [(0, 1.5)])
+    else:
+        weights = store.file(inputs["train"], WEIGHTS).read_bytes()
+        confusion = numbers_of(step.key, weights).integers(1, 99, (4, 4))
+        np.save(folder / "confusion.npy", confusion, allow_pickle=False)
+        write_json(folder / "evaluate.json", {"classes": ["a", "b", "c", "d"], "images": 5})
+
+
+class FakeTrainer:
+    """Performs steps in this process, and notes in a file which it began and ended."""
+
+    def __init__(self, root, devices=("cpu", "cpu"), logs=None, notes=None):
+        self.root, self.slots, self.notes = Path(root), max(1, len(devices)), notes
+        self.queue, self.silence = deque(), SimpleQueue()
+
+    @property
+    def free_slots(self):
+        return self.slots - len(self.queue)
+
+    def warm_up(self):
+        pass
+
+    def submit(self, key):
+        self.queue.append(key)
+
+    def wait(self, timeout_seconds):
+        if not self.queue:
+            with suppress(Empty):
+                self.silence.get(timeout=min(timeout_seconds, 0.02))
+            return None
+        key, store = self.queue.popleft(), Store(self.root)
+        self.note(f"began {key}")
+        try:
+            step = Step.from_json(store.read_recipe(key))
+            with store.draft(key, step.to_json()) as folder:
+                perform(step, store, folder)
+        except Exception as err:  # noqa: BLE001 - as the worker does
+            return Ended(key, Outcome.FAILED, f"{type(err).__name__}: {err}")
+        self.note(f"ended {key}")
+        return Ended(key, Outcome.DONE)
+
+    def note(self, words):
+        if self.notes:
+            with Path(self.notes).open("a") as file:  # short lines appended are whole
+                file.write(f"{words} {os.getpid()}\n")
+
+    def close(self):
+        pass
+
+
+class Silent:
+    """An observer that keeps what ended and who holds what."""
+
+    def __init__(self):
+        self.ends, self.holders = [], []
+
+    def started(self, step):
+        pass
+
+    def progressed(self, step, done, total):
+        pass
+
+    def ended(self, step, outcome, message, log):
+        self.ends.append((outcome, message))
+
+    def held(self, step, holder):
+        self.holders.append(holder)
+
+    def idle(self):
+        pass
+
+
+def drawn(group):
+    return {"svg": b"<svg/>", "png": b"a figure"}
+
+
+def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
+    """What `alspec run` does after planning; the summary and what was told of damage."""
+    folder, told = StudyFolder(work_dir, plan.study.study), []
+    observer = observer or Silent()
+
+    def run_steps(todo):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_text(folder.spec, dump_study(plan.study))
+        trainer = executor or FakeTrainer(folder.store.root, notes=notes)
+        return run(plan, folder.store, trainer, EventLog(folder, observer), **how)
+
+    with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
+        summary, _ = run_to_publication(
+            plan, folder.store, run_steps, lambda: publish_what_changed(plan, folder), told.append
+        )
+    return summary, told
+
+
+def results_of(work_dir, plan):
+    """Everything a study publishes: path to bytes. The report names its folder, so that is cut."""
+    root = StudyFolder(work_dir, plan.study.study).root
+    cut = str(work_dir).encode()
+    return {
+        str(path.relative_to(root)): path.read_bytes().replace(cut, b"")
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "events.jsonl"
+    }
+
+
+def importing_tests():
+    """The environment of a process that imports this folder's modules."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+class Server:
+    """Starts runs that can be killed, and tells how each process of them ended."""
+
+    def __init__(self, folder, module="fakes.trainer"):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, str(folder / "first")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=importing_tests(),
+        )
+
+    def run(self, work_dir, **asked):
+        self.process.stdin.write(json.dumps({"work_dir": str(work_dir), **asked}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def serve():
+    """Read runs from standard input, JSON a line; run each in forks, and tell how they ended."""
+    plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
+    plans["kept"] = tiny_plan(keep="all")
+    with mock.patch("os.fsync"):  # load what a first run loads
+        for plan in plans.values():
+            run_study(Path(sys.argv[1]), plan)
+    shutil.rmtree(sys.argv[1])
+    for line in sys.stdin:
+        asked = json.loads(line)
+        studies = asked.get("studies", {"tiny": asked.get("processes", 1)})
+        together = multiprocessing.get_context("fork").Barrier(sum(studies.values()))
+        forks = [_fork(plans[s], asked, together) for s, n in studies.items() for _ in range(n)]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) for fork in forks]
+        print(json.dumps(codes), flush=True)
+
+
+class Together(FakeTrainer):
+    """Takes no step before all processes of a round would: all studies have said what they need."""
+
+    def __init__(self, root, notes, together):
+        super().__init__(root, notes=notes)
+        self.together = together
+
+    @property
+    def free_slots(self):
+        if self.together:
+            self.together.wait()
+            self.together = None
+        return super().free_slots
+
+
+def _fork(plan, asked, together):
+    fork = os.fork()
+    if fork:
+        return fork
+    code = 3
+    try:
+        os.environ[faults.FAULT] = asked.get("fault", "")
+        if "counts" in asked:
+            os.environ[faults.FAULT] = "none:0:kill"
+        work_dir, notes, executor = Path(asked["work_dir"]), asked.get("notes"), None
+        if "studies" in asked:
+            executor = Together(StudyFolder(work_dir, "").store.root, notes, together)
+        summary, _ = run_study(work_dir, plan, notes, executor)
+        code = 1 if summary.failed else 0
+        if "counts" in asked:
+            Path(asked["counts"]).write_text(json.dumps(faults.passed()))
+    except BaseException as err:  # noqa: BLE001 - a fork must end here
+        print(repr(err), file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
+
+
+KILLED = -signal.SIGKILL
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,192 @@
+"""Weights are tried before any training: what is wrong is told at its place in the spec."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from factories.toy import TOY
+
+from alspec.errors import InputError
+from alspec.plan.expand import expand
+from alspec.plan.step import StepKind
+from alspec.run.preflight import models as tried
+from alspec.run.preflight.models import check_models
+from alspec.spec.model import Study
+from alspec.store.store import Store
+
+SHIPPED = "configs/pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py"
+
+
+class Payload:
+    """Makes the canary's folder when it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = str(canary)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.canary,)
+
+
+def of_another_model(path, canary):
+    import torch
+
+    torch.save({"conv1.weight": torch.zeros(3, 3)}, path)
+
+
+def unsafe(path, canary):
+    import torch
+
+    torch.save({"state_dict": {}, "message_hub": Payload(canary)}, path)
+
+
+def text(path, canary):
+    path.write_text("no weights\n")
+
+
+def cut(path, canary):
+    of_another_model(path, canary)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+BAD = {
+    unsafe: "it asks for `posix.mkdir`",
+    of_another_model: "does not fit ResNet: ",
+    text: "cannot be read as weights",
+    cut: "cannot be read as weights",
+}
+
+
+def spec_of(path, **changes):
+    path.write_text(yaml.safe_dump({**TOY, **changes}, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("make", BAD)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_bad_weights_are_refused_before_training(cli, tmp_path, command, make, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    canary = tmp_path / "canary"
+    make(tmp_path / "weights.pth", canary)
+    spec = spec_of(tmp_path / "study.yaml", pretrained="weights.pth")
+    code, out, err = cli(command, spec)
+    assert (code, out) == (2, "")
+    line = 1 + spec.read_text().splitlines().index("pretrained: weights.pth")
+    said = " ".join(err.split())
+    assert f"study.yaml:{line}:" in said
+    assert "weights.pth" in said
+    assert BAD[make].replace(" ", "") in "".join(err.split())
+    assert "Traceback" not in err
+    assert not canary.exists()
+    assert not list((tmp_path / "work_dirs").glob(".store/*/manifest.json"))
+
+
+def steps_of(**changes):
+    return expand(Study.model_validate({**TOY, **changes})).steps.values()
+
+
+def test_a_checkpoint_is_told_at_its_own_place(tmp_path):
+    path = tmp_path / "whole.pth"
+    of_another_model(path, None)
+    model = {"config": SHIPPED, "checkpoint": str(path)}
+    with pytest.raises(InputError, match="does not fit EncoderDecoder") as caught:
+        check_models(steps_of(model=model))
+    (problem,) = caught.value.problems
+    assert problem.loc == ("model", "checkpoint")
+
+
+def test_good_weights_are_tried_once_and_remembered_by_their_bytes(tmp_path, monkeypatch):
+    made = """
+import sys, torch
+from alspec.models.nets.build import build_segmentor
+from alspec.models.nets.config import model_config
+torch.manual_seed(0)
+model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
+torch.save(model.backbone.state_dict(), sys.argv[1])
+"""
+    path, store = tmp_path / "weights.pth", Store(tmp_path / "store")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", made, path], check=True)
+    methods = ["random", {"name": "bald", "passes": 2}]
+    steps = steps_of(pretrained=str(path), methods=methods)
+    notes: list[str] = []
+    assert check_models(steps, store, notes.append) == 2, "with dropout layers and without"
+    layout = "in the layout of torchvision, timm and MMSegmentation"
+    assert notes == [f"{path}: all 100 weights of ResNet matched {layout}"]
+    monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried again"))
+    assert check_models(steps, store, notes.append) == 0
+    assert notes == notes[:1] * 2, "remembered too"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(pytest.fail.Exception, match="tried again"):
+        check_models(steps_of(pretrained=str(path), methods=methods), store)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.pth").write_bytes(b"1")
+    spec = spec_of(tmp_path / "study.yaml", pretrained="weights.pth")
+    found = "weights.pth: all 100 weights of ResNet matched"
+    monkeypatch.setattr(tried, "_tried", lambda steps: ([], [found]))
+    _, _, err = cli(command, spec)
+    assert found in " ".join(err.split())
+    if command == "run":
+        events = (tmp_path / "work_dirs" / TOY["study"] / "events.jsonl").read_text().splitlines()
+        notes = [json.loads(event) for event in events if '"note"' in event]
+        assert [note["message"] for note in notes] == [found]
+
+
+def test_models_without_weights_start_no_process(monkeypatch):
+    monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried"))
+    assert check_models(steps_of()) == 0
+    assert check_models(steps_of(model={"config": SHIPPED})) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "ended by SIGKILL: it may need more memory"),
+        ("raise SystemExit('no torch here')", r"could not be tried \(no torch here\)"),
+    ],
+)
+def test_a_process_that_breaks_is_a_problem_of_the_files(tmp_path, monkeypatch, code, words):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"1")
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{code}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(tried.sys, "executable", str(python))
+    with pytest.raises(InputError, match=words) as caught:
+        check_models(steps_of(pretrained=str(path)))
+    assert caught.value.problems[0].loc == ("pretrained",)
+
+
+def test_the_asking_process_never_loads_torch(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_text("none")
+    spec = spec_of(tmp_path / "study.yaml", pretrained=str(path))
+    asked = f"""
+import sys, json
+sys.argv = ["alspec", "check", {str(spec)!r}]
+from alspec.cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    print(json.dumps([ended.code, "torch" in sys.modules]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert json.loads(ended.stdout) == [2, False]
+
+
+def test_only_trainings_are_tried():
+    assert {step.kind for step in steps_of() if tried._reads_weights(step)} == set()
+    assert {step.kind for step in steps_of(pretrained=__file__) if tried._reads_weights(step)} == {
+        StepKind.TRAIN
+    }
