@@ -8,6 +8,7 @@ prints goes to standard error, which is the worker's log.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import io
 import json
@@ -34,6 +35,9 @@ REPORT_SECONDS = 0.2
 STOP = "stop"
 KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
 """Environment variable: iterations between two checkpoints of a training, in place of a minute."""
+
+OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+"""Signs in the messages of CUDA, of its libraries and of a processor's allocator."""
 
 
 class Telling:
@@ -185,12 +189,28 @@ def main() -> None:
             telling.tell(event="failed", message=told(err))
         except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
             traceback.print_exc()
-            telling.tell(event="failed", message=f"{type(err).__name__}: {err}")
+            telling.tell(event="failed", message=words_of(err, options.device))
         else:
             telling.tell(event="done", message=", ".join(desk.warnings[:1]))
         training.clear()
         if stop.is_set():
             os._exit(0)
+
+
+def words_of(err: Exception, device: str) -> str:
+    """What broke a step, in a line; where memory ran out, what to do, and what it held is freed."""
+    text = str(err)
+    if not (isinstance(err, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY)):
+        return f"{type(err).__name__}: {err}"
+    traceback.clear_frames(err.__traceback__)  # the tensors of the step that broke
+    gc.collect()
+    if device.startswith("cuda"):
+        sys.modules["torch"].cuda.empty_cache()
+    said = ". ".join(text.split(". ")[:3]).rstrip(".")
+    return (
+        f"{device} ran out of memory ({said or type(err).__name__}). Lower training.batch_size, "
+        "training.crop or image_size, or start fewer workers (--devices), and run again"
+    )
 
 
 def _iterations_to_keep_after() -> int | None:

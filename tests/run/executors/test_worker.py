@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from factories.performed_steps import Performed, study
 
 from alspec.plan.expand import expand
@@ -96,3 +98,49 @@ def test_it_trains_with_loader_workers_and_where_its_log_has_no_room(trained, tm
     assert "no readable recipe" in said[2]["message"]
     made, expected = store.artifacts(step.key), whole.artifacts(step.key)
     assert made["weights.safetensors"] == expected["weights.safetensors"]
+
+
+OUT_OF_MEMORY = {
+    "cuda": torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB "
+        "of which 1.50 GiB is free. Including non-PyTorch memory, this process has 70 GiB."
+    ),
+    "library": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "processor": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    "python": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_MEMORY)
+def test_memory_that_ran_out_is_told_with_what_to_do(kind):
+    err = OUT_OF_MEMORY[kind]
+    said = worker.words_of(err, "cpu")
+    assert said.startswith("cpu ran out of memory (")
+    assert said.endswith("run again")
+    assert "training.batch_size" in said
+    assert (str(err).split(". ")[0] or "MemoryError") in said
+    assert ("Tried to allocate 2.00 GiB. GPU 0" in said) == (kind == "cuda")
+    assert "non-PyTorch" not in said
+
+
+def test_what_a_step_held_is_freed_when_memory_ran_out():
+    class Held:
+        pass
+
+    gone = []
+
+    def step():
+        held = Held()
+        weakref.finalize(held, gone.append, True)
+        held.itself = held
+        raise MemoryError
+
+    try:
+        step()
+    except MemoryError as err:
+        worker.words_of(err, "cpu")
+        assert gone
+
+
+def test_another_error_is_told_as_it_is():
+    assert worker.words_of(ValueError("no such class"), "cpu") == "ValueError: no such class"
