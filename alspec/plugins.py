@@ -76,7 +76,7 @@ def load(group: str, name: str) -> Any:
         raise PluginError(f"no {kind} `{name}`. {hint}Known: {', '.join(names(group))}")
     if len(found) > 1:
         packages = " and ".join(sorted(package for _, package in found))
-        raise PluginError(f"the {kind} `{name}` is claimed by {packages}; uninstall all but one")
+        raise PluginError(f"the {kind} `{name}` is leased by {packages}; uninstall all but one")
     ((value, package), entry) = next(iter(found.items()))
     try:
         return entry.load()

@@ -1,4 +1,4 @@
-"""What README.md claims is so: its code runs, its commands exist, its defaults are the schema's."""
+"""What README.md leases is so: its code runs, its commands exist, its defaults are the schema's."""
 
 import re
 from pathlib import Path

@@ -38,7 +38,7 @@ class _Sums:
     """Running sums over the passes, for one block of pixels."""
 
     images: slice
-    share: float
+    pixel_fraction: float
     p_BCHW: Tensor
     entropy_B: Tensor
 
@@ -52,7 +52,7 @@ def _over_passes(block_passes: Iterable[Iterable[base.Block]]) -> Tensor:
             log_p_BCHW = finite_log(block.log_p_BCHW)
             p_BCHW, entropy_B = log_p_BCHW.exp(), mean_entropy(log_p_BCHW)
             if passes == 1:
-                sums.append(_Sums(block.images, block.share, p_BCHW, entropy_B))
+                sums.append(_Sums(block.images, block.pixel_fraction, p_BCHW, entropy_B))
             else:
                 sums[number].p_BCHW += p_BCHW
                 sums[number].entropy_B += entropy_B

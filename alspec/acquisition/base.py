@@ -58,7 +58,7 @@ class Part(Protocol):
         ...
 
     @property
-    def share(self) -> float:
+    def pixel_fraction(self) -> float:
         """The rows' share of an image's pixels; the shares of an image add up to 1."""
         ...
 

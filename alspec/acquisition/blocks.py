@@ -25,7 +25,7 @@ def mean_over(parts: Iterable[SomePart], score: Callable[[SomePart], Tensor]) ->
     Returns:
         A number for each image, (B,), of the type that `score` gives.
     """
-    scored = [(part.images, part.share, score(part)) for part in parts]
+    scored = [(part.images, part.pixel_fraction, score(part)) for part in parts]
     total = scored[0][2].new_zeros(max(images.stop for images, _, _ in scored))
     for images, share, mean in scored:
         total[images] += mean * share
@@ -37,7 +37,7 @@ class _Whole:
     """A batch as one block."""
 
     outputs: Any
-    share: float = 1.0
+    pixel_fraction: float = 1.0
 
     @property
     def images(self) -> slice:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from alspec.cli import console
-from alspec.cli.planning import told_by_place
+from alspec.cli.planning import locate_errors_in_spec
 from alspec.datasets.files.listing import capped
 from alspec.datasets.miniature import Drawing
 from alspec.datasets.miniature import make as make_miniature
@@ -44,7 +44,7 @@ def check(what: str, root: Path | None, overrides: Sequence[str]) -> None:
     else:
         spec = Path(what)
         study = load_study(spec, overrides)
-        with told_by_place(spec, overrides):
+        with locate_errors_in_spec(spec, overrides):
             _check(study.datasets)
     console.out.print(f"{what}: good", markup=False)
 

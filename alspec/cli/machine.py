@@ -11,7 +11,7 @@ from alspec.cli import console
 from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
 from alspec.store.permissions import check_owners
 from alspec.store.store import Store
-from alspec.system.atomic import told
+from alspec.system.atomic import describe_os_error
 
 
 def doctor(work_dir: Path) -> ExitCode:
@@ -45,7 +45,7 @@ def work(key: str, store: Path, device: str) -> None:
     try:
         words = "done" if do_step(step, target, device) else "done before"
     except OSError as err:
-        raise StepFailed(told(err)) from err
+        raise StepFailed(describe_os_error(err)) from err
     console.out.print(f"{step.label}: {words}", markup=False)
 
 

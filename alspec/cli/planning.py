@@ -17,7 +17,7 @@ from alspec.spec.load import load_study, located
 def planned(spec: Path, overrides: Sequence[str]) -> Plan:
     """The plan of a spec file. Raises InputError, each problem with line and column."""
     study = load_study(spec, overrides)
-    with told_by_place(spec, overrides):
+    with locate_errors_in_spec(spec, overrides):
         return expand(study)
 
 
@@ -28,14 +28,14 @@ def planned_to_run(spec: Path, overrides: Sequence[str], *, trust_config: bool) 
         InputError: as `planned`, or the study's config file is code that nobody trusts.
     """
     study = load_study(spec, overrides)
-    with told_by_place(spec, overrides):
+    with locate_errors_in_spec(spec, overrides):
         plan = expand(study, trust_config=trust_config)
         require_trust(plan.study, trusted=trust_config)
     return plan
 
 
 @contextmanager
-def told_by_place(spec: Path, overrides: Sequence[str]) -> Iterator[None]:
+def locate_errors_in_spec(spec: Path, overrides: Sequence[str]) -> Iterator[None]:
     """Give problems that know their place in the spec their file, line and column."""
     try:
         yield

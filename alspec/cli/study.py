@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from alspec.cli import console
-from alspec.cli.planning import planned, planned_to_run, told_by_place
+from alspec.cli.planning import locate_errors_in_spec, planned, planned_to_run
 from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
 from alspec.plan.dag import Plan
 from alspec.spec.load import dump_study
@@ -30,7 +30,7 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     from alspec.run.preflight.models import check_models
 
     plan = planned_to_run(spec, overrides, trust_config=trust_config)
-    with told_by_place(spec, overrides), console.Reading() as progress:
+    with locate_errors_in_spec(spec, overrides), console.Reading() as progress:
         check_models(plan.steps.values(), note=console.say_note)
         images = check_data(plan.study.datasets, progress)
     for setting in plan.settings:
@@ -60,7 +60,7 @@ def plan(
     from alspec.run import timing
     from alspec.run.devices import parse_devices
     from alspec.run.loop import needed
-    from alspec.run.preflight.disk import in_words, room_for
+    from alspec.run.preflight.disk import disk_space_for, in_words
 
     slots = parse_devices(devices)
     if calibrate:
@@ -74,7 +74,7 @@ def plan(
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
     if calibrate:
-        with _writable(folder), told_by_place(spec, overrides):
+        with _writable(folder), locate_errors_in_spec(spec, overrides):
             console.say_note(f"a sample of {expanded.study.study} is timed on {slots[0]}")
             timing.calibrate(expanded, store, slots, trust_config=trust_config)
     estimate = timing.estimate(expanded, store, needed(expanded, store), slots)
@@ -95,7 +95,7 @@ def plan(
     )
     console.out.print(estimate.words, markup=False)
     if todo := expanded.steps.keys() - done:
-        room = room_for(expanded, todo, store, len(slots))
+        room = disk_space_for(expanded, todo, store, len(slots))
         console.out.print(f"On {len(slots)} workers what is left {room}.", markup=False)
 
 
@@ -116,10 +116,10 @@ def run(
     from alspec.run.executors.local import LocalExecutor
     from alspec.run.loop import run as run_plan
     from alspec.run.preflight.data import check_data
-    from alspec.run.preflight.disk import require_room, room_for
+    from alspec.run.preflight.disk import disk_space_for, require_disk_space
     from alspec.run.preflight.models import check_models
     from alspec.run.repair import run_to_publication
-    from alspec.run.timing import costs_of, keep_throughput
+    from alspec.run.timing import costs_of, save_throughput
 
     slots = parse_devices(devices)
     expanded = planned_to_run(spec, overrides, trust_config=trust_config)
@@ -129,17 +129,21 @@ def run(
     def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
         notes: list[str] = []
         if todo:
-            room = room_for(expanded, todo, folder.store, min(len(slots), len(todo)))
-            if warning := require_room(room):
+            room = disk_space_for(expanded, todo, folder.store, min(len(slots), len(todo)))
+            if warning := require_disk_space(room):
                 console.say_note(warning)
-            with told_by_place(spec, overrides):
+            with locate_errors_in_spec(spec, overrides):
                 check_models(todo.values(), folder.store, notes.append)
             console.say_notes(notes)
         executor = LocalExecutor(
             folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
         )
         try:
-            with told_by_place(spec, overrides), console.Reading() as progress, _made(folder):
+            with (
+                locate_errors_in_spec(spec, overrides),
+                console.Reading() as progress,
+                _made(folder),
+            ):
                 executor.warm_up()
                 if todo:
                     check_data(expanded.study.datasets, progress, folder.store)
@@ -154,7 +158,7 @@ def run(
         finally:
             executor.close()
             with suppress(OSError):  # a disk that is full has been told of
-                keep_throughput(expanded, folder.store, todo, slots[0])
+                save_throughput(expanded, folder.store, todo, slots[0])
 
     with _writable(folder):
         summary, written = run_to_publication(

@@ -61,23 +61,23 @@ def require_trust(study: Study, *, trusted: bool) -> None:
     raise InputError([Problem(model.config, what, loc=("model", "config"))])
 
 
-def runnable_config(identity: Mapping[str, Any], places: Mapping[str, str]) -> Path | None:
+def runnable_config(identity: Mapping[str, Any], local_paths: Mapping[str, str]) -> Path | None:
     """The config file that a training may run; None where the model has none.
 
     Args:
         identity: what stands in the step's key, with the planned `config_sha256`.
-        places: the file as `config`, and as `trusted_config` the SHA-256 that the user trusts.
+        local_paths: the file as `config`, and as `trusted_config` the SHA-256 that the user trusts.
 
     Raises:
         InputError: the file is not the planned one any more, or nobody trusts it.
     """
-    if "config" not in places:
+    if "config" not in local_paths:
         return None
-    config = Path(places["config"])
+    config = Path(local_paths["config"])
     found, _ = config_sha256(config)
     if found != identity.get("config_sha256"):
         raise _refused(config, "changed since it was planned; run again")
-    if places.get("trusted_config") != found and not is_shipped(config):
+    if local_paths.get("trusted_config") != found and not is_shipped(config):
         raise _refused(config, f"is code and not trusted; run with {TRUST_OPTION}")
     return config
 

@@ -173,11 +173,11 @@ class _Builder:
             "seed": seed,
         }
         inputs = {"pool": pool.step.key, "labelled": before["labelled"]}
-        places: dict[str, Any] = {}
+        local_paths: dict[str, Any] = {}
         if function.needs:
             inputs["train"] = before["train"]
-            places = {"dataset": pool.place}
-        return self.add(Step(StepKind.ACQUIRE, params, inputs, places, label))
+            local_paths = {"dataset": pool.place}
+        return self.add(Step(StepKind.ACQUIRE, params, inputs, local_paths, label))
 
     def _train(
         self,
@@ -197,18 +197,18 @@ class _Builder:
         }
         if self.study.training.scale:
             params["resizing"] = RESIZING
-        places = {"dataset": pool.place, "model": self.files.places}
+        local_paths = {"dataset": pool.place, "model": self.files.local_paths}
         inputs = {"pool": pool.step.key, **labelled}
-        return self.add(Step(StepKind.TRAIN, params, inputs, places, f"{label} train"))
+        return self.add(Step(StepKind.TRAIN, params, inputs, local_paths, f"{label} train"))
 
     def _evaluate(self, pool: ListedPool, train: StepKey, label: str) -> StepKey:
         params: dict[str, Any] = {"dataset": pool.validation}
         size = self.study.evaluation.image_size
         if size is not None:
             params |= {"image_size": list(size), "resizing": RESIZING}
-        places = {"dataset": pool.place}
+        local_paths = {"dataset": pool.place}
         inputs = {"train": train}
-        return self.add(Step(StepKind.EVALUATE, params, inputs, places, f"{label} evaluate"))
+        return self.add(Step(StepKind.EVALUATE, params, inputs, local_paths, f"{label} evaluate"))
 
 
 def _training_fields(training: Training) -> dict[str, Any]:

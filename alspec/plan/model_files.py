@@ -17,7 +17,7 @@ class ModelFiles:
     """What of a study's model goes into keys, and where its files lie on this machine."""
 
     identity: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    local_paths: dict[str, str] = field(default_factory=dict)
 
 
 def model_files(study: Study, *, trust_config: bool = False) -> ModelFiles:
@@ -38,11 +38,11 @@ def model_files(study: Study, *, trust_config: bool = False) -> ModelFiles:
     if isinstance(study.model, ModelConfig):
         wanted.append(("checkpoint", ("model", "checkpoint"), study.model.checkpoint))
         try:
-            found.identity["config_sha256"], found.places["config"] = config_sha256(
+            found.identity["config_sha256"], found.local_paths["config"] = config_sha256(
                 Path(study.model.config)
             )
             if trust_config:
-                found.places["trusted_config"] = found.identity["config_sha256"]
+                found.local_paths["trusted_config"] = found.identity["config_sha256"]
         except InputError as err:
             problems += err.problems
     else:
@@ -52,7 +52,7 @@ def model_files(study: Study, *, trust_config: bool = False) -> ModelFiles:
             continue
         try:
             found.identity[f"{name}_sha256"] = sha256_of(Path(path))
-            found.places[name] = path
+            found.local_paths[name] = path
         except OSError as err:
             what = f"the weights {path} cannot be read: {err.strerror}. Correct the path"
             problems.append(Problem(path, what, loc=loc))

@@ -39,7 +39,7 @@ class Step:
         kind: what is computed.
         params: everything that changes the result, plain data.
         inputs: role to the key of the step whose artifacts are read.
-        places: where things lie on this machine (dataset with its root, files); never in the key.
+        local_paths: dataset root and files on this machine; never in the key.
         label: how people call it: `toy 10-10 entropy ssl seed 0 cycle 2`.
         key: SHA-256 of kind, version, params and inputs; derived.
     """
@@ -47,7 +47,7 @@ class Step:
     kind: StepKind
     params: Mapping[str, Any]
     inputs: Mapping[str, StepKey] = field(default_factory=dict)
-    places: Mapping[str, Any] = field(default_factory=dict)
+    local_paths: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
     key: StepKey = field(init=False)
 
@@ -69,7 +69,7 @@ class Step:
         return {
             "key": self.key,
             "recipe": self.recipe,
-            "places": dict(self.places),
+            "places": dict(self.local_paths),
             "label": self.label,
         }
 
@@ -81,7 +81,7 @@ class Step:
             kind=StepKind(recipe["kind"]),
             params=recipe["params"],
             inputs=recipe["inputs"],
-            places=data["places"],
+            local_paths=data["places"],
             label=data["label"],
         )
 

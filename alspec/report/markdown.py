@@ -27,7 +27,7 @@ from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, write_tables
 from alspec.store.study_folder import StudyFolder
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import write_bytes, write_text
 
 _LETTERS = {"single": "S", "batch": "B"}
@@ -56,14 +56,14 @@ def write_report(
     Raises:
         StoreError: an artifact is damaged.
     """
-    faults.at("publish.tables", folder.root)
+    failpoints.at("publish.tables", folder.root)
     results = write_tables(plan, folder)
-    faults.at("publish.figures", folder.figures)
+    failpoints.at("publish.figures", folder.figures)
     folder.figures.mkdir(parents=True, exist_ok=True)
     for setting, group in _by_setting(comparisons(plan, results)):
         for suffix, drawn in draw_setting(group).items():
             write_bytes(folder.figures / f"{figure_name(setting)}.{suffix}", drawn)
-    faults.at("publish.report", folder.report)
+    failpoints.at("publish.report", folder.report)
     pools = read_pools(plan, folder.store)
     command = _command(folder)
     write_text(folder.report, render(plan, results, pools, guidance, paper, command=command))

@@ -12,7 +12,7 @@ from alspec.recommend.match import comparable_rows, paper_setting
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import write_report
 from alspec.report.paper_comparison import PaperFigures
-from alspec.report.up_to_date import origin_of, remember, still_stands
+from alspec.report.up_to_date import input_digest_of, is_up_to_date, record_published
 from alspec.results.pools import read_pools
 from alspec.store.drafts import sweep
 from alspec.store.study_folder import StudyFolder
@@ -21,9 +21,9 @@ from alspec.store.study_folder import StudyFolder
 def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and report of what is finished; the path of the report."""
     sweep(folder.root, "**/*")
-    origin = origin_of(plan, folder)
+    input_digest = input_digest_of(plan, folder)
     written = write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
-    remember(origin, folder)
+    record_published(input_digest, folder)
     return written
 
 
@@ -37,7 +37,7 @@ def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:
     Returns:
         The path of the report.
     """
-    if still_stands(origin_of(plan, folder), folder):
+    if is_up_to_date(input_digest_of(plan, folder), folder):
         sweep(folder.root, "**/*")
         return folder.report
     return publish(plan, folder)

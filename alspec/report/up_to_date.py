@@ -23,7 +23,7 @@ _CODE = ("results", "report", "recommend")
 _LIBRARIES = ("numpy", "pandas", "matplotlib")
 
 
-def origin_of(plan: Plan, folder: StudyFolder) -> str:
+def input_digest_of(plan: Plan, folder: StudyFolder) -> str:
     """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
     digest = hashlib.sha256()
     said = [plan.study.model_dump_json(), repr(plan.runs), repr(plan.settings), str(folder.root)]
@@ -39,32 +39,32 @@ def origin_of(plan: Plan, folder: StudyFolder) -> str:
     return digest.hexdigest()
 
 
-def still_stands(origin: str, folder: StudyFolder) -> bool:
-    """Whether published files of this origin lie in the study's folder just as they were written.
+def is_up_to_date(input_digest: str, folder: StudyFolder) -> bool:
+    """Whether the study's folder holds the files published from these inputs, unchanged.
 
     Args:
-        origin: as `origin_of` gives it; the steps have been verified.
+        input_digest: as `input_digest_of` gives it; the steps have been verified.
         folder: the study's.
     """
     try:
         kept = json.loads(_record(folder).read_text("utf-8"))
         files: dict[str, str] = kept["files"]
-        return kept["origin"] == origin and files == _written(folder)
+        return kept["origin"] == input_digest and files == _written(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
-def remember(origin: str, folder: StudyFolder) -> None:
+def record_published(input_digest: str, folder: StudyFolder) -> None:
     """Note what has been published from where; nothing while another run publishes as well."""
     record = _record(folder)
     record.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        said: dict[str, Any] = {"origin": origin, "files": _written(folder)}
+        said: dict[str, Any] = {"origin": input_digest, "files": _written(folder)}
         write_json(record, said)
 
 
 def _record(folder: StudyFolder) -> Path:
-    return folder.store.root / "published" / f"{folder.study}.json"
+    return folder.store.folders.published / f"{folder.study}.json"
 
 
 def _written(folder: StudyFolder) -> dict[str, str]:

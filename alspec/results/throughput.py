@@ -1,4 +1,4 @@
-"""How fast steps were, read from finished ones and remembered beside the store's steps."""
+"""How fast steps were, read from finished ones and saved_throughput beside the store's steps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measured(
     keys: Iterable[StepKey],
     device: str,
 ) -> dict[str, Pace]:
-    """The paces of finished steps that ran on a kind of device, by `Workload.like`.
+    """The paces of finished steps that ran on a kind of device, by `Workload.timing_key`.
 
     Nothing is verified: a file that cannot be read tells nothing.
 
@@ -47,7 +47,7 @@ def measured(
     found: dict[str, list[float]] = {}
     for key in keys:
         load = loads[key]
-        paces = found.setdefault(load.like, [])
+        paces = found.setdefault(load.timing_key, [])
         if load.images and len(paces) < ENOUGH:
             said = _said_of_itself(store, key, plan.steps[key].kind.value)
             if said and device_kind(str(said.get("device"))) == device:
@@ -55,12 +55,12 @@ def measured(
     return {like: Pace(median(paces), len(paces)) for like, paces in found.items() if paces}
 
 
-def remember(
+def record_throughput(
     paces: Mapping[str, Pace], store: Store, device: str, *, calibrated: bool = False
 ) -> None:
     """Keep paces for later plans; a calibration does not replace what a study's steps told."""
     today = datetime.date.today().isoformat() if calibrated else ""
-    kept = remembered(store, device) if calibrated else {}
+    kept = saved_throughput(store, device) if calibrated else {}
     for like, pace in paces.items():
         if like in kept and not kept[like].calibrated:
             continue
@@ -70,8 +70,8 @@ def remember(
         write_json(path, {"device": device, "like": like, "calibrated": today, **measure})
 
 
-def remembered(store: Store, device: str) -> dict[str, Pace]:
-    """What `remember` kept for a kind of device."""
+def saved_throughput(store: Store, device: str) -> dict[str, Pace]:
+    """What `record_throughput` kept for a kind of device."""
     found = {}
     for path in sorted(_folder(store).glob("*.json")):
         said = _read(path)
@@ -87,7 +87,7 @@ def remembered(store: Store, device: str) -> dict[str, Pace]:
 
 
 def _folder(store: Store) -> Path:
-    return store.root / "throughput"
+    return store.folders.throughput
 
 
 def _said_of_itself(store: Store, key: StepKey, kind: str) -> Mapping[str, Any] | None:

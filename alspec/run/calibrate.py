@@ -82,7 +82,7 @@ def timed_sample(
     Raises:
         StepFailed: a step of the sample failed, as it would in the study.
     """
-    folder = new_draft(store.root / "drafts", "calibration")
+    folder = new_draft(store.folders.drafts, "calibration")
     try:
         plan = sample_plan(study, folder, trust_config=trust_config)
         own = Store(folder / "store")

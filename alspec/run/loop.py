@@ -10,13 +10,13 @@ from typing import Protocol
 
 from alspec.errors import StoreError
 from alspec.plan.cost.priority import ranks
-from alspec.plan.cost.retention import kept_weights, readers
+from alspec.plan.cost.retention import readers, retained_weights
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
-from alspec.store.leases import Claims, Holder
+from alspec.store.leases import Holder, Leases
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 WEIGHTS = "weights.safetensors"
 
@@ -106,27 +106,27 @@ def run(
     Returns:
         What was done, and what was not.
     """
-    store.kept.say(plan.study.study, kept_weights(plan), readers(plan))
+    store.retention.register(plan.study.study, retained_weights(plan), readers(plan))
     todo = needed(plan, store)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     _sweep_checkpoints(store)
-    claims = Claims(store.root / "claims")
+    leases = Leases(store.folders.leases)
     try:
-        claims.clear()
-        _clear_recipes(plan, store, claims, todo)
-        _Loop(plan, store, executor, observer, todo, summary, claims, wait).run()
+        leases.clear()
+        _clear_recipes(plan, store, leases, todo)
+        _Loop(plan, store, executor, observer, todo, summary, leases, wait).run()
     finally:
-        claims.close()
+        leases.close()
     return summary
 
 
-def _clear_recipes(plan: Plan, store: Store, claims: Claims, todo: Mapping[StepKey, Step]) -> None:
+def _clear_recipes(plan: Plan, store: Store, leases: Leases, todo: Mapping[StepKey, Step]) -> None:
     """Remove the recipes of finished steps whose run was killed before it did so."""
-    waiting = {path.stem for path in store.recipe_path("any").parent.glob("*.json")}
+    waiting = {path.stem for path in store.folders.recipes.glob("*.json")}
     for key in plan.steps.keys() & waiting - todo.keys():
-        if claims.take(key) is None:
+        if leases.take(key) is None:
             store.recipe_path(key).unlink(missing_ok=True)
-            claims.release(key)
+            leases.release(key)
 
 
 @dataclass
@@ -137,12 +137,12 @@ class _Loop:
     observer: Observer
     todo: dict[StepKey, Step]
     summary: RunSummary
-    claims: Claims
+    leases: Leases
     wait: bool
 
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
-        self.kept = kept_weights(self.plan)
+        self.kept = retained_weights(self.plan)
         rank = ranks(self.plan)
         self.waiting = dict(sorted(self.todo.items(), key=lambda item: rank[item[0]]))
         self.at_work: set[StepKey] = set()
@@ -155,7 +155,7 @@ class _Loop:
             for key in self._ready():
                 if self.executor.free_slots == 0:
                     break
-                if self._claimed(key):
+                if self._leased(key):
                     self._start(key)
             if not (self.waiting or self.at_work):
                 return
@@ -169,19 +169,19 @@ class _Loop:
             else:
                 self._end(event)
 
-    def _claimed(self, key: StepKey) -> bool:
+    def _leased(self, key: StepKey) -> bool:
         """Whether a step is this run's to do: no other process did it or is at it."""
         if self._done_elsewhere(key):
             return False
-        holder = self.claims.take(key)
+        holder = self.leases.take(key)
         if holder is not None:
             self.summary.held[key] = holder
             if (holder.host, holder.process) not in self.told:
                 self.told.add((holder.host, holder.process))
                 self.observer.held(self.todo[key], holder)
             return False
-        if self._done_elsewhere(key):  # between the look and the claim
-            self.claims.release(key)
+        if self._done_elsewhere(key):  # between the look and the lease
+            self.leases.release(key)
             return False
         return True
 
@@ -205,7 +205,7 @@ class _Loop:
         self.store.write_recipe(step.to_json())
         self.at_work.add(key)
         self.observer.started(step)
-        faults.at("step.submit", key)
+        failpoints.at("step.submit", key)
         self.executor.submit(key)
 
     def _is_finished(self, step: Step) -> bool:
@@ -226,7 +226,7 @@ class _Loop:
         self.at_work.discard(event.key)
         step = self.todo[event.key]
         outcome, message = event.outcome, event.message
-        faults.at("step.ended", event.key)
+        failpoints.at("step.ended", event.key)
         if self._is_finished(step):  # the store says so, whatever became of the worker
             # A step that was done may have said in spite of what.
             message = message if outcome is Outcome.DONE else ""
@@ -234,17 +234,17 @@ class _Loop:
         elif outcome is Outcome.DONE:
             outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
         if outcome is not Outcome.DONE and self._inputs_to_make_again(step):
-            self.claims.release(event.key)
+            self.leases.release(event.key)
             self.observer.ended(step, Outcome.AGAIN, message, event.log)
             return
         self.observer.ended(step, outcome, message, event.log)
         if outcome is Outcome.DONE:
             self.summary.executed.append(event.key)
             self.store.recipe_path(event.key).unlink(missing_ok=True)
-            self.claims.release(event.key)
+            self.leases.release(event.key)
             self._drop_unread(step)
         else:
-            self.claims.release(event.key)
+            self.leases.release(event.key)
             self.summary.failed[event.key] = message
             self._skip_descendants(event.key)
 
@@ -284,7 +284,9 @@ class _Loop:
         unfinished |= set(self.summary.skipped)
         if any(reader in unfinished for reader in self.consumers[key]):
             return
-        if self.store.holds(key, WEIGHTS) and self.store.kept.may_go(key, self.store.is_done):
+        if self.store.holds(key, WEIGHTS) and self.store.retention.may_drop(
+            key, self.store.is_done
+        ):
             self.store.drop(key, WEIGHTS)
 
 

@@ -1,4 +1,4 @@
-"""One step in this process: claimed like a run's, kept on a signal, committed."""
+"""One step in this process: leased like a run's, kept on a signal, committed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alspec.plan.step import Step, StepKind
 from alspec.run.devices import readers_beside
 from alspec.run.executors import worker
 from alspec.run.loop import is_finished
-from alspec.store.leases import Claims
+from alspec.store.leases import Leases
 from alspec.store.store import Store
 
 STOP_SECONDS = 8
@@ -29,7 +29,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
 
     Args:
         step: whose inputs are done.
-        store: where it is claimed and committed.
+        store: where it is leased and committed.
         device: as torch spells it.
 
     Returns:
@@ -42,19 +42,19 @@ def do_step(step: Step, store: Store, device: str) -> bool:
     """
     if is_finished(step, store):
         return False
-    claims = Claims(store.root / "claims")
+    leases = Leases(store.folders.leases)
     try:
-        holder = claims.take(step.key)
+        holder = leases.take(step.key)
         if holder is not None:
             raise Locked(f"{step.label}: {holder} works on it. Wait for it, or end it")
-        if is_finished(step, store):  # between the look and the claim
+        if is_finished(step, store):  # between the look and the lease
             return False
-        desk = worker.prepare(device, store)
-        desk.readers = readers_beside(1)
-        with _keeping(desk.stop if step.kind is StepKind.TRAIN else None):
-            worker.work_on(step, store, desk, lambda _done, _total: None)
+        worker_context = worker.prepare(device, store)
+        worker_context.readers = readers_beside(1)
+        with _keeping(worker_context.stop if step.kind is StepKind.TRAIN else None):
+            worker.work_on(step, store, worker_context, lambda _done, _total: None)
     finally:
-        claims.close()
+        leases.close()
     return True
 
 

@@ -11,18 +11,15 @@ from alspec.plan.step import Step, StepKey
 from alspec.run.loop import RunSummary, needed
 from alspec.store.drafts import sweep
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 ROUNDS = 3
 """Damage that comes back this often is the disk's, and the user's to deal with."""
 
-WRITTEN_BESIDE = ("drafts", "recipes", "kept", "checked", "throughput", "published")
-"""Folders of a store whose files are written beside their place and renamed."""
-
 Published = TypeVar("Published")
 
 
-def set_damaged_aside(plan: Plan, store: Store) -> list[str]:
+def quarantine_corrupt(plan: Plan, store: Store) -> list[str]:
     """Set aside every finished step of a plan that is not as it was committed.
 
     Returns:
@@ -35,13 +32,13 @@ def set_damaged_aside(plan: Plan, store: Store) -> list[str]:
     for key in plan.steps:
         if not store.is_done(key):
             continue
-        faults.at("repair.verify", store.home(key))
+        failpoints.at("repair.verify", store.home(key))
         try:
             store.verify(key)
         except StoreError as err:
             if store.is_done(key):
                 raise
-            faults.at("repair.found", store.home(key))
+            failpoints.at("repair.found", store.home(key))
             found.append(_told(err))
     return found
 
@@ -68,11 +65,12 @@ def run_to_publication(
     Raises:
         StoreError: a step is damaged again and again, or cannot be set aside.
     """
-    for folder in WRITTEN_BESIDE:
-        sweep(store.root / folder)
+    store.folders.adopt_old_names()
+    for folder in store.folders.written_beside:
+        sweep(folder)
     done = RunSummary()
     for left in reversed(range(ROUNDS)):
-        for damage in set_damaged_aside(plan, store):
+        for damage in quarantine_corrupt(plan, store):
             tell(damage)
         summary = run_steps(needed(plan, store))
         done.finished_before = done.finished_before or summary.finished_before
@@ -85,7 +83,7 @@ def run_to_publication(
             if not left:
                 raise
             tell(_told(err))
-            faults.at("repair.again", store.root)
+            failpoints.at("repair.again", store.root)
             continue
         if summary.failed or summary.held or not left or not needed(plan, store):
             break

@@ -10,7 +10,7 @@ from alspec.plan.cost.time import Pace, format_duration, step_seconds, wall_seco
 from alspec.plan.cost.workload import Workload, workloads
 from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey
-from alspec.results.throughput import device_kind, measured, remember, remembered
+from alspec.results.throughput import device_kind, measured, record_throughput, saved_throughput
 from alspec.store.store import Store
 
 
@@ -57,15 +57,15 @@ def costs_of(
     return step_seconds(loads, paces) or step_costs(plan)
 
 
-def keep_throughput(plan: Plan, store: Store, tried: Collection[StepKey], device: str) -> None:
+def save_throughput(plan: Plan, store: Store, tried: Collection[StepKey], device: str) -> None:
     """Remember how fast those steps were that a run finished, for the plans of other studies."""
     kind = device_kind(device)
     if tried:
-        remember(measured(plan, workloads(plan), store, tried, kind), store, kind)
+        record_throughput(measured(plan, workloads(plan), store, tried, kind), store, kind)
 
 
 def calibrate(plan: Plan, store: Store, slots: Sequence[str], *, trust_config: bool) -> None:
-    """Time a sample of a study on a device or two, and remember what was found.
+    """Time a sample of a study on a device or two, and record_throughput what was found.
 
     Raises:
         StepFailed: a step of the sample failed.
@@ -76,7 +76,7 @@ def calibrate(plan: Plan, store: Store, slots: Sequence[str], *, trust_config: b
     with timed_sample(plan.study, store, slots, trust_config=trust_config) as sample:
         loads = workloads(sample.plan)
         paces = measured(sample.plan, loads, sample.store, sample.keys, kind)
-    remember(paces, store, kind, calibrated=True)
+    record_throughput(paces, store, kind, calibrated=True)
 
 
 def _paces(
@@ -88,8 +88,10 @@ def _paces(
 ) -> Mapping[str, Pace]:
     """What is known of a device for a plan; its own finished steps come before everything else."""
     done = (key for key in plan.steps if key not in todo)
-    found = {**remembered(store, device), **measured(plan, loads, store, done, device)}
-    return {like: found[like] for like in {load.like for load in loads.values()} & found.keys()}
+    found = {**saved_throughput(store, device), **measured(plan, loads, store, done, device)}
+    return {
+        like: found[like] for like in {load.timing_key for load in loads.values()} & found.keys()
+    }
 
 
 def _origin(paces: Mapping[str, Pace]) -> str:

@@ -49,13 +49,13 @@ class Source:
         name: the file as the user calls it, or the argument.
         lines: the text.
         data: mappings, lists, text, numbers, booleans, None, and `Template` for text with `${`.
-        places: the place of every value, by its loc.
+        local_paths: the place of every value, by its loc.
     """
 
     name: str
     lines: list[str]
     data: Any = None
-    places: dict[Loc, Place] = field(default_factory=dict)
+    local_paths: dict[Loc, Place] = field(default_factory=dict)
 
     def problem(self, loc: Loc, what: str, *, at_key: bool = False) -> Problem:
         """A problem at the deepest place that `loc` leads to.
@@ -63,7 +63,7 @@ class Source:
         Parts of the loc that lead nowhere are skipped, such as a key that is missing.
         """
         known = self.known(loc)
-        place = self.places[known]
+        place = self.local_paths[known]
         if place.override:
             return Problem(f"--set {place.override}", what, loc=loc)
         return self.at(place.key if at_key and place.key else place.value, what, loc)
@@ -82,7 +82,7 @@ class Source:
         """The parts of a loc that stand in the spec."""
         known: Loc = ()
         for part in loc:
-            if (*known, part) in self.places:
+            if (*known, part) in self.local_paths:
                 known = (*known, part)
         return known
 

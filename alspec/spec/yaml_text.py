@@ -69,7 +69,7 @@ def parse_yaml(text: str, name: str) -> Source:
     node = _compose(text, source)
     problems: list[Problem] = []
     source.data = None if node is None else _construct(node, (), None, source, problems)
-    source.places.setdefault((), Place(Span(0, 0, 1)))
+    source.local_paths.setdefault((), Place(Span(0, 0, 1)))
     if problems:
         raise SpecError(problems[:_MAX_PROBLEMS])
     return source
@@ -144,7 +144,7 @@ def _span(start: Any, end: Any) -> Span:
 def _construct(
     node: Any, loc: Loc, key: Span | None, source: Source, problems: list[Problem]
 ) -> Any:
-    source.places[loc] = Place(_span(node.start_mark, node.end_mark), key)
+    source.local_paths[loc] = Place(_span(node.start_mark, node.end_mark), key)
     if isinstance(node, yaml.SequenceNode):
         return [
             _construct(item, (*loc, index), None, source, problems)
@@ -158,7 +158,7 @@ def _construct(
     try:
         value = scalar(node.value, plain=not node.style)
     except ValueError as err:
-        problems.append(source.at(source.places[loc].value, str(err), loc))
+        problems.append(source.at(source.local_paths[loc].value, str(err), loc))
         return None
     return Template(value) if isinstance(value, str) and "${" in value else value
 

@@ -23,8 +23,8 @@ from alspec.models.input.batches import in_batches
 from alspec.models.nets.precision import in_bfloat16
 from alspec.plan.expand import INITIAL
 from alspec.steps.train import load_trained
-from alspec.steps.work import Work
-from alspec.system import failpoints as faults
+from alspec.steps.work import StepContext
+from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json, write_text
 from alspec.system.provenance import machine
 
@@ -32,29 +32,31 @@ BATCH = 8
 """Images in a forward pass."""
 
 
-def perform(work: Work) -> None:
+def perform(context: StepContext) -> None:
     """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json` and any `scores.csv`."""
     started = time.perf_counter()
-    pool = work.pool()
-    total = work.step.params["images"]
-    if work.step.params["method"] == INITIAL:
+    pool = context.pool()
+    total = context.step.params["images"]
+    if context.step.params["method"] == INITIAL:
         labelled: tuple[ImageId, ...] = ()
-        rows = work.rng("select").choice(len(pool), total, replace=False)
+        rows = context.rng("select").choice(len(pool), total, replace=False)
         selected: Sequence[ImageId] = [pool[row].id for row in rows]
     else:
-        labelled = work.labelled()
-        selected = _acquire(work, pool, labelled, total - len(labelled))
-    faults.at("acquire.save", work.folder)
-    write_text(work.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
-    write_text(work.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
+        labelled = context.labelled()
+        selected = _acquire(context, pool, labelled, total - len(labelled))
+    failpoints.at("acquire.save", context.folder)
+    write_text(context.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
+    write_text(context.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
     seconds = time.perf_counter() - started
-    write_json(work.folder / "acquire.json", {**machine(str(work.device)), "seconds": seconds})
+    write_json(
+        context.folder / "acquire.json", {**machine(str(context.device)), "seconds": seconds}
+    )
 
 
 def _acquire(
-    work: Work, pool: Sequence[Frame], labelled: Sequence[ImageId], n: int
+    context: StepContext, pool: Sequence[Frame], labelled: Sequence[ImageId], n: int
 ) -> Sequence[ImageId]:
-    params = work.step.params
+    params = context.step.params
     kind: Any = plugins.load("alspec.acquisition", params["method"])
     function = kind(kind.Params.model_validate(params["method_params"]))
     if params["candidates"]:
@@ -62,15 +64,15 @@ def _acquire(
     already = set(labelled)
     open_frames = [frame for frame in pool if frame.id not in already]
     if kind.family is Family.SINGLE:
-        selected = _highest(work, function, [frame.id for frame in open_frames], n)
+        selected = _highest(context, function, [frame.id for frame in open_frames], n)
     else:
         offered = Candidates(
             ids=[frame.id for frame in open_frames],
             sequences=[frame.sequence for frame in open_frames],
         )
         if Need.FEATURES in kind.needs:
-            offered = _with_features(work, offered, labelled)
-        chosen = function.select(offered, n, work.rng("select"))
+            offered = _with_features(context, offered, labelled)
+        chosen = function.select(offered, n, context.rng("select"))
         if not isinstance(chosen, Iterable):
             raise PluginError(
                 f"{_maker(params['method'])} returned a {type(chosen).__name__}; it must be the "
@@ -81,29 +83,31 @@ def _acquire(
     return selected
 
 
-def _highest(work: Work, function: Any, images: Sequence[ImageId], n: int) -> Sequence[ImageId]:
+def _highest(
+    context: StepContext, function: Any, images: Sequence[ImageId], n: int
+) -> Sequence[ImageId]:
     """The n images of the highest score; equal scores in the order of their ids."""
-    scores = _scores(work, function, images)
+    scores = _scores(context, function, images)
     ranked = sorted(zip(images, scores.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     rows = [(image, repr(score)) for image, score in ranked]
-    write_csv(work.folder / "scores.csv", ("id", "score"), rows)
+    write_csv(context.folder / "scores.csv", ("id", "score"), rows)
     return [image for image, _ in ranked[:n]]
 
 
-def _segmentor(work: Work) -> tuple[Any, bool]:
+def _segmentor(context: StepContext) -> tuple[Any, bool]:
     """The trained segmentor made quick, and whether it computes in bfloat16, as in its training."""
-    train = work.step.inputs["train"]
-    segmentor = folded(lambda: load_trained(work.store, train, torch.device("cpu")))
-    segmentor.to(device=work.device, memory_format=torch.channels_last)
-    precision = work.store.read_json(train, "model.json").get("precision", "float32")
-    return segmentor, in_bfloat16(precision, work.device)
+    train = context.step.inputs["train"]
+    segmentor = folded(lambda: load_trained(context.store, train, torch.device("cpu")))
+    segmentor.to(device=context.device, memory_format=torch.channels_last)
+    precision = context.store.read_json(train, "model.json").get("precision", "float32")
+    return segmentor, in_bfloat16(precision, context.device)
 
 
 @torch.inference_mode()
-def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
-    segmentor, bfloat16 = _segmentor(work)
+def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
+    segmentor, bfloat16 = _segmentor(context)
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
-    frames = work.desk.frames(work.dataset())
+    frames = context.worker_context.frames(context.dataset())
     parts: list[Tensor] = []
     sound: list[Tensor] = []
     done = 0
@@ -111,9 +115,9 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
         outputs = outputs_of(
             segmentor,
             batch.images,
-            work.device,
+            context.device,
             passes=passes,
-            generator_seed=work.seed(f"dropout/{number}"),
+            generator_seed=context.seed(f"dropout/{number}"),
             mirror=Need.MIRROR in function.needs,
             bfloat16=bfloat16,
         )
@@ -128,7 +132,7 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
             )
         parts.append(scores.double())
         done += len(ids)
-        work.progress(done, len(images))
+        context.progress(done, len(images))
     _require_finite("predictions", images, torch.cat(sound), function.name)
     together = torch.cat(parts).cpu()
     if wrong := not_finite(images, together.isfinite()):
@@ -140,22 +144,26 @@ def _scores(work: Work, function: Any, images: Sequence[ImageId]) -> NDArray[np.
 
 
 @torch.inference_mode()
-def _with_features(work: Work, offered: Candidates, labelled: Sequence[ImageId]) -> Candidates:
-    segmentor, bfloat16 = _segmentor(work)
-    frames = work.desk.frames(work.dataset())
+def _with_features(
+    context: StepContext, offered: Candidates, labelled: Sequence[ImageId]
+) -> Candidates:
+    segmentor, bfloat16 = _segmentor(context)
+    frames = context.worker_context.frames(context.dataset())
     images = [*offered.ids, *labelled]
     features = torch.empty(0)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH):
         features_BD = outputs_of(
-            segmentor, batch.images, work.device, bfloat16=bfloat16
+            segmentor, batch.images, context.device, bfloat16=bfloat16
         ).features_BD
         if not done:  # parts that are joined at the end take the memory twice
             features = features_BD.new_empty((len(images), features_BD.shape[1]))
         features[done : done + len(ids)] = features_BD
         done += len(ids)
-        work.progress(done, len(images))
-    _require_finite("features", images, features.isfinite().all(dim=1), work.step.params["method"])
+        context.progress(done, len(images))
+    _require_finite(
+        "features", images, features.isfinite().all(dim=1), context.step.params["method"]
+    )
     n = len(offered.ids)
     return Candidates(offered.ids, offered.sequences, features[:n], features[n:])
 

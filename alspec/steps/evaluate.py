@@ -14,8 +14,8 @@ from alspec.models.inference.finite import not_finite
 from alspec.models.inference.outputs import on_device, outputs_of
 from alspec.models.input.batches import in_batches
 from alspec.steps.train import load_trained
-from alspec.steps.work import Work
-from alspec.system import failpoints as faults
+from alspec.steps.work import StepContext
+from alspec.system import failpoints
 from alspec.system.atomic import write_array, write_json
 from alspec.system.provenance import machine
 
@@ -24,35 +24,35 @@ BATCH = 8
 
 
 @torch.inference_mode()
-def perform(work: Work) -> None:
+def perform(context: StepContext) -> None:
     """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`."""
     started = time.perf_counter()
-    dataset = work.dataset()
+    dataset = context.dataset()
     images = [frame.id for frame in dataset.frames(Split.VAL)]
-    segmentor = load_trained(work.store, work.step.inputs["train"], work.device)
+    segmentor = load_trained(context.store, context.step.inputs["train"], context.device)
     classes = len(dataset.classes)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.device)
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=context.device)
     sound: list[Tensor] = []
-    size = work.step.params.get("image_size")
-    frames = work.desk.frames(dataset, (size[0], size[1]) if size else None)
+    size = context.step.params.get("image_size")
+    frames = context.worker_context.frames(dataset, (size[0], size[1]) if size else None)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
-        outputs = outputs_of(segmentor, batch.images, work.device)
-        truths = on_device(batch.labels, work.device)
+        outputs = outputs_of(segmentor, batch.images, context.device)
+        truths = on_device(batch.labels, context.device)
         confusion += _confusion(outputs.logits_by_image, truths, classes)
         sound.append(outputs.finite_B)
         done += len(ids)
-        work.progress(done, len(images))
+        context.progress(done, len(images))
     if wrong := not_finite(images, torch.cat(sound)):
         what = f"the model's predictions for {wrong[0]} are not finite"
         raise StepFailed(f"{what}. Lower training.lr")
-    faults.at("evaluate.save", work.folder)
+    failpoints.at("evaluate.save", context.folder)
     matrix = confusion.cpu().numpy().reshape(classes, classes)
-    write_array(work.folder / "confusion.npy", matrix)
+    write_array(context.folder / "confusion.npy", matrix)
     write_json(
-        work.folder / "evaluate.json",
+        context.folder / "evaluate.json",
         {
-            **machine(str(work.device)),
+            **machine(str(context.device)),
             "classes": list(dataset.classes),
             "images": len(images),
             "seconds": time.perf_counter() - started,

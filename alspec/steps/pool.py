@@ -6,27 +6,27 @@ from alspec.datasets.base import Split
 from alspec.datasets.pools.construction import build_pool
 from alspec.datasets.pools.redundancy import measured_redundancy
 from alspec.errors import StepFailed
-from alspec.steps.work import Work
-from alspec.system import failpoints as faults
+from alspec.steps.work import StepContext
+from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json
 
 
-def perform(work: Work) -> None:
+def perform(context: StepContext) -> None:
     """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes)."""
-    dataset = work.dataset()
+    dataset = context.dataset()
     frames = dataset.frames(Split.POOL)
     pool = build_pool(dataset.spec.redundancy, frames)
-    planned = work.step.params["dataset"]["fingerprint"], work.step.params["pool"]
+    planned = context.step.params["dataset"]["fingerprint"], context.step.params["pool"]
     if (dataset.fingerprint(Split.POOL), pool.sha256) != planned:
         raise StepFailed(
             f"the files of {dataset.spec.name} changed since the plan was made; run again"
         )
-    faults.at("pool.save", work.folder)
+    failpoints.at("pool.save", context.folder)
     rows = [(frame.id, frame.sequence) for frame in pool.frames]
-    write_csv(work.folder / "pool.csv", ("id", "sequence"), rows)
+    write_csv(context.folder / "pool.csv", ("id", "sequence"), rows)
     share, level = measured_redundancy(dataset, pool.frames)
     write_json(
-        work.folder / "pool.json",
+        context.folder / "pool.json",
         {
             "images": len(pool.frames),
             "sequences": len({frame.sequence for frame in pool.frames}),
@@ -35,4 +35,4 @@ def perform(work: Work) -> None:
             "notes": list(pool.notes),
         },
     )
-    work.progress(1, 1)
+    context.progress(1, 1)

@@ -19,35 +19,35 @@ from alspec.models.training.fit import Seeds, fit
 from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
-from alspec.steps.work import Work
+from alspec.steps.work import StepContext
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import write_bytes, write_csv, write_json
 from alspec.system.provenance import machine
 
 
-def perform(work: Work) -> None:
+def perform(context: StepContext) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
-    params = work.step.params
+    params = context.step.params
     training = Training.model_validate(params["training"])
     s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
-    labelled = work.labelled()
+    labelled = context.labelled()
     chosen = set(labelled)
-    config = config_of(work.step)
-    keeping = work.keeping
+    config = config_of(context.step)
+    keeping = context.keeping
     try:
         trained = fit(
-            lambda: initial_segmentor(work.step, config),
-            work.desk.frames(work.dataset()),
+            lambda: initial_segmentor(context.step, config),
+            context.worker_context.frames(context.dataset()),
             labelled,
-            [frame.id for frame in work.pool() if frame.id not in chosen],
+            [frame.id for frame in context.pool() if frame.id not in chosen],
             training,
             s4gan,
-            Seeds(**{role.name: work.seed(role.name) for role in fields(Seeds)}),
-            work.device,
-            work.progress,
+            Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
+            context.device,
+            context.progress,
             keeping,
-            work.desk.loader_workers,
+            context.worker_context.loader_workers,
         )
         state = trained.segmentor.state_dict()
         weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
@@ -55,23 +55,23 @@ def perform(work: Work) -> None:
     except StepFailed:
         keeping.checkpoints.clear()  # going on would only fail again
         raise
-    faults.at("train.save", work.folder)
-    write_bytes(work.folder / "weights.safetensors", save(weights))
+    failpoints.at("train.save", context.folder)
+    write_bytes(context.folder / "weights.safetensors", save(weights))
     # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
     model = {
         "config": repr(config),
         "mc_dropout": params["mc_dropout"],
         "precision": training.precision,
     }
-    write_json(work.folder / "model.json", model)
+    write_json(context.folder / "model.json", model)
     names = ["epoch", *sorted(trained.epochs[0].keys() - {"epoch"})]
     rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]
-    write_csv(work.folder / "epochs.csv", names, rows)
+    write_csv(context.folder / "epochs.csv", names, rows)
     images = trained.iterations * training.batch_size
     write_json(
-        work.folder / "train.json",
+        context.folder / "train.json",
         {
-            **machine(str(work.device)),
+            **machine(str(context.device)),
             "seconds": trained.seconds,
             "iterations": trained.iterations,
             "images_per_second": images / max(trained.seconds, 1e-9),
@@ -88,7 +88,7 @@ def config_of(step: Step) -> dict[str, Any]:
         InputError: the config file may not be run, or holds no model.
     """
     model = step.params["model"]
-    config_file = runnable_config(model, step.places["model"])
+    config_file = runnable_config(model, step.local_paths["model"])
     return model_config(model.get("name"), step.params["classes"], config_file)
 
 
@@ -105,12 +105,12 @@ def initial_segmentor(
     Raises:
         InputError: it cannot be built, or the weights are unsafe, unreadable or of another model.
     """
-    places = step.places["model"]
+    local_paths = step.local_paths["model"]
     return build_segmentor(
         config,
         mc_dropout=step.params["mc_dropout"],
-        pretrained=Path(places["pretrained"]) if "pretrained" in places else None,
-        checkpoint=Path(places["checkpoint"]) if "checkpoint" in places else None,
+        pretrained=Path(local_paths["pretrained"]) if "pretrained" in local_paths else None,
+        checkpoint=Path(local_paths["checkpoint"]) if "checkpoint" in local_paths else None,
         note=note,
     )
 

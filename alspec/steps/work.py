@@ -16,16 +16,16 @@ from alspec import plugins
 from alspec.datasets.base import Dataset, Frame, ImageId
 from alspec.datasets.open import open_dataset, pixels_identity
 from alspec.models.input.image_cache import ImageCache
-from alspec.models.input.pixel_source import Frames
+from alspec.models.input.pixel_source import PixelSource
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
-from alspec.models.training.resume import SECONDS, Keeping, to_log
+from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
 from alspec.plan.step import Step, seed_of
 from alspec.store.store import Store
 
 
 @dataclass
-class Desk:
+class WorkerContext:
     """What a warm worker keeps from step to step: the device and decoded images.
 
     Attributes:
@@ -48,14 +48,14 @@ class Desk:
     checkpoint_iterations: int | None = None
     stop: Event = field(default_factory=Event)
     warnings: list[str] = field(default_factory=list)
-    _frames: dict[tuple[str, tuple[int, int] | None], Frames] = field(default_factory=dict)
+    _frames: dict[tuple[str, tuple[int, int] | None], PixelSource] = field(default_factory=dict)
 
     def warn(self, text: str) -> None:
         """Keep a warning, and say it in the log."""
         self.warnings.append(text)
         to_log(text)
 
-    def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> Frames:
+    def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> PixelSource:
         """The images of a dataset, kept while that dataset is worked on.
 
         Args:
@@ -67,43 +67,43 @@ class Desk:
         size = size or dataset.spec.image_size
         if (identity, size) not in self._frames:
             cache = ImageCache.of(self.images, dataset, size) if self.images and size else None
-            self._frames[identity, size] = Frames(dataset, size, cache, self.readers)
+            self._frames[identity, size] = PixelSource(dataset, size, cache, self.readers)
         return self._frames[identity, size]
 
 
 @dataclass
-class Work:
+class StepContext:
     """One step at work.
 
     Attributes:
         step: what to do.
         store: where its inputs are read from.
         folder: where its artifacts are written to.
-        desk: the worker's device and images.
+        worker_context: the worker's device and images.
         progress: called with units done and units in all.
     """
 
     step: Step
     store: Store
     folder: Path
-    desk: Desk
+    worker_context: WorkerContext
     progress: Progress
 
     @property
     def device(self) -> torch.device:
         """Where tensors live."""
-        return self.desk.device
+        return self.worker_context.device
 
     @property
-    def keeping(self) -> Keeping:
+    def keeping(self) -> CheckpointPolicy:
         """Where and how often this step's training is kept."""
-        desk = self.desk
-        return Keeping(
+        worker_context = self.worker_context
+        return CheckpointPolicy(
             Checkpoints(self.store.checkpoints(self.step.key)),
-            desk.checkpoint_seconds,
-            desk.checkpoint_iterations,
-            desk.stop,
-            desk.warn,
+            worker_context.checkpoint_seconds,
+            worker_context.checkpoint_iterations,
+            worker_context.stop,
+            worker_context.warn,
         )
 
     def seed(self, role: str) -> int:
@@ -116,7 +116,7 @@ class Work:
 
     def dataset(self) -> Dataset:
         """The dataset at the place this machine has it."""
-        place = self.step.places["dataset"]
+        place = self.step.local_paths["dataset"]
         kind: Any = plugins.load("alspec.datasets", place["kind"])
         return open_dataset(kind.Spec.model_validate(place))
 
@@ -134,5 +134,5 @@ class Work:
         return tuple(ImageId(line) for line in lines)
 
 
-Performer = Callable[[Work], None]
-"""Does a step's work: reads inputs, writes artifacts into `work.folder`."""
+Performer = Callable[[StepContext], None]
+"""Does a step's work: reads inputs, writes artifacts into `context.folder`."""

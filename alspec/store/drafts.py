@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from alspec.system.processes import is_left, mark
+from alspec.system.processes import is_abandoned, process_tag
 
 
 def new_draft(drafts: Path, key: str) -> Path:
@@ -17,9 +17,9 @@ def new_draft(drafts: Path, key: str) -> Path:
     """
     drafts.mkdir(parents=True, exist_ok=True)
     for left in drafts.glob(f"{key[:16]}-*"):
-        if is_left(left.name):
+        if is_abandoned(left.name):
             shutil.rmtree(left, ignore_errors=True)
-    folder = drafts / f"{key[:16]}-{mark()}"
+    folder = drafts / f"{key[:16]}-{process_tag()}"
     folder.mkdir()
     return folder
 
@@ -27,7 +27,7 @@ def new_draft(drafts: Path, key: str) -> Path:
 def sweep(folder: Path, pattern: str = "*") -> None:
     """Remove the half-written files and folders in a folder whose writers are gone."""
     for path in list(folder.glob(pattern)):
-        if is_left(path.name):
+        if is_abandoned(path.name):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

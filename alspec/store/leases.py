@@ -1,8 +1,8 @@
-"""Which process works on which step: one file a claim, no locks, so it holds on network disks.
+"""Which process works on which step: one file a lease, no locks, so it holds on network disks.
 
-A claim is made by linking a file that says who holds it to the first free number of its key, then
+A lease is made by linking a file that says who holds it to the first free number of its key, then
 looking whether another living process has announced one as well. Of two that do so at the same time
-at least one sees the other and steps back. The claim of a dead process is passed over by a number
+at least one sees the other and steps back. The lease of a dead process is passed over by a number
 above it and then removed.
 """
 
@@ -19,14 +19,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from alspec.store.drafts import sweep
-from alspec.system import failpoints as faults
-from alspec.system.processes import boot, here, is_alive, mark, start_of
+from alspec.system import failpoints
+from alspec.system.processes import boot, here, is_alive, process_tag, start_of
 
 HEARTBEAT_SECONDS = 15.0
-"""How often a living process touches its claims."""
+"""How often a living process touches its leases."""
 
 STALE_SECONDS = 90.0
-"""A claim from another machine that was not touched for this long is that of a dead process."""
+"""A lease from another machine that was not touched for this long is that of a dead process."""
 
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -34,7 +34,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a claim.
+    """Who holds a lease.
 
     Attributes:
         host: its machine's name.
@@ -42,7 +42,7 @@ class Holder:
         boot: when that machine was started, as the system names it.
         process: its number.
         start: when it was started, as the system counts.
-        age: seconds since it last touched the claim.
+        age: seconds since it last touched the lease.
     """
 
     host: str
@@ -69,8 +69,8 @@ class Holder:
 
 
 @dataclass
-class Claims:
-    """The claims of this process below one folder; released in the end by `close`."""
+class Leases:
+    """The leases of this process below one folder; released in the end by `close`."""
 
     folder: Path
     _mine: dict[str, Path] = field(default_factory=dict)
@@ -87,8 +87,8 @@ class Claims:
             return None
         if self._beating is None:
             self._begin()
-        mine = self.folder / f"asked.{mark()}"
-        faults.at("claim.write", mine)
+        mine = self.folder / f"asked.{process_tag()}"
+        failpoints.at("lease.write", mine)
         try:
             mine.write_text(json.dumps(asdict(Holder.me())), "utf-8")
             now = mine.stat().st_mtime  # the disk's clock, not this machine's
@@ -102,31 +102,31 @@ class Claims:
         for path in found.values():
             if (holder := _holder(path, now)) and holder.lives:
                 return holder
-        claim = self.folder / f"{key}.{max(found, default=0) + 1}"
-        faults.at("claim.link", claim)
-        if not _announced(mine, claim):
-            holder = _holder(claim, now)
+        lease = self.folder / f"{key}.{max(found, default=0) + 1}"
+        failpoints.at("lease.link", lease)
+        if not _announced(mine, lease):
+            holder = _holder(lease, now)
             return holder if holder and holder.lives else self._link(key, mine, now)
-        faults.at("claim.linked", claim)
+        failpoints.at("lease.linked", lease)
         for path in self._numbered(key).values():
-            if path == claim:
+            if path == lease:
                 continue
             if (holder := _holder(path, now)) and holder.lives:
-                claim.unlink(missing_ok=True)
+                lease.unlink(missing_ok=True)
                 return holder
             path.unlink(missing_ok=True)
-        self._mine[key] = claim
+        self._mine[key] = lease
         return None
 
     def release(self, key: str) -> None:
         """Give a step free, done or not."""
         path = self._mine.pop(key, None)
         if path is not None:
-            faults.at("claim.release", path)
+            failpoints.at("lease.release", path)
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove what dead processes left; each claim is taken first, so none is pulled away."""
+        """Remove what dead processes left; each lease is taken first, so none is pulled away."""
         if not self.folder.is_dir():
             return
         for key in sorted({path.name.rpartition(".")[0] for path in self.folder.glob("*.*")}):
@@ -157,29 +157,29 @@ class Claims:
             self.touch()
 
     def _numbered(self, key: str) -> dict[int, Path]:
-        return dict(self._claims_of(key))
+        return dict(self._leases_of(key))
 
-    def _claims_of(self, key: str) -> Iterator[tuple[int, Path]]:
+    def _leases_of(self, key: str) -> Iterator[tuple[int, Path]]:
         for path in self.folder.glob(f"{key}.*"):
             number = path.name.rpartition(".")[2]
             if number.isdigit():
                 yield int(number), path
 
 
-def _announced(mine: Path, claim: Path) -> bool:
-    """Put a claim in its place, unless one is there."""
+def _announced(mine: Path, lease: Path) -> bool:
+    """Put a lease in its place, unless one is there."""
     try:
-        os.link(mine, claim)
+        os.link(mine, lease)
     except FileExistsError:  # network disks say so of a link that was asked for twice, too
         try:
-            return claim.samefile(mine)
+            return lease.samefile(mine)
         except FileNotFoundError:  # its holder has released it meanwhile
             return False
     except OSError as err:
         if err.errno not in _NO_LINKS:
             raise
         try:
-            with claim.open("x", encoding="utf-8") as file:
+            with lease.open("x", encoding="utf-8") as file:
                 file.write(mine.read_text("utf-8"))
         except FileExistsError:
             return False
@@ -187,7 +187,7 @@ def _announced(mine: Path, claim: Path) -> bool:
 
 
 def _holder(path: Path, now: float) -> Holder | None:
-    """Who holds a claim; None if it is gone. A claim that says nothing is as old as it looks."""
+    """Who holds a lease; None if it is gone. A lease that says nothing is as old as it looks."""
     try:
         age = max(0.0, now - path.stat().st_mtime)
         said = json.loads(path.read_text("utf-8"))

@@ -15,7 +15,7 @@ from typing import Any
 from alspec.errors import StoreError
 from alspec.store.hashing import sha256_once
 from alspec.system.atomic import json_text
-from alspec.system.processes import is_left
+from alspec.system.processes import is_abandoned
 
 MANIFEST = "manifest.json"
 
@@ -90,7 +90,7 @@ def _seals_itself(raw: bytes, said: Mapping[str, Any]) -> bool:
     return bool(whole == said["sha256"])
 
 
-def fault_of(path: Path, described: Artifact, *, hashed: bool = True) -> str:
+def check_artifact(path: Path, described: Artifact, *, hashed: bool = True) -> str:
     """What is wrong with an artifact's file; empty if nothing is."""
     if path.is_symlink():
         return "it is a link"
@@ -106,7 +106,7 @@ def fault_of(path: Path, described: Artifact, *, hashed: bool = True) -> str:
     return ""
 
 
-def first_fault(home: Path, artifacts: Mapping[str, Artifact]) -> tuple[Path, str] | None:
+def first_corruption(home: Path, artifacts: Mapping[str, Artifact]) -> tuple[Path, str] | None:
     """The first file of a step's folder that is not as the manifest says, and what is wrong."""
     large_and_changed = False
     for name, described in artifacts.items():
@@ -114,7 +114,7 @@ def first_fault(home: Path, artifacts: Mapping[str, Artifact]) -> tuple[Path, st
             continue
         path, large = home / name, described.bytes > HASHED_BYTES
         changed = large and not _is_older(path, home / MANIFEST)
-        if why := fault_of(path, described, hashed=changed or not large):
+        if why := check_artifact(path, described, hashed=changed or not large):
             return path, why
         large_and_changed |= changed
     for entry in sorted(os.listdir(home)):  # noqa: PTH208 - a Path each is slow for 1,000 steps
@@ -138,6 +138,6 @@ def _written_now(path: Path) -> bool:
     """Whether a file is a manifest on its way; one whose writer is gone is removed."""
     if path.is_symlink() or not _BESIDE.fullmatch(path.name):
         return False
-    if is_left(path.name):
+    if is_abandoned(path.name):
         path.unlink(missing_ok=True)
     return True

@@ -9,9 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from alspec.errors import InputError
-
-PARTS = ("", "recipes", "claims", "drafts", "checkpoints", "kept", "checked")
-"""Folders of a store, below its root, in which a run finds what to do and what was done."""
+from alspec.store.folders import StoreFolders
 
 _ROOT = 0
 
@@ -31,9 +29,9 @@ def check_owners(store: Path) -> Iterator[str]:
     """
     if not hasattr(os, "geteuid"):
         return
-    for part in PARTS:
+    for folder in StoreFolders(store).trusted:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if told := _warning(store / part):
+            if told := _warning(folder):
                 yield told
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from alspec.errors import StoreError
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import json_text, write_text
 
 
 @dataclass(frozen=True)
-class Kept:
+class Retention:
     """What the studies of a store have said, a file a study, `<study>.json`.
 
     A study speaks when it is run, and its word holds until it is run again or its file is removed.
@@ -25,7 +25,7 @@ class Kept:
 
     folder: Path
 
-    def say(
+    def register(
         self, study: str, keeps: Collection[str], readers: Mapping[Any, Collection[str]]
     ) -> None:
         """Write what a study wants, unless it stands there already.
@@ -46,11 +46,11 @@ class Kept:
                 return
         except (OSError, ValueError):
             pass
-        faults.at("kept.write", path)
+        failpoints.at("retention.write", path)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
 
-    def may_go(self, key: str, is_done: Callable[[str], bool]) -> bool:
+    def may_drop(self, key: str, is_done: Callable[[str], bool]) -> bool:
         """Whether no study keeps a training's weights, or has yet to read them.
 
         Args:

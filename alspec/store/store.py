@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from alspec.errors import StoreError
 from alspec.store.drafts import new_draft
+from alspec.store.folders import StoreFolders
 from alspec.store.manifest import (
     MANIFEST,
     Artifact,
-    fault_of,
-    first_fault,
+    check_artifact,
+    first_corruption,
     is_safe,
     manifest_text,
     read_manifest,
 )
 from alspec.store.manifest import safe_name as _safe
-from alspec.store.retention import Kept
-from alspec.system import failpoints as faults
+from alspec.store.retention import Retention
+from alspec.system import failpoints
 from alspec.system.atomic import json_text, sha256_of, sync, write_json, write_text
 
 
@@ -42,6 +43,11 @@ class Store:
 
     root: Path
     _read: dict[tuple[str, str], Artifact] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def folders(self) -> StoreFolders:
+        """Where everything lies that is not a committed step."""
+        return StoreFolders(self.root)
 
     def home(self, key: str) -> Path:
         """The folder of a step, there or not. Raises StoreError for what cannot be a key."""
@@ -77,7 +83,7 @@ class Store:
         except OSError as err:
             raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
         except ValueError as err:
-            raise self._damaged(key, path, str(err)) from err
+            raise self._corrupt(key, path, str(err)) from err
 
     def verify(self, key: str) -> None:
         """Compare all that a committed step has with its manifest.
@@ -85,11 +91,11 @@ class Store:
         Raises:
             StoreError: something is damaged, missing or too much; the step is set aside.
         """
-        fault = first_fault(self.home(key), described := self.artifacts(key))
+        fault = first_corruption(self.home(key), described := self.artifacts(key))
         while fault and self.artifacts(key) != described:  # something was dropped meanwhile
-            fault = first_fault(self.home(key), described := self.artifacts(key))
+            fault = first_corruption(self.home(key), described := self.artifacts(key))
         if fault:
-            raise self._damaged(key, *fault)
+            raise self._corrupt(key, *fault)
 
     def holds(self, key: str, name: str) -> bool:
         """Whether a committed step still has this artifact (weights may have been dropped)."""
@@ -103,9 +109,9 @@ class Store:
     @contextmanager
     def draft(self, key: str, step: Mapping[str, Any]) -> Iterator[Path]:
         """A folder to write artifacts into; committed when the block ends well, else removed."""
-        folder = new_draft(self.root / "drafts", _safe(key))
+        folder = new_draft(self.folders.drafts, _safe(key))
         try:
-            faults.at("commit.draft", folder)
+            failpoints.at("commit.draft", folder)
             yield folder
             self._commit(key, folder, step)
         finally:
@@ -116,17 +122,17 @@ class Store:
         for path in sorted(folder.iterdir()):
             sync(path)
             files[_safe(path.name)] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        faults.at("commit.manifest", folder)
+        failpoints.at("commit.manifest", folder)
         write_text(folder / MANIFEST, manifest_text(step, files))
         sync(folder)
         replaced = self._make_room(key, files)
         try:
-            faults.at("commit.rename", self.home(key))
+            failpoints.at("commit.rename", self.home(key))
             folder.rename(self.home(key))
         except OSError:  # a twin finished first: the same key, the same recipe
             if not self.is_done(key):
                 raise
-        faults.at("commit.renamed", self.home(key))
+        failpoints.at("commit.renamed", self.home(key))
         sync(self.root)
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
@@ -142,26 +148,26 @@ class Store:
         if not os.path.lexists(self.home(key)):
             return None
         if not self.is_done(key):
-            self._set_aside(key)
+            self._quarantine(key)
             return None
         try:
             lacking = any(not self.holds(key, name) for name in files)
         except StoreError:
             return None
-        return self._set_aside(key) if lacking else None
+        return self._quarantine(key) if lacking else None
 
-    def _set_aside(self, key: str) -> Path:
-        aside = self.root / "aside" / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
+    def _quarantine(self, key: str) -> Path:
+        aside = self.folders.quarantine / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(exist_ok=True)
-        faults.at("aside.rename", aside)
+        failpoints.at("quarantine.rename", aside)
         moved = self.home(key).rename(aside)
-        faults.at("aside.renamed", aside)
+        failpoints.at("quarantine.renamed", aside)
         return moved
 
-    def _damaged(self, key: str, path: Path, why: str) -> StoreError:
+    def _corrupt(self, key: str, path: Path, why: str) -> StoreError:
         """Set a damaged step aside, so that the next run makes it again; the error that says so."""
         try:
-            what = f"its step was set aside as {self._set_aside(key)} and will be made again"
+            what = f"its step was set aside as {self._quarantine(key)} and will be made again"
         except OSError:
             what = f"remove {self.home(key)}"
         return StoreError(f"{path}: damaged ({why}); {what}. Run again")
@@ -174,7 +180,7 @@ class Store:
         files = {each: asdict(artifact) for each, artifact in artifacts.items()}
         files[name]["dropped"] = True
         write_text(self.home(key) / MANIFEST, manifest_text(step, files))
-        faults.at("drop.unlink", self.home(key) / name)
+        failpoints.at("drop.unlink", self.home(key) / name)
         (self.home(key) / name).unlink(missing_ok=True)
 
     # ---- reading
@@ -190,8 +196,8 @@ class Store:
         if described is None or described.dropped:
             raise StoreError(f"{path}: not among the artifacts of this step")
         if self._read.get((key, name)) != described:
-            if why := fault_of(path, described):
-                raise self._damaged(key, path, why)
+            if why := check_artifact(path, described):
+                raise self._corrupt(key, path, why)
             self._read[key, name] = described
         return path
 
@@ -210,31 +216,31 @@ class Store:
             with path.open("rb") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
-            raise self._damaged(key, path, f"it is no array of numbers: {err}") from err
+            raise self._corrupt(key, path, f"it is no array of numbers: {err}") from err
         return array
 
     # ---- recipes: all a worker needs to know of a step
 
     def recipe_path(self, key: str) -> Path:
         """Where the description of a step stands while it waits to be run."""
-        return self.root / "recipes" / f"{_safe(key)}.json"
+        return self.folders.recipes / f"{_safe(key)}.json"
 
     def write_recipe(self, step: Mapping[str, Any]) -> None:
         """Describe a step for the worker that will run it."""
         path = self.recipe_path(step["key"])
-        faults.at("recipe.write", path)
+        failpoints.at("recipe.write", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(step))
 
     @property
     def images(self) -> Path:
         """Where decoded images are kept; it can be removed at any time."""
-        return self.root / "images"
+        return self.folders.images
 
     @property
-    def kept(self) -> Kept:
+    def retention(self) -> Retention:
         """What the studies of this store want of trainings' weights."""
-        return Kept(self.root / "kept")
+        return Retention(self.folders.retention)
 
     def is_checked(self, what: str) -> bool:
         """Whether something outside the store was noted as good by `note_checked`."""
@@ -255,15 +261,15 @@ class Store:
         return about
 
     def _mark(self, what: str) -> Path:
-        return self.root / "checked" / f"{_safe(what)}.json"
+        return self.folders.checked / f"{_safe(what)}.json"
 
     def checkpoints(self, key: str) -> Path:
         """Where a step keeps what it would go on from; not there when the step is done."""
-        return self.root / "checkpoints" / _safe(key)
+        return self.folders.checkpoints / _safe(key)
 
     def checkpointed(self) -> list[Path]:
         """The folders of checkpoints that there are, each named after its step's key."""
-        found = sorted((self.root / "checkpoints").glob("*"))
+        found = sorted(self.folders.checkpoints.glob("*"))
         return [folder for folder in found if is_safe(folder.name)]
 
     def read_recipe(self, key: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class StudyFolder:
 
     def log_event(self, event: Mapping[str, Any]) -> None:
         """Append one event."""
-        faults.at("events.append", self.events)
+        failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)
         with self.events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(event), separators=(",", ":")) + "\n")

@@ -1,1 +1,1 @@
-"""What the operating system gives: atomic files, processes, failpoints, provenance."""
+"""What the operating system gives: atomic files, processes, faults, provenance."""

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alspec.system import failpoints as faults
-from alspec.system.processes import mark
+from alspec.system import failpoints
+from alspec.system.processes import process_tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,19 +42,19 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OSError: it could not be written; names the file, and on a full disk what it needs.
     """
-    beside = path.with_name(f".{path.name}.{mark()}")
+    beside = path.with_name(f".{path.name}.{process_tag()}")
     try:
         with _naming(path, len(data)):
-            faults.at("file.open", path)
+            failpoints.at("file.open", path)
             with beside.open("wb") as file:
-                faults.at("file.write", path)
+                failpoints.at("file.write", path)
                 file.write(data)
                 file.flush()
-                faults.at("file.sync", path)
+                failpoints.at("file.sync", path)
                 os.fsync(file.fileno())
-            faults.at("file.rename", path)
+            failpoints.at("file.rename", path)
             beside.replace(path)
-            faults.at("file.renamed", path)
+            failpoints.at("file.renamed", path)
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def _free(path: Path) -> str:
         return "an unknown number"
 
 
-def told(err: OSError) -> str:
+def describe_os_error(err: OSError) -> str:
     """An error of the disk for whoever can mend it: which file, what, what to do."""
     what = f"{err.filename}: {err.strerror}" if err.filename else f"{type(err).__name__}: {err}"
     advice = _ADVICE.get(err.errno or 0)
@@ -129,7 +129,7 @@ def json_text(data: Any) -> str:
 def sync(path: Path) -> None:
     """Have a file or a folder on the disk, not only on its way there."""
     with _naming(path):
-        faults.at("sync", path)
+        failpoints.at("sync", path)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

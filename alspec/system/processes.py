@@ -48,12 +48,12 @@ def is_alive(process: int) -> bool:
     return _fields(process)[:1] != ["Z"]
 
 
-def mark() -> str:
+def process_tag() -> str:
     """A name for something of this process, used once."""
     return f"{here()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-def is_left(name: str) -> bool:
+def is_abandoned(name: str) -> bool:
     """Whether a name ends in the mark of a process of this machine that is gone."""
     found = _MARK.search(name)
     return found is not None and found[1] == here() and not is_alive(int(found[2]))

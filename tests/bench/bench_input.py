@@ -31,7 +31,7 @@ from alspec.datasets.synthetic.render import view
 from alspec.models.inference.batchnorm_folding import folded
 from alspec.models.inference.outputs import outputs_of
 from alspec.models.input.augmentation import Augmentation
-from alspec.models.input.batches import Batches, Frames, FromPosition, Order, in_batches
+from alspec.models.input.batches import Batches, FromPosition, Order, PixelSource, in_batches
 from alspec.models.input.image_cache import ImageCache
 from alspec.models.input.loader import Feed
 from alspec.models.nets.build import build_segmentor, compat
@@ -85,7 +85,7 @@ def input_figures(folder: Path) -> Iterator[Figure]:
 
     def ours(workers: int, epochs: int) -> float:
         dataset = Folder(spec)
-        frames = Frames(dataset, SIZE, ImageCache.of(folder / "images", dataset, SIZE))
+        frames = PixelSource(dataset, SIZE, ImageCache.of(folder / "images", dataset, SIZE))
         feed = Feed(Batches(frames, Order(images, BATCH, 0), augmentation, labelled=True))
         batches = epochs * FRAMES // BATCH
         loader = feed.loader(FromPosition(0, batches), CPU, workers)
@@ -126,7 +126,7 @@ def ahead_figure(folder: Path) -> Figure:
 
     def scored(readers: int, number: int) -> float:
         cache = ImageCache.of(folder / f"ahead-{readers}-{number}", dataset, SIZE)
-        frames = Frames(dataset, SIZE, cache, readers)
+        frames = PixelSource(dataset, SIZE, cache, readers)
         started = time.perf_counter()
         for _, batch in in_batches(frames, images, BATCH):
             entropy.score(outputs_of(model, batch.images, CPU))
@@ -202,7 +202,7 @@ def loop_figure(name: str, size: tuple[int, int], batch: int, rounds: int = 4) -
     return Figure("input-loop", ratio, 1 / 1.1, f"{told}; {name}, {height}x{width}, batch {batch}")
 
 
-def alone_step(model: Any, frames: Frames, images: Any, training: Training) -> Any:
+def alone_step(model: Any, frames: PixelSource, images: Any, training: Training) -> Any:
     """A step as a plain user writes it, on one batch that is there; how long it took."""
     order = Order(tuple(images), training.batch_size, 0)
     feed = Feed(Batches(frames, order, Augmentation.of(training), labelled=True))

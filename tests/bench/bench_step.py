@@ -72,7 +72,7 @@ def own_seconds(plan: Plan, store: Store, key: StepKey) -> float:
 def figures() -> Iterator[Figure]:
     """One worker takes all steps of a study; from the end of its first training on, each is timed.
 
-    A step is everything from the end of the one before: the loop, the claim, the recipe, the way
+    A step is everything from the end of the one before: the loop, the lease, the recipe, the way
     to the worker and back, the model built, weights written, hashed and synced. Only the loops of
     the trainings are taken off, so scoring and measuring a few images counts as added.
     """

@@ -23,7 +23,7 @@ def encoded(values, form="PNG", mode=None, **options):
 
 
 def png(width, height, depth, colour_type, rows):
-    """A PNG by hand, whatever its header claims."""
+    """A PNG by hand, whatever its header leases."""
 
     def chunk(name, body):
         check = struct.pack(">I", zlib.crc32(name + body))

@@ -10,7 +10,7 @@ from alspec.models.nets import compat  # isort: skip
 import torch
 
 from alspec.datasets.base import IGNORE, ImageId
-from alspec.models.input.batches import Frames
+from alspec.models.input.batches import PixelSource
 from alspec.models.nets.build import build_segmentor
 from alspec.models.nets.config import model_config
 
@@ -48,8 +48,8 @@ class MadeImages:
         return labels
 
 
-def frames_of(size: tuple[int, int] = (32, 48), *, masks: bool = True) -> Frames:
-    return Frames(MadeImages(size, masks), size)  # type: ignore[arg-type]
+def frames_of(size: tuple[int, int] = (32, 48), *, masks: bool = True) -> PixelSource:
+    return PixelSource(MadeImages(size, masks), size)  # type: ignore[arg-type]
 
 
 def ids(n: int, first: int = 0) -> list[ImageId]:

@@ -13,7 +13,7 @@ from alspec.plan.dag import Plan, Run
 from alspec.plan.step import Step, StepKey
 from alspec.run.executors.worker import work_on
 from alspec.spec.model import Study
-from alspec.steps.work import Desk, Work
+from alspec.steps.work import StepContext, WorkerContext
 from alspec.store.store import Store
 from factories import images  # noqa: F401
 
@@ -50,12 +50,12 @@ class Performed:
     """A store and the steps done in it."""
 
     def __init__(self, root: Path, plan: Plan) -> None:
-        self.store, self.plan, self.desk = Store(root), plan, Desk(CPU)
+        self.store, self.plan, self.worker_context = Store(root), plan, WorkerContext(CPU)
         self.progress: list[tuple[int, int]] = []
 
     def perform(self, step: Step) -> None:
         with mock.patch("os.fsync"):
-            work_on(step, self.store, self.desk, lambda *told: self.progress.append(told))
+            work_on(step, self.store, self.worker_context, lambda *told: self.progress.append(told))
 
     def perform_all(self) -> None:
         for step in self.plan.in_order():
@@ -71,8 +71,8 @@ class Performed:
         assert key
         return self.store.read_lines(key, "labelled.txt")
 
-    def work(self, step: Step, folder: Path) -> Work:
-        return Work(step, self.store, folder, self.desk, nothing)
+    def work(self, step: Step, folder: Path) -> StepContext:
+        return StepContext(step, self.store, folder, self.worker_context, nothing)
 
     def pool_ids(self) -> list[str]:
         path = self.store.file(self.plan.settings[0].pool_step, "pool.csv")

@@ -11,7 +11,7 @@ from unittest import mock
 
 from alspec.run.executors import worker
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from fakes.trainer import Server
 
 
@@ -33,7 +33,7 @@ class Trainer(Server):
 
 
 def serve():
-    desk = worker.prepare("cpu")
+    worker_context = worker.prepare("cpu")
     worker.performers()
     for late in ("torch._dynamo", "matplotlib.pyplot"):  # what a first training would load
         importlib.import_module(late)
@@ -43,7 +43,7 @@ def serve():
         fork = os.fork()
         if fork == 0:
             os.close(read)
-            _perform(desk, asked, write)
+            _perform(worker_context, asked, write)
         os.close(write)
         with os.fdopen(read) as pipe:
             said = [json.loads(one) for one in pipe if one.endswith("}\n")]
@@ -53,7 +53,7 @@ def serve():
         print(json.dumps({"code": code, "told": told, **rest}), flush=True)
 
 
-def _perform(desk, asked, write):
+def _perform(worker_context, asked, write):
     pipe = os.fdopen(write, "w")
 
     def say(**words):
@@ -62,18 +62,18 @@ def _perform(desk, asked, write):
 
     code = 3
     try:
-        os.environ[faults.FAULT] = asked.get("fault", "none:0:kill")
-        desk.checkpoint_iterations = asked.get("every", 1)
-        desk.loader_workers = asked.get("loader_workers", 0)
+        os.environ[failpoints.FAULT] = asked.get("fault", "none:0:kill")
+        worker_context.checkpoint_iterations = asked.get("every", 1)
+        worker_context.loader_workers = asked.get("loader_workers", 0)
         store = Store(Path(asked["work_dir"]))
         step = worker.described_step(store, asked["key"])
         with mock.patch("os.fsync"):
-            worker.work_on(step, store, desk, lambda done, total: say(told=done))
+            worker.work_on(step, store, worker_context, lambda done, total: say(told=done))
         code = 0
     except BaseException as err:  # noqa: BLE001 - a fork must end here
         say(error=f"{type(err).__name__}: {err}")
     finally:
-        say(warnings=desk.warnings, passed=faults.passed())
+        say(warnings=worker_context.warnings, passed=failpoints.passed())
         os._exit(code)
 
 

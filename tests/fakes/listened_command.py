@@ -90,12 +90,12 @@ def main():
         tell({"event": "progressed", "step": step.label})
         progressed(log, step, done, total)
 
-    def working(step, store, desk, progress):
+    def working(step, store, worker_context, progress):
         def told(done, total):
             tell({"event": "working", "step": step.label})
             progress(done, total)
 
-        work_on(step, store, desk, told)
+        work_on(step, store, worker_context, told)
 
     StudyFolder.log_event, EventLog.progressed, worker.work_on = logged, went_on, working
     cli()

@@ -30,7 +30,7 @@ from alspec.spec.load import dump_study
 from alspec.spec.model import Study
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json, write_text
 
 
@@ -248,16 +248,16 @@ def _fork(plan, asked, together):
         return fork
     code = 3
     try:
-        os.environ[faults.FAULT] = asked.get("fault", "")
+        os.environ[failpoints.FAULT] = asked.get("fault", "")
         if "counts" in asked:
-            os.environ[faults.FAULT] = "none:0:kill"
+            os.environ[failpoints.FAULT] = "none:0:kill"
         work_dir, notes, executor = Path(asked["work_dir"]), asked.get("notes"), None
         if "studies" in asked:
             executor = Together(StudyFolder(work_dir, "").store.root, notes, together)
         summary, _ = run_study(work_dir, plan, notes, executor)
         code = 1 if summary.failed else 0
         if "counts" in asked:
-            Path(asked["counts"]).write_text(json.dumps(faults.passed()))
+            Path(asked["counts"]).write_text(json.dumps(failpoints.passed()))
     except BaseException as err:  # noqa: BLE001 - a fork must end here
         print(repr(err), file=sys.stderr, flush=True)
     finally:

@@ -54,8 +54,8 @@ class Bench:
 
     def __init__(self, case: Case, device: torch.device, scratch: Path) -> None:
         self.case, self.device = case, device
-        desk = product.prepare(str(device), product.Store(scratch / ".store"))
-        desk.readers = 0 if device.type == "cpu" else READERS
+        worker_context = product.prepare(str(device), product.Store(scratch / ".store"))
+        worker_context.readers = 0 if device.type == "cpu" else READERS
         spec = product.FolderSpec.model_validate(
             {
                 "name": "drawn", "kind": "folder", "root": str(drawn(case, scratch)),
@@ -64,7 +64,7 @@ class Bench:
             }
         )  # fmt: skip
         dataset = product.Folder(spec)
-        self.frames = desk.frames(dataset)
+        self.frames = worker_context.frames(dataset)
         self.images = [frame.id for frame in dataset.frames(product.Split.POOL)]
 
     def build(self, mc_dropout: bool = False) -> Any:

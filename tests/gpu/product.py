@@ -19,7 +19,7 @@ from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
 from alspec.models.nets.mc_dropout import decoder_dropouts
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.fit import Seeds, fit
-from alspec.models.training.resume import Keeping
+from alspec.models.training.resume import CheckpointPolicy
 from alspec.models.training.s4gan import Discriminator
 from alspec.run.devices import parse_devices
 from alspec.run.executors.worker import KEEP_ITERATIONS, prepare
@@ -37,11 +37,11 @@ __all__ = [
     "WORKER",
     "Augmentation",
     "Batches",
+    "CheckpointPolicy",
     "Checkpoints",
     "Discriminator",
     "Folder",
     "FolderSpec",
-    "Keeping",
     "Order",
     "ResidentBatches",
     "Seeds",

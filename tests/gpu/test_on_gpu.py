@@ -182,7 +182,9 @@ def trained(kind: str, folder: Path | None = None, kill_at: int = 0) -> dict[str
         if done == kill_at:
             raise Killed
 
-    keeping = product.Keeping(product.Checkpoints(folder), iterations=3) if folder else None
+    keeping = (
+        product.CheckpointPolicy(product.Checkpoints(folder), iterations=3) if folder else None
+    )
     training = product.Training(epochs=4, batch_size=2, lr=0.02, crop=(24, 40))
     done = product.fit(
         build, frames_of(), ids(4), ids(3, 10), training, s4gan,

@@ -31,7 +31,7 @@ def config(tmp_path, canary):
 
 
 def places_of(plan):
-    return [step.places["model"] for step in plan.in_order() if step.kind is StepKind.TRAIN]
+    return [step.local_paths["model"] for step in plan.in_order() if step.kind is StepKind.TRAIN]
 
 
 def test_shipped_configs_need_no_trust(toy_study):
@@ -84,14 +84,14 @@ def test_trust_is_asked_for(toy_study, config):
 )
 def test_a_worker_runs_no_config_that_its_recipe_does_not_trust(config, trusted, message):
     sha256, _ = config_sha256(config)
-    places = {"config": str(config)}
+    local_paths = {"config": str(config)}
     if trusted is not None:
-        places["trusted_config"] = trusted
+        local_paths["trusted_config"] = trusted
     with pytest.raises(InputError, match=message) as caught:
-        runnable_config({"config_sha256": sha256}, places)
+        runnable_config({"config_sha256": sha256}, local_paths)
     assert str(config) in str(caught.value)
-    places["trusted_config"] = sha256
-    assert runnable_config({"config_sha256": sha256}, places) == config
+    local_paths["trusted_config"] = sha256
+    assert runnable_config({"config_sha256": sha256}, local_paths) == config
 
 
 @pytest.mark.parametrize("changed", ["mine.py", "base.py"])
@@ -100,9 +100,9 @@ def test_a_worker_runs_no_config_that_changed_since(config, changed):
     file = config.with_name(changed)
     file.write_text(file.read_text() + "import sys\n")
     for trusted in (sha256, config_sha256(config)[0], hashlib.sha256(b"").hexdigest()):
-        places = {"config": str(config), "trusted_config": trusted}
+        local_paths = {"config": str(config), "trusted_config": trusted}
         with pytest.raises(InputError, match="changed since it was planned"):
-            runnable_config({"config_sha256": sha256}, places)
+            runnable_config({"config_sha256": sha256}, local_paths)
 
 
 def test_a_model_by_name_has_no_config():

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "quickstart_keys.json"
 
 
 @pytest.fixture
-def places(tmp_path):
+def local_paths(tmp_path):
     """Files that specs point to; the planner reads names and sizes of images, no pixel."""
     tree = tmp_path / "tree"
     for folder in ("train", "train2", "val", "val2"):
@@ -52,13 +52,13 @@ def places(tmp_path):
     return {name: str(tmp_path / file) for name, file in names.items()}
 
 
-def put(value, places):
+def put(value, local_paths):
     """Plain data with the names of files replaced by their paths."""
     if isinstance(value, dict):
-        return {key: put(inner, places) for key, inner in value.items()}
+        return {key: put(inner, local_paths) for key, inner in value.items()}
     if isinstance(value, list):
-        return [put(inner, places) for inner in value]
-    return places.get(value, value) if isinstance(value, str) else value
+        return [put(inner, local_paths) for inner in value]
+    return local_paths.get(value, value) if isinstance(value, str) else value
 
 
 def base(kind, toy_spec):
@@ -93,7 +93,7 @@ def test_every_leaf_of_the_spec_is_declared():
 
 
 @pytest.mark.parametrize("leaf", [leaf for leaf, row in LEAVES.items() if row[1]])
-def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, places):
+def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, local_paths):
     what, path, value, before = LEAVES[leaf]
     kind = "folder" if leaf.startswith("datasets.folder") else "toy"
     spec = base(kind, toy_spec)
@@ -104,18 +104,18 @@ def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, places):
     if leaf == "budgets.unit":
         spec["budgets"] = [{"name": "n", "initial": 4, "step": 6, "cycles": 2}]
         spec["datasets"][0]["frames"] = 30
-    one = put(spec, places)
-    other = put(changed(spec, path, value), places)
+    one = put(spec, local_paths)
+    other = put(changed(spec, path, value), local_paths)
     assert Study.model_validate(one) != Study.model_validate(other) or value is None
     same = keys_of(one) == keys_of(other)
     assert same == (what is Field.OPERATIONAL)
 
 
-def test_other_validation_images_leave_trainings_as_they_are(toy_spec, places):
+def test_other_validation_images_leave_trainings_as_they_are(toy_spec, local_paths):
     spec = base("folder", toy_spec)
     elsewhere = {"images": "val2", "masks": "valannot2"}
     plans = [
-        expand(Study.model_validate(put(each, places)))
+        expand(Study.model_validate(put(each, local_paths)))
         for each in (spec, changed(spec, "datasets.0.val", elsewhere))
     ]
     common = plans[0].steps.keys() & plans[1].steps.keys()
@@ -124,8 +124,8 @@ def test_other_validation_images_leave_trainings_as_they_are(toy_spec, places):
     assert not any(plans[0].steps[key].kind is StepKind.EVALUATE for key in common)
 
 
-def test_the_kind_of_dataset_is_semantic(toy_spec, places):
-    kinds = [keys_of(put(base(kind, toy_spec), places)) for kind in ("toy", "folder")]
+def test_the_kind_of_dataset_is_semantic(toy_spec, local_paths):
+    kinds = [keys_of(put(base(kind, toy_spec), local_paths)) for kind in ("toy", "folder")]
     assert not kinds[0] & kinds[1]
 
 
@@ -140,42 +140,44 @@ def test_own_budgets_of_a_dataset_are_the_studys(toy_spec):
     assert keys_of(own) == keys_of(toy_spec)
 
 
-def test_the_files_decide_and_not_their_place(toy_spec, places):
-    spec = put(base("folder", toy_spec), places)
+def test_the_files_decide_and_not_their_place(toy_spec, local_paths):
+    spec = put(base("folder", toy_spec), local_paths)
     before = keys_of(spec)
-    image = Path(places["TREE"], "train", "s0_00.png")
+    image = Path(local_paths["TREE"], "train", "s0_00.png")
     image.write_bytes(b"another size")
     assert not before & keys_of(spec)
-    weights = {**put(toy_spec, places), "pretrained": places["WEIGHTS"]}
+    weights = {**put(toy_spec, local_paths), "pretrained": local_paths["WEIGHTS"]}
     before = keys_of(weights)
-    Path(places["WEIGHTS"]).write_bytes(b"WEIGHTS")
+    Path(local_paths["WEIGHTS"]).write_bytes(b"WEIGHTS")
     trained = {step.key for step in expand(Study.model_validate(weights)).in_order()} & before
     assert len(trained) < len(before)
-    Path(places["WEIGHTS"]).write_bytes(b"weights")
+    Path(local_paths["WEIGHTS"]).write_bytes(b"weights")
     assert keys_of(weights) == before
 
 
-def test_a_changed_list_of_frames_is_another_pool(toy_spec, places):
-    spec = put(changed(toy_spec, "datasets.0.redundancy", REDUNDANCY["list"]), places)
+def test_a_changed_list_of_frames_is_another_pool(toy_spec, local_paths):
+    spec = put(changed(toy_spec, "datasets.0.redundancy", REDUNDANCY["list"]), local_paths)
     before = keys_of(spec)
-    text = Path(places["LIST"]).read_text()
-    Path(places["LIST"]).write_text("# a remark\n" + text)
+    text = Path(local_paths["LIST"]).read_text()
+    Path(local_paths["LIST"]).write_text("# a remark\n" + text)
     assert keys_of(spec) == before
-    Path(places["LIST"]).write_text(text + "pool/seq01/000000\n")
+    Path(local_paths["LIST"]).write_text(text + "pool/seq01/000000\n")
     assert not keys_of(spec) & before
 
 
-def test_a_changed_file_below_a_config_is_another_model(toy_spec, places):
-    spec = put({**toy_spec, "model": {"config": "CONFIG"}}, places)
+def test_a_changed_file_below_a_config_is_another_model(toy_spec, local_paths):
+    spec = put({**toy_spec, "model": {"config": "CONFIG"}}, local_paths)
     before = keys_of(spec)
-    Path(places["CONFIG"]).with_name("base.py").write_text("a = 2\n")
+    Path(local_paths["CONFIG"]).with_name("base.py").write_text("a = 2\n")
     after = keys_of(spec)
     assert before != after
 
 
-def test_order_of_keys_and_relative_paths_do_not_matter(toy_spec, places, monkeypatch, tmp_path):
+def test_order_of_keys_and_relative_paths_do_not_matter(
+    toy_spec, local_paths, monkeypatch, tmp_path
+):
     spec = base("folder", toy_spec)
-    straight = yaml.safe_dump(put(spec, places), sort_keys=False)
+    straight = yaml.safe_dump(put(spec, local_paths), sort_keys=False)
     (tmp_path / "one.yaml").write_text(straight)
 
     def turned(value):
@@ -232,9 +234,9 @@ def params_of(spec, kind):
     return [step.params for step in steps if step.kind is kind]
 
 
-def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, places):
+def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, local_paths):
     """Other pixels are another result; drawn images and own sizes are left as they are."""
-    drawn, files = (put(base(kind, toy_spec), places) for kind in ("toy", "folder"))
+    drawn, files = (put(base(kind, toy_spec), local_paths) for kind in ("toy", "folder"))
     as_they_are = changed(changed(files, "datasets.0.image_size", None), "training.crop", [32, 32])
     for spec, resized in ((drawn, False), (files, True), (as_they_are, False)):
         (pool,) = params_of(spec, StepKind.POOL)

@@ -118,7 +118,7 @@ def test_many_settings_open_with_a_table_and_say_each_thing_once(tmp_path):
     found = report_of(made, made.in_folder(tmp_path), guidance=advice)
     opening, results = found.split("## Results")
     assert len([line for line in opening.splitlines() if line.startswith("| ")]) == 2 + 4
-    assert "claim nothing" not in opening
+    assert "lease nothing" not in opening
     assert results.count("This rests on one seed") == 4
     assert found.count("Volatile") == found.count("the guide advises") == 1
     assert found.count("Dropout layers") == 1

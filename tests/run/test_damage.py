@@ -13,7 +13,7 @@ from alspec.errors import StoreError
 from alspec.plan.step import StepKind
 from alspec.run.executors.base import Outcome
 from alspec.run.loop import WEIGHTS
-from alspec.store.manifest import MANIFEST, fault_of
+from alspec.store.manifest import MANIFEST, check_artifact
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 from alspec.system.processes import here
@@ -109,14 +109,14 @@ def test_damage_is_made_again_in_one_run(copied, kind, name, many):
         key = rng.choice(keys_of(plan, kind))
         if name == MANIFEST and damage in (missing, a_folder):
             continue  # then the step was never done, as the next test says
-        before = len(list((store.root / "aside").glob("*")))
+        before = len(list((store.root / "quarantine").glob("*")))
         damage(store.home(key) / name, rng)
         summary, told = run_study(work_dir, plan)
         case = f"{damage.__name__} {kind}/{name}"
         assert summary.executed == [key], case
         assert not summary.failed, case
         assert results_of(work_dir, plan) == results, case
-        assert len(list((store.root / "aside").iterdir())) == before + 1, case
+        assert len(list((store.root / "quarantine").iterdir())) == before + 1, case
         assert len(told) == 1, case
         store.verify(key)
 
@@ -143,9 +143,9 @@ def test_large_files_that_were_copied_are_hashed_once(copied, monkeypatch):
     def looked_at(path, described, **how):
         if how.get("hashed", True):
             hashed.append(path)
-        return fault_of(path, described, **how)
+        return check_artifact(path, described, **how)
 
-    monkeypatch.setattr("alspec.store.manifest.fault_of", looked_at)
+    monkeypatch.setattr("alspec.store.manifest.check_artifact", looked_at)
     key = keys_of(plan, "train")[0]
     weights, manifest = store.home(key) / WEIGHTS, store.home(key) / MANIFEST
     for path in store.home(key).iterdir():

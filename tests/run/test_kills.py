@@ -10,7 +10,7 @@ from fakes.trainer import KILLED, results_of, run_study, tiny_plan
 
 from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
-from alspec.system.processes import is_left
+from alspec.system.processes import is_abandoned
 
 MOST_A_POINT = 30
 
@@ -39,7 +39,7 @@ def committed(store):
 
 
 def leftovers(root):
-    return [path for path in root.rglob("*") if is_left(path.name)]
+    return [path for path in root.rglob("*") if is_abandoned(path.name)]
 
 
 def check(server, whole, tmp_path, point, n):
@@ -57,14 +57,14 @@ def check(server, whole, tmp_path, point, n):
     assert not lost, case
     assert len(summary.executed) == len(plan.steps) - len(finished), case
     assert leftovers(work_dir) == [], case
-    assert list((store.root / "claims").iterdir()) == [], case
+    assert list((store.root / "leases").iterdir()) == [], case
     assert list((store.root / "recipes").iterdir()) == [], case
 
 
 def test_every_part_of_a_run_has_points(whole):
     _, _, counts = whole
     parts = {point.partition(".")[0] for point in counts}
-    assert parts >= {"commit", "drop", "recipe", "claim", "file", "sync", "events", "step"}
+    assert parts >= {"commit", "drop", "recipe", "lease", "file", "sync", "events", "step"}
     assert len(list(kills(counts))) >= 200
 
 
@@ -88,7 +88,7 @@ def test_killed_again_while_it_recovers(server, whole, tmp_path):
     rng = random.Random(1)
     for number in range(3):
         work_dir = tmp_path / f"{number}"
-        for point in ("file.rename", "commit.rename", "claim.linked"):
+        for point in ("file.rename", "commit.rename", "lease.linked"):
             n = 1 + rng.randrange(counts[point] // 5)
             assert server.run(work_dir, fault=f"{point}:{n}:kill") == [KILLED]
         assert not run_study(work_dir, plan)[0].failed

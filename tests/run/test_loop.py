@@ -230,7 +230,7 @@ def test_a_new_method_makes_dropped_weights_again(toy_study, store):
     assert set(summary.executed) == todo
     assert summary.finished_before == len(plan.steps) - len(todo)
     assert not store.holds(first.train, WEIGHTS)
-    assert list((store.root / "aside").iterdir()) == []
+    assert list((store.root / "quarantine").iterdir()) == []
     assert needed(plan, store) == {}
 
 

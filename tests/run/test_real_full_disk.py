@@ -40,7 +40,7 @@ def leave(disk, free):
 
 FILLED_LATER = """
 from alspec.run.preflight import disk as room
-room.require_room = lambda _: ""  # as if there had been room when the run started
+room.require_disk_space = lambda _: ""  # as if there had been room when the run started
 from alspec.cli.main import main
 main()
 """

@@ -19,7 +19,7 @@ from factories.toy import TOY
 from alspec.run.executors.worker import KEEP_ITERATIONS
 from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 HOST_COLUMNS = ("train_seconds", "acquire_seconds", "device")
 TRAINING = {"epochs": 6, "batch_size": 4, "lr": 0.01}
@@ -67,7 +67,7 @@ def begin(home, fault="", loader_workers=0):
             **os.environ,
             "CUDA_VISIBLE_DEVICES": "",
             KEEP_ITERATIONS: "2",
-            faults.FAULT: f"{fault}:stop" if fault else "",
+            failpoints.FAULT: f"{fault}:stop" if fault else "",
         },
     )
 
@@ -194,5 +194,5 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path, name):
     assert not before & set(started(home)[handed:])
     assert results_of(home) == results_of(whole)
     root = store_of(home).root
-    assert [*root.glob("drafts/*"), *root.glob("claims/*"), *root.glob("recipes/*")] == []
-    assert [*root.glob("checkpoints/*"), *root.glob("aside/*")] == []
+    assert [*root.glob("drafts/*"), *root.glob("leases/*"), *root.glob("recipes/*")] == []
+    assert [*root.glob("checkpoints/*"), *root.glob("quarantine/*")] == []

@@ -20,7 +20,7 @@ from fakes.listened_command import Listened
 
 from alspec.plan.expand import expand
 from alspec.spec.load import load_study
-from alspec.store.leases import Claims
+from alspec.store.leases import Leases
 from alspec.store.study_folder import StudyFolder
 
 METHODS = ["random", "entropy", {"name": "bald", "passes": 2}]
@@ -313,7 +313,7 @@ def test_a_single_step_is_kept_on_a_signal_and_gone_on_from(waiting_training):
         assert time.monotonic() - signalled < 10
         newest = max(path.name for path in store.checkpoints(key).iterdir())
         kept.append(int(newest.partition("-")[0]))
-        assert list((store.root / "claims").iterdir()) == []
+        assert list((store.root / "leases").iterdir()) == []
         assert list((store.root / "drafts").iterdir()) == []
     assert kept[0] < kept[1] < kept[2]
     assert not store.is_done(key)
@@ -321,8 +321,8 @@ def test_a_single_step_is_kept_on_a_signal_and_gone_on_from(waiting_training):
 
 def test_a_single_step_that_another_process_holds_is_left_to_it(waiting_training):
     home, store, key = waiting_training
-    claims = Claims(store.root / "claims")
-    assert claims.take(key) is None
+    leases = Leases(store.root / "leases")
+    assert leases.take(key) is None
     try:
         code, out, err = finish(start(home, "work", key))
         assert (code, out) == (4, "")
@@ -332,5 +332,5 @@ def test_a_single_step_that_another_process_holds_is_left_to_it(waiting_training
         assert "Report: " in out
         assert f"process {os.getpid()} on {socket.gethostname()}, last heard of" in err
     finally:
-        claims.close()
+        leases.close()
     assert not store.is_done(key)

@@ -12,14 +12,14 @@ from fakes.trainer import KILLED, results_of, run_study, tiny_plan
 from alspec.plan.step import StepKind
 from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
-from alspec.system.processes import is_left
+from alspec.system.processes import is_abandoned
 
 DAMAGED = {"pool": "pool.csv", "acquire": "labelled.txt", "train": "epochs.csv",
            "evaluate": "confusion.npy"}  # fmt: skip
 """A step of each kind, and which of its files is damaged."""
 
 OWN = {
-    "repair.verify", "repair.found", "aside.rename", "aside.renamed", "commit.rename",
+    "repair.verify", "repair.found", "quarantine.rename", "quarantine.renamed", "commit.rename",
     "commit.manifest", "recipe.write", "step.submit", "step.ended", "publish.tables",
     "publish.figures", "publish.report", "file.rename", "file.renamed",
 }  # fmt: skip
@@ -72,15 +72,15 @@ def check(server, damaged, tmp_path, point, n):
     assert results_of(copy, plan) == results, case
     for key in plan.steps:
         store.verify(key)
-    assert len(list((store.root / "aside").iterdir())) == len(keys), case
-    assert [path for path in copy.rglob("*") if is_left(path.name)] == [], case
+    assert len(list((store.root / "quarantine").iterdir())) == len(keys), case
+    assert [path for path in copy.rglob("*") if is_abandoned(path.name)] == [], case
     shutil.rmtree(copy)
 
 
 def test_a_repair_passes_its_points(damaged):
     *_, counts = damaged
     assert set(counts) >= OWN
-    assert counts["repair.found"] == counts["aside.renamed"] == len(DAMAGED)
+    assert counts["repair.found"] == counts["quarantine.renamed"] == len(DAMAGED)
 
 
 def test_killed_once_at_each_point(server, damaged, tmp_path):

@@ -12,7 +12,7 @@ from fakes.trainer import STUDIES, FakeTrainer, Silent, results_of, run_study, t
 
 from alspec.run.executors.base import Outcome
 from alspec.run.loop import WEIGHTS
-from alspec.store.leases import Claims
+from alspec.store.leases import Leases
 from alspec.store.study_folder import StudyFolder
 
 PROCESSES = 8
@@ -38,9 +38,9 @@ def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
             assert Counter(key for said, key, _ in lines if said == word) == Counter([*plan.steps])
         assert results_of(work_dir, plan) == results
         store = StudyFolder(work_dir, plan.study.study).store
-        for folder in ("claims", "drafts", "recipes"):
+        for folder in ("leases", "drafts", "recipes"):
             assert list((store.root / folder).iterdir()) == []
-        assert not (store.root / "aside").exists()
+        assert not (store.root / "quarantine").exists()
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)])
@@ -111,7 +111,7 @@ def test_a_living_run_is_waited_for_and_a_killed_one_taken_over(alone, tmp_path)
 def test_what_another_run_finished_is_not_done_again(alone, tmp_path):
     plan, results = alone
     folder = StudyFolder(tmp_path, plan.study.study)
-    other = Claims(folder.store.root / "claims")
+    other = Leases(folder.store.root / "leases")
     key = next(iter(plan.steps))
     assert other.take(key) is None
 
@@ -137,7 +137,7 @@ def test_what_another_run_finished_is_not_done_again(alone, tmp_path):
 def test_a_run_that_does_not_wait_leaves_what_others_hold(alone, tmp_path):
     plan, results = alone
     folder = StudyFolder(tmp_path, plan.study.study)
-    other = Claims(folder.store.root / "claims")
+    other = Leases(folder.store.root / "leases")
     key = plan.runs[0].sets[-1].train
     assert other.take(key) is None
     observer = Silent()

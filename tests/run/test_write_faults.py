@@ -14,15 +14,15 @@ from factories.toy import TOY
 from fakes.trainer import FakeTrainer, drawn, results_of, tiny_plan
 
 from alspec.errors import ExitCode
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 CAUSES = ("ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS")
 POINTS = [
     ("file.open", 1), ("file.write", 2), ("file.sync", 3), ("file.rename", 4), ("file.open", -1),
     ("file.write", -4), ("file.sync", -5), ("file.rename", -2), ("sync", 1), ("sync", -2),
     ("commit.draft", 2), ("commit.manifest", 3), ("commit.rename", 4), ("drop.unlink", 1),
-    ("recipe.write", 2), ("claim.write", 1), ("claim.link", 2), ("claim.release", 3),
-    ("events.append", 3), ("kept.write", 1),
+    ("recipe.write", 2), ("lease.write", 1), ("lease.link", 2), ("lease.release", 3),
+    ("events.append", 3), ("retention.write", 1),
 ]  # fmt: skip
 """A point and its pass; from the end where negative: those are the tables and the report."""
 
@@ -35,9 +35,9 @@ def _fake_trainer(monkeypatch):
     monkeypatch.setattr("alspec.report.markdown.draw_setting", drawn)
     monkeypatch.setattr("alspec.run.preflight.data.check_data", lambda *_: {})
     # The model is made up, and here the disk is to become full in the middle of a run.
-    monkeypatch.setattr("alspec.run.preflight.disk.require_room", lambda _: "")
+    monkeypatch.setattr("alspec.run.preflight.disk.require_disk_space", lambda _: "")
     monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr(faults, "_passed", faults.Counter())
+    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def plan():
 @pytest.fixture
 def whole(cli, spec, tmp_path, plan, monkeypatch):
     """What is published without a fault, and how often each point is passed."""
-    monkeypatch.setenv(faults.FAULT, "none:0:kill")
+    monkeypatch.setenv(failpoints.FAULT, "none:0:kill")
     assert cli("run", spec, "--work-dir", tmp_path / "whole")[0] == ExitCode.DONE
-    counts = faults.passed()
-    monkeypatch.delenv(faults.FAULT)
+    counts = failpoints.passed()
+    monkeypatch.delenv(failpoints.FAULT)
     return results_of(tmp_path / "whole", plan), counts
 
 
@@ -82,14 +82,14 @@ def test_a_fault_at_a_named_point(cli, spec, tmp_path, plan, whole, monkeypatch,
     for point, number in POINTS:
         work_dir, case = tmp_path / f"{point}{number}", f"{cause} at {point}, pass {number}"
         n = number if number > 0 else counts[point] + 1 + number
-        faults._passed.clear()
-        monkeypatch.setenv(faults.FAULT, f"{point}:{n}:{cause}")
+        failpoints._passed.clear()
+        monkeypatch.setenv(failpoints.FAULT, f"{point}:{n}:{cause}")
         code, _, err = cli("run", spec, "--work-dir", work_dir)
         assert code in (ExitCode.STEP_FAILED, ExitCode.STORE_DAMAGED), case
         assert says(err, cause), case
         assert str(work_dir) in err, case
         assert "Traceback" not in err, case
-        monkeypatch.delenv(faults.FAULT)
+        monkeypatch.delenv(failpoints.FAULT)
         goes_on(cli, spec, work_dir, plan, results, case)
 
 
@@ -122,8 +122,8 @@ def test_a_system_call_that_fails_from_some_moment_on(
 
 
 def test_a_report_that_cannot_be_written_says_so(cli, spec, tmp_path, whole, monkeypatch):
-    monkeypatch.setenv(faults.FAULT, "file.write:1:ENOSPC")
-    faults._passed.clear()
+    monkeypatch.setenv(failpoints.FAULT, "file.write:1:ENOSPC")
+    failpoints._passed.clear()
     code, _, err = cli("report", spec, "--work-dir", tmp_path / "whole")
     assert code == ExitCode.STORE_DAMAGED
     assert says(err, "ENOSPC")

@@ -249,8 +249,11 @@ def test_a_worker_trains_no_config_that_was_exchanged(config: Path, canary: Path
 def test_a_recipe_cannot_vouch_for_other_bytes(config: Path) -> None:
     done, full = train_step(config)
     for sha256 in ("", "0" * 64, hashlib.sha256(config.read_bytes()).hexdigest()):
-        places = {**full.places, "model": {"config": str(config), "trusted_config": sha256}}
-        lying = Step(full.kind, full.params, full.inputs, places, full.label)
+        local_paths = {
+            **full.local_paths,
+            "model": {"config": str(config), "trusted_config": sha256},
+        }
+        lying = Step(full.kind, full.params, full.inputs, local_paths, full.label)
         with pytest.raises(InputError, match="--trust-config"):
             done.perform(lying)
 

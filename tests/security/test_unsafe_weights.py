@@ -157,9 +157,9 @@ def pickle_named_safetensors(path: Path, payload: Payload) -> None:
     path.write_bytes(pickle.dumps(payload))
 
 
-def safetensors(header: bytes, claimed: int | None = None, data: bytes = b"") -> Any:
+def safetensors(header: bytes, leased: int | None = None, data: bytes = b"") -> Any:
     def write(path: Path, payload: Payload) -> None:
-        length = len(header) if claimed is None else claimed
+        length = len(header) if leased is None else leased
         path.write_bytes(struct.pack("<Q", length) + header + data)
 
     return write

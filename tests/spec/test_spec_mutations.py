@@ -140,11 +140,11 @@ def fault_or_study(path, data):
     try:
         load_study(path)
     except SpecError as err:
-        places = [problem.where for problem in err.problems if problem.what]
+        local_paths = [problem.where for problem in err.problems if problem.what]
     else:
         return
-    assert len(places) > 0
-    assert all(str(path) in place for place in places)
+    assert len(local_paths) > 0
+    assert all(str(path) in place for place in local_paths)
 
 
 TOKENS = [

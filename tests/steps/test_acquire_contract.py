@@ -13,7 +13,7 @@ from factories.performed_steps import Performed
 from alspec import plugins
 from alspec.errors import PluginError
 from alspec.steps import acquire
-from alspec.steps.work import Work
+from alspec.steps.work import StepContext
 
 
 class Stub:
@@ -105,8 +105,8 @@ def test_a_labelled_image_cannot_be_chosen_again(
 def test_equal_scores_are_chosen_in_the_order_of_ids(
     performed: Performed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    in_time_order = Work.pool
-    monkeypatch.setattr(Work, "pool", lambda work: in_time_order(work)[::-1])
+    in_time_order = StepContext.pool
+    monkeypatch.setattr(StepContext, "pool", lambda work: in_time_order(work)[::-1])
     constant = acquired(
         performed,
         monkeypatch,

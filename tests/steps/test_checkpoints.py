@@ -22,7 +22,7 @@ from alspec.plan.step import Step, StepKind
 from alspec.run.executors.worker import work_on
 from alspec.run.loop import run
 from alspec.steps import acquire
-from alspec.steps.work import Desk
+from alspec.steps.work import WorkerContext
 from alspec.store.store import Store
 
 MADE = ("weights.safetensors", "epochs.csv")
@@ -32,11 +32,11 @@ from pathlib import Path
 from alspec.run.executors import worker
 from alspec.store.store import Store
 store = Store(Path(sys.argv[1]))
-desk = worker.prepare("cpu")
-desk.checkpoint_iterations = 1
+worker_context = worker.prepare("cpu")
+worker_context.checkpoint_iterations = 1
 def progress(done, total):
     print(done, flush=True)
-worker.work_on(worker.described_step(store, sys.argv[2]), store, desk, progress)
+worker.work_on(worker.described_step(store, sys.argv[2]), store, worker_context, progress)
 """
 
 
@@ -59,20 +59,20 @@ def test_a_stopped_step_is_finished_to_the_same_bytes_and_leaves_no_checkpoint(
     performed: Performed, tmp_path: Path
 ) -> None:
     store, step = before_training(performed, tmp_path, "bald")
-    desk = Desk(CPU)
+    worker_context = WorkerContext(CPU)
     told: list[int] = []
 
     def stop_at_three(done: int, total: int) -> None:
         if done == 3:
-            desk.stop.set()
+            worker_context.stop.set()
 
     with pytest.raises(Interrupted):
-        work_on(step, store, desk, stop_at_three)
+        work_on(step, store, worker_context, stop_at_three)
     assert not store.is_done(step.key)
     assert len(list(store.checkpoints(step.key).iterdir())) == 1
     assert list((tmp_path / "drafts").iterdir()) == []
     torch.manual_seed(5)
-    work_on(step, store, Desk(CPU), lambda done, total: told.append(done))
+    work_on(step, store, WorkerContext(CPU), lambda done, total: told.append(done))
     assert told[0] == 4
     assert same_bytes(performed, store, step)
     assert not store.checkpoints(step.key).exists()
@@ -81,9 +81,11 @@ def test_a_stopped_step_is_finished_to_the_same_bytes_and_leaves_no_checkpoint(
 def test_a_diverged_training_keeps_no_checkpoint(performed: Performed, tmp_path: Path) -> None:
     store, step = before_training(performed, tmp_path, "random")
     params = {**step.params, "training": {**step.params["training"], "lr": 1e30}}
-    diverging = Step(step.kind, params, step.inputs, step.places, step.label)
+    diverging = Step(step.kind, params, step.inputs, step.local_paths, step.label)
     with pytest.raises(StepFailed, match="not finite from iteration"):
-        work_on(diverging, store, Desk(CPU, checkpoint_iterations=1), lambda done, total: None)
+        work_on(
+            diverging, store, WorkerContext(CPU, checkpoint_iterations=1), lambda done, total: None
+        )
     assert not store.checkpoints(diverging.key).exists()
 
 

@@ -10,7 +10,7 @@ from factories.performed_steps import CPU, Performed, study
 
 from alspec.datasets.kinds.toy import Toy
 from alspec.plan.expand import expand
-from alspec.steps.work import Desk
+from alspec.steps.work import WorkerContext
 
 METHODS = ["entropy", "coreset"]
 COMPARED = ("weights.safetensors", "confusion.npy", "scores.csv", "selected.txt", "epochs.csv")
@@ -46,7 +46,7 @@ def test_the_same_artifacts_from_images_read_once(tmp_path: Path, ssl: bool) -> 
                 kept.perform(step)  # looks at a sample of the files themselves
                 reads.clear()
                 continue
-            kept.desk = Desk(CPU, images=kept.store.images)
+            kept.worker_context = WorkerContext(CPU, images=kept.store.images)
             kept.perform(step)
     assert len(reads) == len(set(reads)) > 20
     assert artifacts(plain) == artifacts(kept) != {}

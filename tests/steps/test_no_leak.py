@@ -13,7 +13,7 @@ from alspec.datasets.open import open_dataset
 from alspec.errors import DataError
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.steps.work import Desk
+from alspec.steps.work import WorkerContext
 
 
 def tree(root: Path) -> None:
@@ -65,7 +65,9 @@ def test_every_method_runs_where_no_label_is_readable_but_those_paid_for(
         for path, content in masks.items():
             path.write_bytes(content if path.stem in readable else b"\0" * len(content))
         # Nothing read before is remembered.
-        performed.desk = Desk(CPU, images=tmp_path / f"images{number}" if kept else None)
+        performed.worker_context = WorkerContext(
+            CPU, images=tmp_path / f"images{number}" if kept else None
+        )
         performed.perform(step)
     ran = {run.method for run in performed.plan.runs}
     assert ran == set(METHODS)

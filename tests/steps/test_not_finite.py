@@ -17,7 +17,7 @@ from alspec.plan.expand import expand
 from alspec.plan.step import Step
 from alspec.run.executors.worker import work_on
 from alspec.steps import acquire, evaluate
-from alspec.steps.work import Desk
+from alspec.steps.work import WorkerContext
 
 INFINITE = [float("nan"), float("inf"), float("-inf")]
 
@@ -39,9 +39,9 @@ def train_step(begun: Performed, ssl: bool) -> Step:
 
 
 def refused(begun: Performed, step: Step, words: str) -> None:
-    desk = Desk(CPU, checkpoint_iterations=1)
+    worker_context = WorkerContext(CPU, checkpoint_iterations=1)
     with pytest.raises(StepFailed, match=words):
-        work_on(step, begun.store, desk, lambda done, total: None)
+        work_on(step, begun.store, worker_context, lambda done, total: None)
     assert not begun.store.is_done(step.key)
     assert not begun.store.checkpoints(step.key).exists()
     assert list((begun.store.root / "drafts").iterdir()) == []

@@ -13,7 +13,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
 from alspec.run.executors.worker import work_on
-from alspec.steps.work import Desk
+from alspec.steps.work import WorkerContext
 
 CYCLES = 3
 SAME = {
@@ -35,7 +35,7 @@ def plan_of(ssl: bool) -> Plan:
 
 def interrupted(performed: Performed, step: Step, at: int, loader_workers: int) -> None:
     """Does a training in two goes, stopped after some iterations."""
-    first, told = Desk(CPU, loader_workers=loader_workers), []
+    first, told = WorkerContext(CPU, loader_workers=loader_workers), []
 
     def stop(done: int, total: int) -> None:
         if done == at:
@@ -45,8 +45,8 @@ def interrupted(performed: Performed, step: Step, at: int, loader_workers: int) 
         with pytest.raises(Interrupted):
             work_on(step, performed.store, first, stop)
         assert not performed.store.is_done(step.key)
-        desk = Desk(CPU, loader_workers=loader_workers)
-        work_on(step, performed.store, desk, lambda done, total: told.append(done))
+        worker_context = WorkerContext(CPU, loader_workers=loader_workers)
+        work_on(step, performed.store, worker_context, lambda done, total: told.append(done))
     assert told[0] == at + 1
 
 
@@ -65,14 +65,14 @@ def test_each_cycle_stopped_and_gone_on_with(
     whole: Performed, tmp_path: Path, loader_workers: int
 ) -> None:
     performed = Performed(tmp_path, whole.plan)
-    performed.desk.loader_workers = loader_workers
+    performed.worker_context.loader_workers = loader_workers
     trainings = 0
     for step in whole.plan.in_order():
         if step.kind is StepKind.TRAIN:
             interrupted(performed, step, 1 + trainings % 2, loader_workers)
             trainings += 1
         else:
-            work_on(step, performed.store, performed.desk, nothing)
+            work_on(step, performed.store, performed.worker_context, nothing)
         made, expected = performed.store.artifacts(step.key), whole.store.artifacts(step.key)
         assert made.keys() == expected.keys()
         assert {n: made[n] for n in SAME[step.kind]} == {n: expected[n] for n in SAME[step.kind]}

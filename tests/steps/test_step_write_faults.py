@@ -14,8 +14,8 @@ from factories.performed_steps import Performed, study
 
 from alspec.plan.expand import expand
 from alspec.plan.step import Step
-from alspec.system import failpoints as faults
-from alspec.system.atomic import told, write_array
+from alspec.system import failpoints
+from alspec.system.atomic import describe_os_error, write_array
 
 CAUSES = ("ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS")
 ADVICE = ("Free some of its disk", "Free some of your quota", "Repair its disk",
@@ -54,15 +54,15 @@ def again(done: Performed, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def perform(step: Step, fault: str) -> tuple[OSError | None, dict[str, int]]:
         shutil.rmtree(done.store.home(step.key), ignore_errors=True)
-        monkeypatch.setattr(faults, "_passed", faults.Counter())
-        monkeypatch.setenv(faults.FAULT, fault)
+        monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+        monkeypatch.setenv(failpoints.FAULT, fault)
         try:
             done.perform(step)
         except OSError as err:
-            return err, faults.passed()
+            return err, failpoints.passed()
         finally:
-            monkeypatch.delenv(faults.FAULT)
-        return None, faults.passed()
+            monkeypatch.delenv(failpoints.FAULT)
+        return None, failpoints.passed()
 
     return perform
 
@@ -74,7 +74,7 @@ def check(done: Performed, again: Any, step: Step, case: tuple[str, int, str]) -
     assert err.errno == getattr(errno, cause), case
     if not point.endswith(".progress") and point != "checkpoint.clear":
         assert str(done.store.root) in str(err.filename), case
-    words = told(err)
+    words = describe_os_error(err)
     assert os.strerror(err.errno) in words, case
     assert words.endswith(f"{ADVICE[CAUSES.index(cause)]} and run again"), case
     if done.store.is_done(step.key):  # the fault came after the commit
@@ -112,15 +112,15 @@ def test_a_fault_at_each_write_of_a_step(done: Performed, again: Any, name: str,
 def test_a_full_disk_is_told_with_what_is_needed_and_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faults, "_passed", faults.Counter())
-    monkeypatch.setenv(faults.FAULT, "file.write:1:ENOSPC")
+    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+    monkeypatch.setenv(failpoints.FAULT, "file.write:1:ENOSPC")
     path = tmp_path / "matrix.npy"
     with pytest.raises(OSError, match="No space left") as caught:
         write_array(path, np.zeros((100, 100)))
     assert caught.value.filename == str(path)
     expected = r"matrix\.npy: No space left on device: 80,128 bytes to write, [\d,]+ free\. Free"
     with pytest.raises(OSError, match=expected):
-        raise OSError(told(caught.value))
+        raise OSError(describe_os_error(caught.value))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -154,7 +154,7 @@ def test_a_pool_whose_files_changed_since_the_plan_fails(tmp_path: Path) -> None
     plan = expand(study())
     (step,) = [step for step in plan.in_order() if step.kind is StepKind.POOL]
     params = {**step.params, "dataset": {**step.params["dataset"], "fingerprint": "0" * 64}}
-    changed = Step(step.kind, params, step.inputs, step.places, step.label)
+    changed = Step(step.kind, params, step.inputs, step.local_paths, step.label)
     own = Performed(tmp_path, plan)
     with pytest.raises(StepFailed, match="changed since the plan was made"):
         own.perform(changed)

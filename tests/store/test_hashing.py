@@ -9,8 +9,8 @@ import time
 import pytest
 
 from alspec.errors import StoreError
+from alspec.store import hashing as hashed
 from alspec.store.store import Store
-from alspec.store.store import hashing as hashed
 
 KEY = "a" * 64
 

@@ -9,18 +9,18 @@ from contextlib import closing
 
 import pytest
 
-from alspec.store.leases import STALE_SECONDS, Claims
-from alspec.system.processes import boot, here, is_alive, is_left, mark, start_of
+from alspec.store.leases import STALE_SECONDS, Leases
+from alspec.system.processes import boot, here, is_abandoned, is_alive, process_tag, start_of
 
 KEY = "a" * 64
 
 
 @pytest.fixture
-def claims(tmp_path):
+def leases(tmp_path):
     made = []
 
     def one():
-        made.append(Claims(tmp_path / "claims"))
+        made.append(Leases(tmp_path / "leases"))
         return made[-1]
 
     yield one
@@ -39,9 +39,9 @@ def gone():
     )  # fmt: skip
 
 
-def written(claims, number=1, *, age=0.0, text=None, **said):
-    """A claim file of another process, last touched some seconds ago."""
-    folder = claims.folder
+def written(leases, number=1, *, age=0.0, text=None, **said):
+    """A lease file of another process, last touched some seconds ago."""
+    folder = leases.folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{KEY}.{number}"
     holder = {
@@ -53,12 +53,12 @@ def written(claims, number=1, *, age=0.0, text=None, **said):
     return path
 
 
-def files(claims):
-    return sorted(path.name for path in claims.folder.iterdir())
+def files(leases):
+    return sorted(path.name for path in leases.folder.iterdir())
 
 
-def test_a_claim_is_held_by_one_until_it_is_released(claims):
-    first, second = claims(), claims()
+def test_a_claim_is_held_by_one_until_it_is_released(leases):
+    first, second = leases(), leases()
     assert first.take(KEY) is None
     assert first.take(KEY) is None
     holder = second.take(KEY)
@@ -73,21 +73,21 @@ def test_a_claim_is_held_by_one_until_it_is_released(claims):
     assert files(second) == []
 
 
-def test_a_dead_process_of_this_machine_loses_its_claim_at_once(claims, gone):
-    mine = claims()
+def test_a_dead_process_of_this_machine_loses_its_claim_at_once(leases, gone):
+    mine = leases()
     written(mine, here=here(), boot=boot(), process=gone, start="1")
     assert mine.take(KEY) is None
     assert files(mine) == [f"{KEY}.2"]
 
 
-def test_a_later_process_of_the_same_number_is_not_the_holder(claims):
-    mine = claims()
+def test_a_later_process_of_the_same_number_is_not_the_holder(leases):
+    mine = leases()
     written(mine, here=here(), boot=boot(), process=os.getppid(), start="no such time")
     assert mine.take(KEY) is None
 
 
-def test_a_living_process_of_this_machine_is_respected_however_old_its_claim(claims):
-    mine, start = claims(), start_of(os.getppid())
+def test_a_living_process_of_this_machine_is_respected_however_old_its_claim(leases):
+    mine, start = leases(), start_of(os.getppid())
     about = {"here": here(), "boot": boot(), "process": os.getppid(), "start": start}
     written(mine, age=1e6, **about)
     assert mine.take(KEY).process == os.getppid()
@@ -99,21 +99,21 @@ def test_a_living_process_of_this_machine_is_respected_however_old_its_claim(cla
     [{}, {"text": ""}, {"text": "[]"}, {"text": '{"host": 1}'}, {"here": here(), "boot": "before"}],
 )
 @pytest.mark.parametrize("stale", [False, True])
-def test_a_claim_from_elsewhere_stands_for_as_long_as_it_is_touched(claims, stale, about):
-    mine = claims()
+def test_a_claim_from_elsewhere_stands_for_as_long_as_it_is_touched(leases, stale, about):
+    mine = leases()
     written(mine, age=STALE_SECONDS + 1 if stale else STALE_SECONDS - 5, **about)
     assert (mine.take(KEY) is None) is stale
 
 
-def test_a_clock_that_is_wrong_does_not_age_a_claim(claims, monkeypatch):
-    mine = claims()
+def test_a_clock_that_is_wrong_does_not_age_a_claim(leases, monkeypatch):
+    mine = leases()
     written(mine)
     monkeypatch.setattr("time.time", lambda: 4e9)
     assert mine.take(KEY) is not None
 
 
-def test_touching_keeps_a_claim_young(claims):
-    mine = claims()
+def test_touching_keeps_a_claim_young(leases):
+    mine = leases()
     assert mine.take(KEY) is None
     path = mine.folder / f"{KEY}.1"
     os.utime(path, (1, 1))
@@ -121,8 +121,8 @@ def test_touching_keeps_a_claim_young(claims):
     assert path.stat().st_mtime > 1e9
 
 
-def test_one_that_was_announced_at_the_same_time_makes_the_later_step_back(claims, monkeypatch):
-    mine, real = claims(), os.link
+def test_one_that_was_announced_at_the_same_time_makes_the_later_step_back(leases, monkeypatch):
+    mine, real = leases(), os.link
 
     def link(source, target):
         real(source, target)
@@ -133,8 +133,8 @@ def test_one_that_was_announced_at_the_same_time_makes_the_later_step_back(claim
     assert files(mine) == [f"{KEY}.4"]
 
 
-def test_one_that_was_quicker_is_the_holder(claims, monkeypatch):
-    mine, real = claims(), os.link
+def test_one_that_was_quicker_is_the_holder(leases, monkeypatch):
+    mine, real = leases(), os.link
 
     def link(source, target):
         if not target.exists():
@@ -146,8 +146,8 @@ def test_one_that_was_quicker_is_the_holder(claims, monkeypatch):
     assert files(mine) == [f"{KEY}.1"]
 
 
-def test_a_link_that_the_disk_made_twice_is_ours(claims, monkeypatch):
-    mine, real = claims(), os.link
+def test_a_link_that_the_disk_made_twice_is_ours(leases, monkeypatch):
+    mine, real = leases(), os.link
 
     def link(source, target):
         real(source, target)
@@ -157,23 +157,23 @@ def test_a_link_that_the_disk_made_twice_is_ours(claims, monkeypatch):
     assert mine.take(KEY) is None
 
 
-def test_a_disk_without_links_has_claims_too(claims, monkeypatch):
+def test_a_disk_without_links_has_claims_too(leases, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refused)
-    first, second = claims(), claims()
+    first, second = leases(), leases()
     assert first.take(KEY) is None
     assert second.take(KEY).process == os.getpid()
 
 
 def test_marks_tell_whose_they_are(gone):
-    own = mark()
-    assert own != mark()
-    assert not is_left(f".a.csv.{own}")
-    assert is_left(f".a.csv.{here()}-{gone}-0123abcd")
-    assert not is_left(f".a.csv.{'0' * 8}-{gone}-0123abcd")
-    assert not is_left("a.csv")
+    own = process_tag()
+    assert own != process_tag()
+    assert not is_abandoned(f".a.csv.{own}")
+    assert is_abandoned(f".a.csv.{here()}-{gone}-0123abcd")
+    assert not is_abandoned(f".a.csv.{'0' * 8}-{gone}-0123abcd")
+    assert not is_abandoned("a.csv")
 
 
 def test_a_process_that_waits_to_be_reaped_is_dead():
@@ -196,6 +196,6 @@ def test_a_claim_that_is_released_between_two_looks_can_be_taken(tmp_path, monke
         link(source, target)
 
     monkeypatch.setattr(os, "link", once_too_late)
-    with closing(Claims(tmp_path)) as claims:
-        assert claims.take(KEY) is None
+    with closing(Leases(tmp_path)) as leases:
+        assert leases.take(KEY) is None
     assert len(refused) == 1

@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from alspec.store.retention import Kept
+from alspec.store.retention import Retention
 
 
 @pytest.fixture
 def kept(tmp_path):
-    return Kept(tmp_path / "kept")
+    return Retention(tmp_path / "retention")
 
 
 def done(*keys):
@@ -17,34 +17,34 @@ def done(*keys):
 
 
 def test_where_no_study_spoke_everything_may_go(kept):
-    assert kept.may_go("a", done())
+    assert kept.may_drop("a", done())
     assert not kept.folder.exists()
 
 
 def test_a_study_keeps_its_weights_until_it_says_otherwise(kept):
-    kept.say("mine", {"a", "b"}, {})
-    assert [kept.may_go(key, done()) for key in "abc"] == [False, False, True]
-    kept.say("other", (), {})
-    assert not kept.may_go("a", done())
-    kept.say("mine", {"b"}, {})
-    assert [kept.may_go(key, done()) for key in "abc"] == [True, False, True]
+    kept.register("mine", {"a", "b"}, {})
+    assert [kept.may_drop(key, done()) for key in "abc"] == [False, False, True]
+    kept.register("other", (), {})
+    assert not kept.may_drop("a", done())
+    kept.register("mine", {"b"}, {})
+    assert [kept.may_drop(key, done()) for key in "abc"] == [True, False, True]
 
 
 def test_weights_stay_until_all_their_readers_are_done(kept):
-    kept.say("mine", (), {"a": ("r", "s"), "b": ()})
-    assert not kept.may_go("a", done())
-    assert not kept.may_go("a", done("r"))
-    assert kept.may_go("a", done("r", "s"))
-    assert kept.may_go("b", done())
+    kept.register("mine", (), {"a": ("r", "s"), "b": ()})
+    assert not kept.may_drop("a", done())
+    assert not kept.may_drop("a", done("r"))
+    assert kept.may_drop("a", done("r", "s"))
+    assert kept.may_drop("b", done())
 
 
 def test_a_study_that_says_the_same_again_writes_nothing(kept):
-    kept.say("mine", ["b", "a"], {"a": ("s", "r")})
+    kept.register("mine", ["b", "a"], {"a": ("s", "r")})
     path = kept.folder / "mine.json"
     os.utime(path, (1, 1))
-    kept.say("mine", {"a", "b"}, {"a": ("r", "s")})
+    kept.register("mine", {"a", "b"}, {"a": ("r", "s")})
     assert path.stat().st_mtime == 1
-    kept.say("mine", {"a"}, {"a": ("r", "s")})
+    kept.register("mine", {"a"}, {"a": ("r", "s")})
     assert path.stat().st_mtime > 1
 
 
@@ -55,6 +55,6 @@ def test_a_study_that_says_the_same_again_writes_nothing(kept):
 def test_what_cannot_be_understood_keeps_everything_until_the_study_speaks(kept, text):
     kept.folder.mkdir()
     (kept.folder / "mine.json").write_text(text)
-    assert not kept.may_go("a", done())
-    kept.say("mine", (), {})
-    assert kept.may_go("a", done())
+    assert not kept.may_drop("a", done())
+    kept.register("mine", (), {})
+    assert kept.may_drop("a", done())

@@ -126,7 +126,7 @@ def test_dropped_weights_are_gone_and_can_be_made_again(store):
     commit(store, weights_safetensors="numbers", train_json="{}")
     assert store.holds(KEY, WEIGHTS)
     assert store.file(KEY, WEIGHTS).read_text() == "numbers"
-    assert list((store.root / "aside").iterdir()) == []
+    assert list((store.root / "quarantine").iterdir()) == []
 
 
 def _flip(path):
@@ -155,7 +155,7 @@ def test_a_damaged_step_is_found_set_aside_and_made_again(store, damage):
         store.read_lines(KEY, "a.txt")
     assert "Run again" in str(caught.value)
     assert not store.is_done(KEY)
-    assert len(list((store.root / "aside").iterdir())) == 1
+    assert len(list((store.root / "quarantine").iterdir())) == 1
     commit(store)
     assert store.read_lines(KEY, "a.txt") == ["one", "two"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Prefix:
+class CachedPrefix:
     """What a network computes before its first dropout draws, kept from one pass to the next.
 
     The first pass notes the outputs of all modules that end before a module in training mode is
@@ -28,7 +28,7 @@ class Prefix:
     @contextmanager
     def reused(self) -> Iterator[None]:
         """For one pass over the network; the modules are as they were when the block ends."""
-        run: Callable[..., Any] = _Handed(self._kept) if self._noted else _Noted(self._kept)
+        run: Callable[..., Any] = _Replay(self._kept) if self._noted else _Record(self._kept)
         before = [(module, vars(module).get("forward")) for module in self._network.modules()]
         for module, _ in before:
             vars(module)["forward"] = partial(run, module, module.forward)
@@ -44,7 +44,7 @@ class Prefix:
                     vars(module)["forward"] = forward
 
 
-class _Noted:
+class _Record:
     """Runs modules, and notes outputs until the first module in training mode is called."""
 
     def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:
@@ -62,7 +62,7 @@ class _Noted:
         return output
 
 
-class _Handed:
+class _Replay:
     """Hands out what was noted, call by call, and runs what is left."""
 
     def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from alspec.errors import InputError
-from alspec.models.inference.dropout_prefix import Prefix
+from alspec.models.inference.dropout_prefix import CachedPrefix
 from alspec.models.inference.row_blocks import Block, Rows, upsampled
 from alspec.models.nets.mc_dropout import sampling
 
@@ -172,7 +172,7 @@ class BatchOutputs:
 
     def _passes(self) -> Iterator[Tensor]:
         """Logits (B, C, h, w); the decoder runs again only from its first dropout on."""
-        levels, prefix = self._levels, Prefix(self.segmentor.decode_head)
+        levels, prefix = self._levels, CachedPrefix(self.segmentor.decode_head)
         devices = [self.inputs.device] if self.inputs.is_cuda else []
         for number in range(self.passes):
             with torch.random.fork_rng(devices), sampling(self.segmentor), prefix.reused():

@@ -35,7 +35,7 @@ class Window:
 
     images: slice
     rows: slice
-    share: float
+    pixel_fraction: float
 
 
 def windows(images: int, values: int, height: int, at_once: int) -> Iterator[Window]:
@@ -65,14 +65,14 @@ class Rows:
         wide = (height, size[1])
         self._wide_BChW = upsampled(logits_BChw.contiguous(), wide, align_corners)
         device = logits_BChw.device
-        places = torch.arange(wanted, dtype=torch.float64, device=device)
+        local_paths = torch.arange(wanted, dtype=torch.float64, device=device)
         if align_corners:
-            places *= (height - 1) / max(1, wanted - 1)
+            local_paths *= (height - 1) / max(1, wanted - 1)
         else:
-            places = ((places + 0.5) * (height / wanted) - 0.5).clamp_min(0)
-        self._above = places.long().clamp_max(height - 1)
+            local_paths = ((local_paths + 0.5) * (height / wanted) - 0.5).clamp_min(0)
+        self._above = local_paths.long().clamp_max(height - 1)
         self._below = (self._above + 1).clamp_max(height - 1)
-        self._weight = (places - self._above).float()[:, None]
+        self._weight = (local_paths - self._above).float()[:, None]
 
     def windows(self) -> Iterator[Window]:
         """Windows that cover the batch."""
@@ -108,9 +108,9 @@ class Block:
         return self.window.images
 
     @property
-    def share(self) -> float:
+    def pixel_fraction(self) -> float:
         """The rows' share of an image's pixels."""
-        return self.window.share
+        return self.window.pixel_fraction
 
     @property
     def log_p_BCHW(self) -> Tensor:

@@ -16,15 +16,15 @@ from torch.utils.data import Sampler
 from alspec.datasets.base import ImageId
 from alspec.models.input.augmentation import Augmentation, Draw, moved
 from alspec.models.input.photometric import as_tensor
-from alspec.models.input.pixel_source import Frames, Wanted
+from alspec.models.input.pixel_source import PixelSource, Wanted
 
 __all__ = [
     "Augmentation",
     "Batch",
     "Batches",
-    "Frames",
     "FromPosition",
     "Order",
+    "PixelSource",
     "Position",
     "in_batches",
 ]
@@ -81,7 +81,7 @@ class Batches(TorchDataset[Batch]):
     """Augmented batches by number."""
 
     def __init__(
-        self, frames: Frames, order: Order, augmentation: Augmentation, *, labelled: bool
+        self, frames: PixelSource, order: Order, augmentation: Augmentation, *, labelled: bool
     ) -> None:
         self.frames = frames
         self.order = order
@@ -133,7 +133,7 @@ def _stack_images(images: Sequence[NDArray[np.uint8]]) -> Tensor:
 
 
 def in_batches(
-    frames: Frames, images: Sequence[ImageId], batch_size: int, *, with_masks: bool = False
+    frames: PixelSource, images: Sequence[ImageId], batch_size: int, *, with_masks: bool = False
 ) -> Iterator[tuple[tuple[ImageId, ...], Batch]]:
     """Whole images in the order given, for scoring and evaluation; nothing is augmented.
 
@@ -162,7 +162,7 @@ def wanted_of(images: Iterable[ImageId], *, with_masks: bool) -> Iterator[Wanted
 
 
 def _batch(
-    frames: Frames,
+    frames: PixelSource,
     images: Sequence[ImageId],
     pixels: Sequence[NDArray[np.uint8]],
     *,

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.datasets.files.resizing import RESIZING
 from alspec.datasets.open import all_images, pixels_fields
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import write_json
 
 VERSION = 1
 """Raised when the files are laid out differently."""
 
 FREE_BYTES = 1 << 30
-"""Room that is left on the disk: steps and checkpoints go before decoded images."""
+"""DiskSpaceCheck that is left on the disk: steps and checkpoints go before decoded images."""
 
 _THERE = 1 << 32
 """Tells the mark of a row whose checksum is 0 from no mark."""
@@ -134,9 +134,9 @@ class _Rows:
     def write(self, row: int, pixels: NDArray[np.uint8]) -> None:
         """Write the bytes, then the mark: never through the map, where a full disk would kill."""
         pixels = np.ascontiguousarray(pixels)
-        faults.at("cache.row", self.path)
+        failpoints.at("cache.row", self.path)
         self._pixels.write(pixels.data.cast("B"), row * self._row_bytes)
-        faults.at("cache.mark", self.path)
+        failpoints.at("cache.mark", self.path)
         self._marks.write(_mark_of(pixels).to_bytes(8, "little"), row * 8)
 
 

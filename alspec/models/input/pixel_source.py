@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from alspec.datasets.base import Dataset, ImageId
 from alspec.datasets.files.resizing import resized, resized_mask
 from alspec.models.input.image_cache import ImageCache
-from alspec.models.input.prefetch import Ahead
+from alspec.models.input.prefetch import Prefetcher
 
 CACHE_BYTES = 4 << 30
 
@@ -22,7 +22,7 @@ Wanted = tuple[str, ImageId]
 
 
 @dataclass
-class Frames:
+class PixelSource:
     """A dataset's images and masks, decoded once: kept on disk, or in memory up to `CACHE_BYTES`.
 
     Images of sizes of their own stay in memory, as does what the disk does not take. Channels are
@@ -39,7 +39,9 @@ class Frames:
     """Threads that decode ahead."""
     _kept: OrderedDict[Wanted, NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
     _bytes: int = 0
-    _ahead: Ahead[Wanted, tuple[NDArray[np.uint8], bool]] | None = field(default=None, repr=False)
+    _ahead: Prefetcher[Wanted, tuple[NDArray[np.uint8], bool]] | None = field(
+        default=None, repr=False
+    )
 
     def image(self, image: ImageId) -> NDArray[np.uint8]:
         """(H, W, 3) RGB, not to be written to; its channels lie one after another."""
@@ -58,7 +60,7 @@ class Frames:
         if not self.readers or self._ahead:
             yield
             return
-        with Ahead(self._decoded_and_put, wanted, self.readers, self._is_there) as self._ahead:
+        with Prefetcher(self._decoded_and_put, wanted, self.readers, self._is_there) as self._ahead:
             try:
                 yield
             finally:

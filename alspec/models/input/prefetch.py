@@ -14,7 +14,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Ahead(Generic[_Key, _Value]):
+class Prefetcher(Generic[_Key, _Value]):
     """Values made in threads in the order they are wanted in, a few ahead of what was taken."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Ahead(Generic[_Key, _Value]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="read")
         self._made: dict[_Key, Future[_Value]] = {}
 
-    def __enter__(self) -> Ahead[_Key, _Value]:
+    def __enter__(self) -> Prefetcher[_Key, _Value]:
         return self
 
     def __exit__(

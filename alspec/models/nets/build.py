@@ -83,7 +83,7 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
     """
     _require_registered_names(config)
     try:
-        with nullcontext() if drawn else _undrawn():
+        with nullcontext() if drawn else _without_init():
             model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
     except Exception as err:
         raise InputError.at(
@@ -98,7 +98,7 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
 
 
 @contextmanager
-def _undrawn() -> Iterator[None]:
+def _without_init() -> Iterator[None]:
     """Have torch's layers leave their weights alone when they are made."""
     drawing = {name: draw for name, draw in vars(nn.init).items() if _draws(name)}
     vars(nn.init).update(dict.fromkeys(drawing, _left_alone))

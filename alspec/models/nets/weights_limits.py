@@ -41,9 +41,9 @@ def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     free = free_memory()
     _refuse_count(path, len(tensors))
     for name, tensor in tensors.items():
-        claimed = tensor.numel() * tensor.element_size()
-        if free is not None and claimed > free:
-            why = f"its tensor `{name}` stands for {_in_words(claimed)}, and {_in_words(free)}"
+        leased = tensor.numel() * tensor.element_size()
+        if free is not None and leased > free:
+            why = f"its tensor `{name}` stands for {_in_words(leased)}, and {_in_words(free)}"
             raise _refused(path, f"{why} of memory are free")
 
 
@@ -83,7 +83,7 @@ def _refuse_header(path: Path, size: int) -> None:
         try:
             header = json.loads(file.read(length))
             described = [(name, about) for name, about in header.items() if name != "__metadata__"]
-            claims = [(name, *_claimed(about)) for name, about in described]
+            claims = [(name, *_leased(about)) for name, about in described]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return
     _refuse_count(path, len(claims))
@@ -96,7 +96,7 @@ def _refuse_header(path: Path, size: int) -> None:
             )
 
 
-def _claimed(about: Mapping[str, list[int]]) -> tuple[int, int]:
+def _leased(about: Mapping[str, list[int]]) -> tuple[int, int]:
     """Values of a tensor, and where its bytes end."""
     return math.prod(about["shape"]), int(about["data_offsets"][1])
 
@@ -109,11 +109,11 @@ def _refuse_archive(path: Path, size: int) -> None:
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):  # no whole archive
         return  # the loader says why
     _refuse_count(path, len(members))
-    claimed = sum(member.file_size for member in members)
-    if claimed > size:
+    leased = sum(member.file_size for member in members)
+    if leased > size:
         raise _refused(
             path,
-            f"its members unpack to {_in_words(claimed)}, the file has {_in_words(size)}; "
+            f"its members unpack to {_in_words(leased)}, the file has {_in_words(size)}; "
             "torch.save packs nothing, so it is no file of torch's",
         )
 

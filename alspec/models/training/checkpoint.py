@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from alspec.errors import StoreError
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 from alspec.system.atomic import sha256_of, sync, write_bytes
 
 KEPT = 2
@@ -45,31 +45,31 @@ class Checkpoints:
             OSError: it cannot be written; the older ones stand.
             StoreError: what was written does not read back; the older ones stand.
         """
-        faults.at("checkpoint.state", self.folder)
+        failpoints.at("checkpoint.state", self.folder)
         data = _to_bytes(state)
-        faults.at("checkpoint.hash", self.folder)
+        failpoints.at("checkpoint.hash", self.folder)
         digest = hashlib.sha256(data).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(".*"):  # a write that was killed
             left.unlink(missing_ok=True)
         path = self.folder / f"{position:010d}-{digest}{_ENDING}"
-        faults.at("checkpoint.write", path)
+        failpoints.at("checkpoint.write", path)
         write_bytes(path, data)
         sync(self.folder)
-        faults.at("checkpoint.verify", path)
+        failpoints.at("checkpoint.verify", path)
         if sha256_of(path) != digest:
             path.unlink()
             raise StoreError(f"{path}: does not read back as it was written; is the disk sound?")
         for older in self._newest_first()[KEPT:]:
-            faults.at("checkpoint.remove", older)
+            failpoints.at("checkpoint.remove", older)
             older.unlink(missing_ok=True)
-        faults.at("checkpoint.saved", path)
+        failpoints.at("checkpoint.saved", path)
 
     def valid(self) -> Iterator[dict[str, Any]]:
         """The states that can be gone on from, the newest first; damaged files are removed."""
         for path in self._newest_first():
             try:
-                faults.at("checkpoint.read", path)
+                failpoints.at("checkpoint.read", path)
                 sound = sha256_of(path) == path.name.removesuffix(_ENDING).partition("-")[2]
                 state = _from_file(path) if sound else None
             except (OSError, SafetensorError, ValueError, KeyError, TypeError):

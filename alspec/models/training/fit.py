@@ -15,13 +15,13 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
 from torch import nn
 
 from alspec.datasets.base import ImageId
-from alspec.models.input.batches import Augmentation, Batches, Frames, FromPosition, Order
+from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
 from alspec.models.input.loader import Feed
 from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
-from alspec.models.training.resume import Keeping, PositionedLoop, Resume
+from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume
 from alspec.models.training.runner import StepRunner
 from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
@@ -75,7 +75,7 @@ def iterations_of(images: int, training: Training) -> int:
 
 def fit(
     build: Callable[[], nn.Module],
-    frames: Frames,
+    frames: PixelSource,
     labelled: Sequence[ImageId],
     unlabelled: Sequence[ImageId],
     training: Training,
@@ -83,7 +83,7 @@ def fit(
     seeds: Seeds,
     device: torch.device,
     progress: Progress,
-    keeping: Keeping | None = None,
+    keeping: CheckpointPolicy | None = None,
     loader_workers: int = 0,
 ) -> Trained:
     """Train from initial or pretrained weights on the labelled images.

@@ -19,7 +19,7 @@ from alspec import __version__
 from alspec.errors import Interrupted, StoreError
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import TrainingLog
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 SECONDS = 60.0
 SHARE = 0.05
@@ -32,7 +32,7 @@ def to_log(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class CheckpointPolicy:
     """Where and how often a training is kept.
 
     Attributes:
@@ -85,7 +85,9 @@ class Resume(Hook):  # type: ignore[misc]
 
     priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
 
-    def __init__(self, keeping: Keeping, state: Mapping[str, Any] | None, log: TrainingLog) -> None:
+    def __init__(
+        self, keeping: CheckpointPolicy, state: Mapping[str, Any] | None, log: TrainingLog
+    ) -> None:
         self.keeping = keeping
         self.log = log
         self.seconds_before: float = state["seconds"] if state else 0.0
@@ -160,7 +162,7 @@ def _load(runner: Any, log: TrainingLog, state: Mapping[str, Any]) -> None:
     for schedule, kept in zip(_schedules(runner), state["schedules"], strict=True):
         schedule.load_state_dict(kept)
     log.load(state["log"], device)
-    faults.at("checkpoint.restore")
+    failpoints.at("checkpoint.restore")
     runner.train_loop._iter = state["position"]
     torch.set_rng_state(state["random"]["cpu"])
     if device.type == "cuda":

@@ -27,9 +27,9 @@ from alspec.spec.model import S4GAN
 
 
 class _Halving(nn.Conv2d):
-    """A convolution of 4x4, stride 2, padding 1; as one matrix product where places are few.
+    """A convolution of 4x4, stride 2, padding 1; as one matrix product where pixels are few.
 
-    A processor's convolution spends its time on the weights when they far outnumber the places
+    A processor's convolution spends its time on the weights when they far outnumber the local_paths
     they are used at; cuDNN chooses its own way.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alspec.datasets.open import pixels_identity
 from alspec.plan.cost.priority import ranks, step_costs
-from alspec.plan.cost.retention import kept_weights, readers
+from alspec.plan.cost.retention import readers, retained_weights
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import ModelConfig, Study
@@ -142,7 +142,7 @@ class _Disk:
 
     def __post_init__(self) -> None:
         self.least, self.peak = 0, self.spare
-        self.kept = kept_weights(self.plan)
+        self.kept = retained_weights(self.plan)
 
     def started(self, step: Step) -> None:
         self.spare += self._at_work(step)

@@ -8,7 +8,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey, StepKind
 
 
-def kept_weights(plan: Plan) -> set[StepKey]:
+def retained_weights(plan: Plan) -> set[StepKey]:
     """The trainings whose weights the study keeps (`keep` in the spec)."""
     if plan.study.keep == "all":
         return {step.key for step in plan.in_order() if step.kind is StepKind.TRAIN}

@@ -47,7 +47,7 @@ def step_seconds(
 
     Args:
         loads: the workloads of a plan, or of a part of it.
-        paces: what was measured, by `Workload.like`.
+        paces: what was measured, by `Workload.timing_key`.
 
     Returns:
         None if a step has no relative that was measured.
@@ -57,10 +57,10 @@ def step_seconds(
     for key, load in loads.items():
         if load.images == 0:
             seconds[key] = 0.0
-        elif pace := paces.get(load.like):
+        elif pace := paces.get(load.timing_key):
             seconds[key] = load.images * pace.seconds_per_image
         else:
-            unit = units.get((load.related, load.trains), units.get((load.related, None)))
+            unit = units.get((load.model_key, load.trains), units.get((load.model_key, None)))
             if unit is None:
                 return None
             seconds[key] = load.images * load.factor * unit
@@ -75,11 +75,11 @@ def _unit_seconds(
     Under None stand both together.
     """
     measured: dict[tuple[str, bool | None], list[float]] = {}
-    for load in {load.like: load for load in loads.values()}.values():
-        if load.images and (pace := paces.get(load.like)):
+    for load in {load.timing_key: load for load in loads.values()}.values():
+        if load.images and (pace := paces.get(load.timing_key)):
             unit = pace.seconds_per_image / load.factor
-            measured.setdefault((load.related, load.trains), []).append(unit)
-            measured.setdefault((load.related, None), []).append(unit)
+            measured.setdefault((load.model_key, load.trains), []).append(unit)
+            measured.setdefault((load.model_key, None), []).append(unit)
     return {relation: median(units) for relation, units in measured.items()}
 
 

@@ -29,15 +29,15 @@ class Workload:
 
     Attributes:
         images: that a model is run on; 0 for a step that runs none.
-        like: text; steps that have it in common take equally long an image on equal devices.
-        related: text; of steps that have it in common one can be told from another by `factor`.
+        timing_key: text; steps that have it in common take equally long an image on equal devices.
+        model_key: text; of steps that have it in common one can be told from another by `factor`.
         factor: the cost of an image, in those of supervised training; a rule of thumb.
         trains: whether the images are trained on.
     """
 
     images: int
-    like: str = ""
-    related: str = ""
+    timing_key: str = ""
+    model_key: str = ""
     factor: float = 0.0
     trains: bool = False
 
@@ -55,7 +55,7 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
     """The workload of each step of a plan, which may be a part of its runs' steps."""
     found = dict.fromkeys(plan.steps, IDLE)
     settings = {(setting.dataset, setting.budget): setting for setting in plan.settings}
-    related: dict[str, str] = {}
+    relations: dict[str, str] = {}
     for run in plan.runs:
         setting = settings[run.dataset, run.budget]
         for labelled in run.sets:
@@ -66,8 +66,8 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
                 trained = plan.steps.get(step.inputs.get("train", key))
                 if trained and trained.kind is StepKind.TRAIN:
                     images, factor, facts = _amount(plan, step, setting, labelled.labelled_images)
-                    relation = related.get(run.dataset) or _relation(trained)
-                    related[run.dataset] = relation
+                    relation = relations.get(run.dataset) or _relation(trained)
+                    relations[run.dataset] = relation
                     dropout = trained.params["mc_dropout"]
                     like = _text({"kind": step.kind.value, "dropout": dropout, "facts": facts})
                     trains = step is trained
@@ -77,7 +77,7 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
 
 def _relation(train: Step) -> str:
     """What all steps of a study on one dataset have in common."""
-    place, params = train.places["dataset"], train.params
+    place, params = train.local_paths["dataset"], train.params
     where = {"data": place["kind"], "image_size": place["image_size"]}
     return _text({"model": params["model"], "classes": params["classes"], **where})
 

@@ -19,7 +19,7 @@ from alspec.plan.step import StepKey
 from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed
 from alspec.run.executors.worker import STOP
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 STOP_SECONDS = 8.0
 """For a training to write a checkpoint before its worker is killed."""
@@ -105,7 +105,7 @@ class LocalExecutor:
         command += ["--store", str(self._store), "--device", self._devices[slot]]
         command += ["--loader-workers", str(self._loader_workers)]
         command += ["--readers", str(readers_beside(len(self._devices)))]
-        faults.at("log.open", log)
+        failpoints.at("log.open", log)
         with log.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,

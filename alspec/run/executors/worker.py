@@ -28,8 +28,8 @@ from typing import IO, Any
 from alspec.errors import AlspecError, Interrupted, StoreError
 from alspec.plan.step import Step, StepKind
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
-from alspec.system.atomic import told
+from alspec.system import failpoints
+from alspec.system.atomic import describe_os_error
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
@@ -40,14 +40,14 @@ OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 """Signs in the messages of CUDA, of its libraries and of a processor's allocator."""
 
 
-class Telling:
+class MessageWriter:
     """The worker's side of the conversation: JSON objects, one a line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self._told = 0.0
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Say one thing at once."""
         self.stream.write(json.dumps(message) + "\n")
         self.stream.flush()
@@ -57,7 +57,7 @@ class Telling:
         now = time.monotonic()
         if now - self._told >= REPORT_SECONDS:
             self._told = now
-            self.tell(event="progress", done=done, total=total)
+            self.send(event="progress", done=done, total=total)
 
 
 class _Log(io.FileIO):
@@ -72,7 +72,7 @@ class _Log(io.FileIO):
 
 
 def prepare(device: str, store: Store | None = None) -> Any:
-    """Load torch and MMSegmentation, fix what decides bits, and set up the desk.
+    """Load torch and MMSegmentation, fix what decides bits, and set up the worker's context.
 
     Args:
         device: where to compute.
@@ -84,7 +84,7 @@ def prepare(device: str, store: Store | None = None) -> Any:
     import torch
 
     from alspec.models.nets import compat  # noqa: F401
-    from alspec.steps.work import Desk
+    from alspec.steps.work import WorkerContext
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -93,7 +93,7 @@ def prepare(device: str, store: Store | None = None) -> Any:
     place = torch.device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    return Desk(place, images=store.images if store else None)
+    return WorkerContext(place, images=store.images if store else None)
 
 
 def load_ahead() -> None:
@@ -131,18 +131,18 @@ def described_step(store: Store, key: str) -> Step:
     return step
 
 
-def work_on(step: Step, store: Store, desk: Any, progress: Any) -> None:
+def work_on(step: Step, store: Store, worker_context: Any, progress: Any) -> None:
     """Do a step and commit it. Raises what the step raises; then nothing is committed."""
-    from alspec.steps.work import Work
+    from alspec.steps.work import StepContext
 
     def progressed(done: int, total: int) -> None:
-        faults.at(f"{step.kind.value}.progress", step.key)
+        failpoints.at(f"{step.kind.value}.progress", step.key)
         progress(done, total)
 
-    desk.warnings.clear()
+    worker_context.warnings.clear()
     with store.draft(step.key, step.to_json()) as folder:
-        performers()[step.kind](Work(step, store, folder, desk, progressed))
-    faults.at("checkpoint.clear", step.key)
+        performers()[step.kind](StepContext(step, store, folder, worker_context, progressed))
+    failpoints.at("checkpoint.clear", step.key)
     shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--loader-workers", type=int, default=0)
     parser.add_argument("--readers", type=int, default=0)
     options = parser.parse_args()
-    telling = Telling(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    writer = MessageWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     sys.stdout = sys.stderr = io.TextIOWrapper(
         _Log(2, "w", closefd=False), "utf-8", errors="replace", write_through=True
@@ -167,10 +167,14 @@ def main() -> None:
     listening = (lines, keys, stop, training)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
     store = Store(options.store)
-    desk = prepare(options.device, store)
-    desk.stop, desk.loader_workers, desk.readers = stop, options.loader_workers, options.readers
-    desk.checkpoint_iterations = _iterations_to_keep_after()
-    telling.tell(event="ready")
+    worker_context = prepare(options.device, store)
+    worker_context.stop, worker_context.loader_workers, worker_context.readers = (
+        stop,
+        options.loader_workers,
+        options.readers,
+    )
+    worker_context.checkpoint_iterations = _iterations_to_keep_after()
+    writer.send(event="ready")
     if keys.empty():
         load_ahead()
     while (key := keys.get()) is not None:
@@ -179,19 +183,19 @@ def main() -> None:
             if step.kind is StepKind.TRAIN:
                 training.set()
             sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
-            work_on(step, store, desk, telling.progress)
+            work_on(step, store, worker_context, writer.progress)
         except Interrupted:
             pass
         except AlspecError as err:
-            telling.tell(event="failed", message=str(err))
+            writer.send(event="failed", message=str(err))
         except OSError as err:
             traceback.print_exc()
-            telling.tell(event="failed", message=told(err))
+            writer.send(event="failed", message=describe_os_error(err))
         except Exception as err:  # noqa: BLE001 - whatever broke, the worker lives on for the next step
             traceback.print_exc()
-            telling.tell(event="failed", message=words_of(err, options.device))
+            writer.send(event="failed", message=words_of(err, options.device))
         else:
-            telling.tell(event="done", message=", ".join(desk.warnings[:1]))
+            writer.send(event="done", message=", ".join(worker_context.warnings[:1]))
         training.clear()
         if stop.is_set():
             os._exit(0)

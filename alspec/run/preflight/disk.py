@@ -20,7 +20,7 @@ this, and told of where it has not this much more than the whole need."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskSpaceCheck:
     """What a run needs and what there is.
 
     Attributes:
@@ -41,7 +41,9 @@ class Room:
         return f"{needs}, {also}; {in_words(self.free)} are free in {self.place}"
 
 
-def room_for(plan: Plan, todo: Collection[StepKey], store: Store, slots: int) -> Room:
+def disk_space_for(
+    plan: Plan, todo: Collection[StepKey], store: Store, slots: int
+) -> DiskSpaceCheck:
     """What running some steps needs of the store's disk, and what is free on it.
 
     Args:
@@ -57,10 +59,10 @@ def room_for(plan: Plan, todo: Collection[StepKey], store: Store, slots: int) ->
     there += min(_bytes_in(store.images), cache_bytes(plan))
     need = replace(need, peak=max(need.least, need.peak - there))
     place = next(path for path in (store.root, *store.root.absolute().parents) if path.is_dir())
-    return Room(place, need, shutil.disk_usage(place).free)
+    return DiskSpaceCheck(place, need, shutil.disk_usage(place).free)
 
 
-def require_room(room: Room) -> str:
+def require_disk_space(room: DiskSpaceCheck) -> str:
     """A warning if the disk may become full, else nothing.
 
     Raises:

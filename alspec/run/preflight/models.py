@@ -62,7 +62,7 @@ def check_models(
 
 
 def _reads_weights(step: Step) -> bool:
-    return step.kind is StepKind.TRAIN and not WEIGHTS.isdisjoint(step.places["model"])
+    return step.kind is StepKind.TRAIN and not WEIGHTS.isdisjoint(step.local_paths["model"])
 
 
 def _identity(step: Step) -> str:
@@ -77,23 +77,23 @@ def _tried(steps: Sequence[Step]) -> tuple[list[Problem], list[str]]:
     ended = subprocess.run(  # noqa: S603 - our own interpreter and module
         command, input=asked, capture_output=True, text=True, check=False
     )
-    places: dict[str, str] = dict(steps[0].places["model"])
+    local_paths: dict[str, str] = dict(steps[0].local_paths["model"])
     if ended.returncode:
-        first = _first_file(places)
-        return [Problem(first, _broken(ended), loc=_loc_of(first, places))], []
+        first = _first_file(local_paths)
+        return [Problem(first, _broken(ended), loc=_loc_of(first, local_paths))], []
     found: list[dict[str, Any]] = json.loads(ended.stdout)
     notes = [told["note"] for told in found if "note" in told]
     once = {(told["where"], told["what"]): None for told in found if "where" in told}
-    return [Problem(where, what, loc=_loc_of(where, places)) for where, what in once], notes
+    return [Problem(where, what, loc=_loc_of(where, local_paths)) for where, what in once], notes
 
 
-def _first_file(places: Mapping[str, str]) -> str:
-    return next(places[name] for name in _LOC if name in places)
+def _first_file(local_paths: Mapping[str, str]) -> str:
+    return next(local_paths[name] for name in _LOC if name in local_paths)
 
 
-def _loc_of(where: str, places: Mapping[str, str]) -> tuple[str, ...]:
+def _loc_of(where: str, local_paths: Mapping[str, str]) -> tuple[str, ...]:
     """The place in the spec that names a file; the model's for anything else."""
-    return next((loc for name, loc in _LOC.items() if places.get(name) == where), ("model",))
+    return next((loc for name, loc in _LOC.items() if local_paths.get(name) == where), ("model",))
 
 
 def _broken(ended: subprocess.CompletedProcess[str]) -> str:

@@ -10,7 +10,7 @@ from factories.decode_heads import HEADS, head_config
 from factories.images import images, tiny
 from torch import Tensor, nn
 
-from alspec.models.inference.dropout_prefix import Prefix
+from alspec.models.inference.dropout_prefix import CachedPrefix
 from alspec.models.inference.outputs import outputs_of
 from alspec.models.nets.build import build_segmentor
 from alspec.models.nets.mc_dropout import decoder_dropouts, sampling
@@ -95,7 +95,7 @@ class Careless(nn.Module):
 
 
 @torch.inference_mode()
-def passes(network: Careless, prefix: Prefix | None, seeds: range) -> list[Tensor]:
+def passes(network: Careless, prefix: CachedPrefix | None, seeds: range) -> list[Tensor]:
     x, out = torch.randn(2, 2, 3, 3, generator=torch.Generator().manual_seed(1)), []
     network.eval().dropout.train()
     for seed in seeds:
@@ -113,7 +113,9 @@ def test_a_network_may_change_outputs_in_place_and_call_a_layer_twice() -> None:
     network = Careless()
     expected = passes(network, None, range(4))
     assert not torch.equal(expected[0], expected[1])
-    for whole, reused in zip(expected, passes(network, Prefix(network), range(4)), strict=True):
+    for whole, reused in zip(
+        expected, passes(network, CachedPrefix(network), range(4)), strict=True
+    ):
         assert torch.equal(whole, reused)
 
 
@@ -123,7 +125,7 @@ def test_modules_are_as_they_were_after_a_pass_and_after_an_error() -> None:
     own = network.late.forward
     network.late.forward = own
     before = {name: set(vars(module)) for name, module in network.named_modules()}
-    prefix = Prefix(network)
+    prefix = CachedPrefix(network)
     network.fails = True
     with pytest.raises(ZeroDivisionError):
         passes(network, prefix, range(1))

@@ -34,7 +34,7 @@ def test_windows_cover_every_row_of_every_image_once(
         part = seen[window.images, window.rows]
         assert part.numel() * values <= max(at_once, values)
         part += 1
-        shares[window.images] += window.share
+        shares[window.images] += window.pixel_fraction
     assert (seen == 1).all()
     torch.testing.assert_close(shares, torch.ones_like(shares))
 

@@ -16,9 +16,9 @@ from alspec.models.input import pixel_source as frames_module
 from alspec.models.input.batches import (
     Augmentation,
     Batches,
-    Frames,
     FromPosition,
     Order,
+    PixelSource,
     in_batches,
 )
 from alspec.spec.model import Training
@@ -148,7 +148,7 @@ def test_whole_images_come_in_order_with_their_masks() -> None:
 
 def test_an_image_is_read_once_and_resized() -> None:
     dataset = MadeImages((64, 96))
-    frames = Frames(dataset, (32, 48))  # type: ignore[arg-type]
+    frames = PixelSource(dataset, (32, 48))  # type: ignore[arg-type]
     (image,) = ids(1)
     for _ in range(3):
         assert frames.image(image).shape == (32, 48, 3)
@@ -158,7 +158,7 @@ def test_an_image_is_read_once_and_resized() -> None:
 
 def test_what_does_not_fit_is_dropped_longest_unused_first(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = MadeImages()
-    frames = Frames(dataset, dataset.size)  # type: ignore[arg-type]
+    frames = PixelSource(dataset, dataset.size)  # type: ignore[arg-type]
     monkeypatch.setattr(frames_module, "CACHE_BYTES", 2 * 32 * 48 * 3)
     for image in ("0", "1", "0", "2", "0", "1"):
         frames.image(image)  # type: ignore[arg-type]

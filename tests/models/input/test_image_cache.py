@@ -21,23 +21,23 @@ from alspec.datasets.open import all_images, open_dataset
 from alspec.datasets.pools.duplicates import duplicates_of
 from alspec.models.input import image_cache
 from alspec.models.input.image_cache import ImageCache
-from alspec.models.input.pixel_source import Frames
-from alspec.system import failpoints as faults
+from alspec.models.input.pixel_source import PixelSource
+from alspec.system import failpoints
 
 SIZE = (32, 48)
 IMAGES = 12
 
 
-def frames(folder: Path) -> Frames:
+def frames(folder: Path) -> PixelSource:
     """A process that has read nothing yet, and a dataset that counts."""
-    return Frames(MadeImages(SIZE), SIZE, ImageCache(folder, ids(IMAGES), SIZE))  # type: ignore[arg-type]
+    return PixelSource(MadeImages(SIZE), SIZE, ImageCache(folder, ids(IMAGES), SIZE))  # type: ignore[arg-type]
 
 
-def reads(made: Frames) -> list[tuple[str, str]]:
+def reads(made: PixelSource) -> list[tuple[str, str]]:
     return made.dataset.reads  # type: ignore[attr-defined, no-any-return]
 
 
-def is_right(made: Frames, numbers: range = range(IMAGES)) -> bool:
+def is_right(made: PixelSource, numbers: range = range(IMAGES)) -> bool:
     plain = MadeImages(SIZE)
     chosen = [ids(IMAGES)[number] for number in numbers]
     return all(
@@ -78,7 +78,7 @@ def in_child(work: Callable[[], None], **environment: str) -> int:
     child = os.fork()
     if not child:
         os.environ.update(environment)
-        faults._passed.clear()
+        failpoints._passed.clear()
         work()
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -97,7 +97,7 @@ def test_killed_while_it_fills(tmp_path: Path, point: str, number: int) -> None:
         def fill() -> None:
             assert ImageCache.of(tmp_path, toy(), SIZE)
 
-    code = in_child(fill, **{faults.FAULT: f"{point}:{number}:kill"})
+    code = in_child(fill, **{failpoints.FAULT: f"{point}:{number}:kill"})
     assert code == -signal.SIGKILL
     again = frames(tmp_path)
     assert is_right(again)
@@ -176,8 +176,8 @@ def test_a_disk_that_takes_no_more_costs_memory_and_a_word(
     cause: str,
 ) -> None:
     made = frames(tmp_path)
-    faults._passed.clear()
-    monkeypatch.setenv(faults.FAULT, f"cache.row:5:{cause}")
+    failpoints._passed.clear()
+    monkeypatch.setenv(failpoints.FAULT, f"cache.row:5:{cause}")
     assert is_right(made)
     assert is_right(made)
     assert len(reads(made)) == 2 * IMAGES
@@ -281,7 +281,7 @@ def test_duplicates_have_rows_of_their_own(tmp_path: Path) -> None:
     frame = dataset.frames(Split.POOL)[2]  # type: ignore[attr-defined]
     (duplicate,) = duplicates_of(frame, 1)
     assert len(all_images(dataset)) == 5 + 2 + 5  # type: ignore[arg-type]
-    first = Frames(dataset, SIZE, cache)  # type: ignore[arg-type]
+    first = PixelSource(dataset, SIZE, cache)  # type: ignore[arg-type]
     for image in (frame.id, duplicate.id):
         first.image(image)
         assert cache
@@ -292,7 +292,7 @@ def test_duplicates_have_rows_of_their_own(tmp_path: Path) -> None:
 
 
 def test_images_of_sizes_of_their_own_stay_in_memory() -> None:
-    made = Frames(MadeImages(SIZE), None)  # type: ignore[arg-type]
+    made = PixelSource(MadeImages(SIZE), None)  # type: ignore[arg-type]
     assert is_right(made)
     assert is_right(made)
     assert len(reads(made)) == 2 * IMAGES

@@ -15,17 +15,17 @@ from alspec.datasets.base import ImageId
 from alspec.errors import DataError
 from alspec.models.input.batches import in_batches, wanted_of
 from alspec.models.input.image_cache import ImageCache
-from alspec.models.input.pixel_source import Frames
-from alspec.models.input.prefetch import WINDOW, Ahead
+from alspec.models.input.pixel_source import PixelSource
+from alspec.models.input.prefetch import WINDOW, Prefetcher
 from alspec.models.training.fit import Seeds, fit
 from alspec.spec.model import S4GAN, Training
 
 SIZE = (32, 48)
 
 
-def frames_with(readers: int, cache: ImageCache | None = None) -> tuple[Frames, MadeImages]:
+def frames_with(readers: int, cache: ImageCache | None = None) -> tuple[PixelSource, MadeImages]:
     made = MadeImages(SIZE)
-    return Frames(made, SIZE, cache, readers), made  # type: ignore[arg-type]
+    return PixelSource(made, SIZE, cache, readers), made  # type: ignore[arg-type]
 
 
 def never(_key: object) -> bool:
@@ -74,7 +74,7 @@ def test_no_more_is_made_than_a_window_ahead_and_no_more_is_looked_at() -> None:
             looked.append(key)
             yield key
 
-    with Ahead(made.append, wanted(), 3, never) as ahead:
+    with Prefetcher(made.append, wanted(), 3, never) as ahead:
         for key in range(5):
             ahead.take(key)
     assert set(range(5)) <= set(made) <= set(looked)
@@ -83,7 +83,9 @@ def test_no_more_is_made_than_a_window_ahead_and_no_more_is_looked_at() -> None:
 
 def test_what_is_there_is_not_made_and_what_was_not_wanted_is_left_to_the_taker() -> None:
     made: list[int] = []
-    with Ahead(lambda key: made.append(key) or key, range(6), 2, lambda key: key % 2 == 0) as ahead:
+    with Prefetcher(
+        lambda key: made.append(key) or key, range(6), 2, lambda key: key % 2 == 0
+    ) as ahead:
         assert ahead.take(-1) is None
         assert [ahead.take(key) for key in range(6)] == [None, 1, None, 3, None, 5]
     assert sorted(made) == [1, 3, 5]
@@ -99,7 +101,7 @@ class Damaged(MadeImages):
 
 
 def test_an_image_that_cannot_be_read_fails_where_it_is_asked_for() -> None:
-    frames = Frames(Damaged(SIZE), SIZE, None, 2)  # type: ignore[arg-type]
+    frames = PixelSource(Damaged(SIZE), SIZE, None, 2)  # type: ignore[arg-type]
     batches = in_batches(frames, ids(12), 4)
     images, _ = next(batches)
     assert list(images) == ids(4)

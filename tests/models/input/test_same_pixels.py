@@ -19,7 +19,7 @@ from alspec.datasets.base import IGNORE, ImageId, Split
 from alspec.datasets.kinds.folder import Folder, Spec
 from alspec.datasets.synthetic.render import view
 from alspec.models.input.augmentation import Augmentation
-from alspec.models.input.batches import Batches, Frames, Order
+from alspec.models.input.batches import Batches, Order, PixelSource
 from alspec.models.input.loader import as_inputs
 from alspec.models.input.photometric import ColourDraw, as_tensor, recoloured
 from alspec.models.nets.build import build_segmentor
@@ -99,7 +99,7 @@ SIZES = [(60, 95), (31, 47), (256, 512), (120, 190)]
 
 @pytest.mark.parametrize("size", SIZES)
 def test_loaded_and_resized(dataset: Folder, size: tuple[int, int]) -> None:
-    frames = Frames(dataset, size)
+    frames = PixelSource(dataset, size)
     resize = {"type": "Resize", "scale": size[::-1], "keep_ratio": False}
     for frame in dataset.frames(Split.POOL):
         made = stock(dataset, frame.id, [resize])
@@ -122,7 +122,7 @@ def test_a_batch_as_the_net_sees_it(
     size, images = (60, 95), tuple(frame.id for frame in dataset.frames(Split.POOL))
     training = Training(crop=crop, scale=scale, batch_size=3)
     order, augmentation = Order(images, 3, SEED), Augmentation.of(training)
-    batch = Batches(Frames(dataset, size), order, augmentation, labelled=True)[0]
+    batch = Batches(PixelSource(dataset, size), order, augmentation, labelled=True)[0]
     model: Any = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
     ours = model.data_preprocessor(as_inputs(batch), True)
 
@@ -150,7 +150,7 @@ def test_padding_is_where_mmsegmentation_puts_it(dataset: Folder) -> None:
     image = dataset.frames(Split.POOL)[0].id
     training = Training(crop=crop, batch_size=2, flip=False)
     order = Order((image,), 2, SEED)
-    batch = Batches(Frames(dataset, size), order, Augmentation.of(training), labelled=True)[0]
+    batch = Batches(PixelSource(dataset, size), order, Augmentation.of(training), labelled=True)[0]
     model: Any = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
     packed = stock(dataset, image, [{"type": "Resize", "scale": size[::-1]}])
     (theirs,) = preprocessed([packed], crop)["data_samples"]
@@ -188,7 +188,7 @@ def test_colours_change_as_in_mmsegmentation(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_colours_are_drawn_beside_what_else_is_drawn(dataset: Folder) -> None:
     order = Order(tuple(frame.id for frame in dataset.frames(Split.POOL)), 3, SEED)
-    frames = Frames(dataset, (60, 95))
+    frames = PixelSource(dataset, (60, 95))
     plain, coloured = (
         Batches(frames, order, Augmentation(None, None, True, colour), labelled=True)[0]
         for colour in (False, True)

@@ -14,7 +14,7 @@ from alspec.errors import StepFailed
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.compile import compiling
 from alspec.models.training.fit import Seeds, Trained, fit
-from alspec.models.training.resume import Keeping
+from alspec.models.training.resume import CheckpointPolicy
 from alspec.spec.model import S4GAN, Training
 
 CPU = torch.device("cpu")
@@ -25,7 +25,11 @@ class Killed(Exception):
 
 
 def trained(
-    *, compiled: bool, s4gan: S4GAN | None = None, keeping: Keeping | None = None, until: int = 99
+    *,
+    compiled: bool,
+    s4gan: S4GAN | None = None,
+    keeping: CheckpointPolicy | None = None,
+    until: int = 99,
 ) -> Trained:
     def progress(done: int, _total: int) -> None:
         if done == until:
@@ -52,7 +56,7 @@ def test_it_is_the_same_training_within_rounding_and_goes_on_from_a_checkpoint_t
     assert any(not torch.equal(plain[name], quick[name]) for name in plain), "was it compiled?"
     for name, tensor in plain.items():
         torch.testing.assert_close(quick[name], tensor, rtol=1e-2, atol=1e-4, msg=name)
-    keeping = Keeping(Checkpoints(tmp_path), iterations=2)
+    keeping = CheckpointPolicy(Checkpoints(tmp_path), iterations=2)
     with pytest.raises(Killed):
         trained(compiled=True, s4gan=s4gan, keeping=keeping, until=3)
     resumed = weights(trained(compiled=True, s4gan=s4gan, keeping=keeping))

@@ -20,7 +20,7 @@ from alspec.models.nets.config import model_config
 from alspec.models.training import hooks
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.fit import Seeds, Trained, fit
-from alspec.models.training.resume import Keeping
+from alspec.models.training.resume import CheckpointPolicy
 from alspec.spec.model import S4GAN, Training
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def trained(
 
     keeping = None
     if folder:
-        keeping = Keeping(Checkpoints(folder), iterations=every, stop=stop or Event())
+        keeping = CheckpointPolicy(Checkpoints(folder), iterations=every, stop=stop or Event())
     return fit(
         build, frames_of(), ids(4), ids(3, 10), training, s4gan, SEEDS, CPU, progress, keeping,
         loader_workers,

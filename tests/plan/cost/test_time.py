@@ -115,7 +115,7 @@ def test_a_training_takes_whole_batches_and_at_least_one():
 def test_what_makes_trainings_alike(toy_study, same, changes):
     def like(**spec):
         plan = expand(toy_study(**{"ssl": [False], **spec}))
-        return workloads(plan)[plan.runs[0].sets[0].train].like
+        return workloads(plan)[plan.runs[0].sets[0].train].timing_key
 
     assert (like() == like(**changes)) is same
 
@@ -127,11 +127,11 @@ def plan(toy_study):
 
 def test_seconds_are_images_times_the_pace_of_their_like(plan):
     loads = workloads(plan)
-    likes = sorted({load.like for load in loads.values()})
+    likes = sorted({load.timing_key for load in loads.values()})
     paces = {like: Pace(1.0 + place, 1) for place, like in enumerate(likes)}
     seconds = step_seconds(loads, paces)
     for key, load in loads.items():
-        expected = load.images * paces[load.like].seconds_per_image if load.images else 0
+        expected = load.images * paces[load.timing_key].seconds_per_image if load.images else 0
         assert seconds[key] == pytest.approx(expected)
 
 
@@ -141,13 +141,13 @@ def test_from_one_training_the_rest_is_told_by_rule_of_thumb(plan):
         run.ssl: run.sets[0] for run in plan.runs if not run.mc_dropout and run.family != "full"
     }
     supervised, ssl = by_arm[False], by_arm[True]
-    seconds = step_seconds(loads, {loads[supervised.train].like: Pace(2.0, 1)})
+    seconds = step_seconds(loads, {loads[supervised.train].timing_key: Pace(2.0, 1)})
     assert seconds[supervised.train] == 2.0 * 4
     assert seconds[ssl.train] == pytest.approx(2.0 * 4 * SSL_FACTOR)
     assert seconds[supervised.evaluate] == pytest.approx(2.0 * 5 * FORWARD_FACTOR)
     scoring = {
-        loads[supervised.evaluate].like: Pace(3.0, 1),
-        loads[supervised.train].like: Pace(2.0, 1),
+        loads[supervised.evaluate].timing_key: Pace(3.0, 1),
+        loads[supervised.train].timing_key: Pace(2.0, 1),
     }
     entropy = next(run for run in plan.runs if run.method == "entropy")
     assert step_seconds(loads, scoring)[entropy.sets[1].acquire] == pytest.approx(3.0 * 20)
@@ -158,7 +158,9 @@ def test_nothing_measured_is_not_known(plan, toy_study):
     assert step_seconds(loads, {}) is None
     other = workloads(expand(toy_study(model="deeplabv3plus_small")))
     assert (
-        step_seconds(loads, {load.like: Pace(1.0, 1) for load in other.values() if load.images})
+        step_seconds(
+            loads, {load.timing_key: Pace(1.0, 1) for load in other.values() if load.images}
+        )
         is None
     )
     assert set(step_costs(plan)) == set(plan.steps)

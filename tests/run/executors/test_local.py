@@ -11,7 +11,7 @@ from factories.processes import has_ended
 from alspec.run.executors import local
 from alspec.run.executors.base import Ended, Outcome, Progressed
 from alspec.run.executors.local import LocalExecutor
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 KEY = "a" * 64
@@ -139,8 +139,8 @@ def test_a_log_that_cannot_be_written_is_told_before_a_worker_starts(
     executor, tmp_path, monkeypatch, cause
 ):
     one = executor("touch started")
-    monkeypatch.setattr(faults, "_passed", faults.Counter())
-    monkeypatch.setenv(faults.FAULT, f"log.open:1:{cause}")
+    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+    monkeypatch.setenv(failpoints.FAULT, f"log.open:1:{cause}")
     with pytest.raises(OSError, match=os.strerror(getattr(errno, cause))) as caught:
         one.submit(KEY)
     assert caught.value.filename == str(tmp_path / "logs/worker-0.txt")

@@ -18,21 +18,21 @@ from alspec.plan.cost.disk import WEIGHT_BYTES, DiskNeed, cache_bytes
 from alspec.plan.step import Step
 from alspec.run.executors.base import Ended, Outcome
 from alspec.run.loop import run
-from alspec.run.preflight.disk import Room, in_words, require_room, room_for
+from alspec.run.preflight.disk import DiskSpaceCheck, disk_space_for, in_words, require_disk_space
 from alspec.store.store import Store
-from alspec.system import failpoints as faults
+from alspec.system import failpoints
 
 GB = 10**9
 Usage = namedtuple("Usage", "total used free")
 
 
 def room(free, least=100 * GB, spare=0, known=True):
-    return Room(Path("/data"), DiskNeed(least, least + spare, least, known), free)
+    return DiskSpaceCheck(Path("/data"), DiskNeed(least, least + spare, least, known), free)
 
 
 def test_a_disk_that_is_clearly_too_small_is_refused():
     with pytest.raises(InputError) as caught:
-        require_room(room(79 * GB))
+        require_disk_space(room(79 * GB))
     words = str(caught.value)
     for part in ("100 GB", "79 GB", "/data", "--work-dir", "keep: none", "Free space"):
         assert part in words
@@ -40,21 +40,21 @@ def test_a_disk_that_is_clearly_too_small_is_refused():
 
 def test_a_disk_that_is_about_large_enough_is_told_of():
     for free in (81, 119):
-        assert "may become full" in require_room(room(free * GB))
-    assert require_room(room(121 * GB)) == ""
-    assert require_room(room(10, least=0)) == ""
+        assert "may become full" in require_disk_space(room(free * GB))
+    assert require_disk_space(room(121 * GB)) == ""
+    assert require_disk_space(room(10, least=0)) == ""
 
 
 def test_a_disk_too_small_for_checkpoints_and_decoded_images_is_told_of():
-    told = require_room(room(121 * GB, spare=50 * GB))
+    told = require_disk_space(room(121 * GB, spare=50 * GB))
     assert "needs 100 GB at its fullest, and 50 GB more for checkpoints and decoded images" in told
     assert "starts anew" in told
-    assert require_room(room(181 * GB, spare=50 * GB)) == ""
+    assert require_disk_space(room(181 * GB, spare=50 * GB)) == ""
 
 
 def test_a_model_of_unknown_size_is_said_to_be_and_not_refused():
     unknown = room(10 * GB, least=0, known=False)
-    assert require_room(unknown) == ""
+    assert require_disk_space(unknown) == ""
     assert "weights, whose size is not known" in str(unknown)
 
 
@@ -88,7 +88,7 @@ def test_the_command_says_need_free_path_and_what_to_do(cli, spec, tmp_path, mon
     assert "too small to start" in err
     assert f"1 MB are free in {tmp_path}" in err
     assert not (tmp_path / "work_dirs/tiny").exists()
-    need = room_for(tiny_plan(), tiny_plan().steps, Store(tmp_path / "no"), 1).need
+    need = disk_space_for(tiny_plan(), tiny_plan().steps, Store(tmp_path / "no"), 1).need
     free_bytes(monkeypatch, need.least)
     code, _, err = cli("run", spec, "--devices", "cpu:1")
     assert code == ExitCode.DONE
@@ -111,25 +111,25 @@ def test_the_plan_shows_need_and_free(cli, spec, monkeypatch):
 
 def test_checkpoints_that_stand_there_are_not_needed_again(tmp_path):
     plan, store = tiny_plan(), Store(tmp_path / "store")
-    before = room_for(plan, plan.steps, store, 1)
+    before = disk_space_for(plan, plan.steps, store, 1)
     key = plan.runs[0].sets[0].train
     others = plan.steps.keys() - {key}
-    without = room_for(plan, others, store, 1).need
+    without = disk_space_for(plan, others, store, 1).need
     store.checkpoints(key).mkdir(parents=True)
     (store.checkpoints(key) / "a").write_bytes(bytes(10**6))
-    after = room_for(plan, plan.steps, store, 1).need
+    after = disk_space_for(plan, plan.steps, store, 1).need
     assert before.need.peak - after.peak == pytest.approx(10**6, abs=8192)
     assert after.least == before.need.least
-    assert room_for(plan, others, store, 1).need == without
+    assert disk_space_for(plan, others, store, 1).need == without
 
 
 def test_images_that_are_decoded_there_are_not_needed_again(tmp_path):
     plan, store = tiny_plan(), Store(tmp_path / "store")
-    before = room_for(plan, plan.steps, store, 1).need
+    before = disk_space_for(plan, plan.steps, store, 1).need
     (store.images / "toy").mkdir(parents=True)
     for size, less in ((100_000, 100_000), (10**7, cache_bytes(plan))):
         (store.images / "toy/images.bin").write_bytes(bytes(size))
-        after = room_for(plan, plan.steps, store, 1).need
+        after = disk_space_for(plan, plan.steps, store, 1).need
         assert before.peak - after.peak == pytest.approx(less, abs=8192)
 
 
@@ -148,17 +148,17 @@ class RealTrainer(FakeTrainer):
         import torch
         from factories import images  # noqa: F401
 
-        from alspec.steps.work import Desk
+        from alspec.steps.work import WorkerContext
 
         super().__init__(root, devices=("cpu",))
-        self.desk = Desk(torch.device("cpu"), checkpoint_iterations=1)
+        self.worker_context = WorkerContext(torch.device("cpu"), checkpoint_iterations=1)
 
     def wait(self, timeout_seconds):
         from alspec.run.executors.worker import work_on
 
         key, store = self.queue.popleft(), Store(self.root)
         step = Step.from_json(store.read_recipe(key))
-        work_on(step, store, self.desk, lambda done, total: None)
+        work_on(step, store, self.worker_context, lambda done, total: None)
         return Ended(key, Outcome.DONE)
 
 
@@ -176,7 +176,7 @@ def test_the_need_is_within_a_fifth_of_what_is_used(tmp_path, monkeypatch, chang
     training = {**TOY["training"], "epochs": 5}  # enough iterations for three checkpoints
     plan, store = tiny_plan(**changes, training=training), Store(tmp_path / ".store")
     most = 0
-    need = room_for(plan, plan.steps, store, 1).need
+    need = disk_space_for(plan, plan.steps, store, 1).need
 
     def used():
         return sum(path.lstat().st_blocks * 512 for path in tmp_path.rglob("*"))
@@ -185,7 +185,7 @@ def test_the_need_is_within_a_fifth_of_what_is_used(tmp_path, monkeypatch, chang
         nonlocal most
         most = max(most, used())
 
-    monkeypatch.setattr(faults, "at", measuring)
+    monkeypatch.setattr(failpoints, "at", measuring)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     assert not run(plan, store, RealTrainer(store.root), Silent()).failed
     assert need.peak == pytest.approx(most, rel=0.2)
