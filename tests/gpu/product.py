@@ -19,6 +19,7 @@ from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
 from alspec.models.nets.mc_dropout import decoder_dropouts
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.fit import Seeds, fit
+from alspec.models.training.repeatable import repeat_exactly
 from alspec.models.training.resume import CheckpointPolicy
 from alspec.models.training.s4gan import Discriminator
 from alspec.run.devices import parse_devices
@@ -60,5 +61,6 @@ __all__ = [
     "parse_devices",
     "plugins",
     "prepare",
+    "repeat_exactly",
     "view",
 ]

@@ -53,6 +53,8 @@ pytestmark = [
 def _as_in_a_worker() -> Iterator[None]:
     """The settings of a worker, float32 that is float32, and no work left on the device."""
     product.prepare(str(DEVICE))
+    if CUDA:
+        product.repeat_exactly(torch.nn.Identity())  # as `fit` has it
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_num_threads(1 if REHEARSED else 8)
     yield
@@ -139,7 +141,21 @@ def of_pooling() -> tuple[Callable[[Tensor], Tensor], tuple[int, ...]]:
     return lambda x: F.adaptive_avg_pool2d(x, 1), (4, 64, 32, 64)
 
 
-OPERATIONS = (of_bilinear, of_cross_entropy, of_convolution, of_depthwise, of_pooling)
+def of_max_pooling() -> tuple[Callable[[Tensor], Tensor], tuple[int, ...]]:
+    layer = torch.nn.MaxPool2d(3, 2, 1)
+    if CUDA:
+        product.repeat_exactly(layer)
+    return lambda x: layer(x.contiguous(memory_format=torch.channels_last)), (4, 64, 33, 65)
+
+
+OPERATIONS = (
+    of_bilinear,
+    of_max_pooling,
+    of_cross_entropy,
+    of_convolution,
+    of_depthwise,
+    of_pooling,
+)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

@@ -21,6 +21,7 @@ from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
+from alspec.models.training.repeatable import repeat_exactly
 from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume
 from alspec.models.training.runner import StepRunner
 from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
@@ -136,6 +137,7 @@ def fit(
     model.to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        repeat_exactly(model)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
     state = keeping.state_for(model, device) if keeping else None
     resume = Resume(keeping, state, log) if keeping else None
