@@ -51,7 +51,7 @@ class Part:
 
 
 PARTS = (
-    Part(1, "tests", 100, 30),
+    Part(1, "tests", 110, 30),
     Part(2, "speed", 110, 30),
     Part(2, "plain", 80, 30),
     Part(3, "selection", 50, 15),

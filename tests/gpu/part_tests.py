@@ -19,9 +19,12 @@ def part(notes: Notes, options: argparse.Namespace) -> None:
     """Run them; what fails is told with its last lines."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "--tb=short", "-W", "ignore"]
     command += ["-p", "no:cacheprovider", "--maxfail=100", str(HERE / "test_on_gpu.py")]
+    command += ["-p", "failures_at_once"]
     # What else is installed there brings plugins that nobody asked for.
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    paths = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": paths}
     lines: list[str] = []
+    failures: list[str] = []
     outcomes: dict[str, list[str]] = {}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -29,12 +32,15 @@ def part(notes: Notes, options: argparse.Namespace) -> None:
         for line in process.stdout or ():
             sys.stdout.write(line)
             lines.append(line.rstrip())
+            if line.startswith("! "):
+                failures.append(line[2:].rstrip())
+                notes.keep("failures", lines=failures)
             if found := OUTCOME.match(line):
                 outcomes.setdefault(found[2].lower(), []).append(found[1])
                 notes.keep("outcomes", **outcomes)
     notes.say("outcomes", code=process.returncode, summary=lines[-1:])
-    if process.returncode:
-        notes.keep("failures", lines=lines[-150:])
+    if process.returncode and not failures:
+        notes.keep("failures", lines=lines[-60:])
 
 
 if __name__ == "__main__":
