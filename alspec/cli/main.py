@@ -13,6 +13,7 @@ import typer
 from alspec import __version__
 from alspec.errors import AlspecError, ExitCode, Interrupted
 from alspec.plugins import GROUPS
+from alspec.system.interpreter import forget_current_folder
 
 app = typer.Typer(
     help="Which images to label for semantic segmentation: active learning studies in one file.",
@@ -269,6 +270,7 @@ def datasets_check(
 
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
+    forget_current_folder()
     for name in ("SIGTERM", "SIGUSR1"):  # Windows has no SIGUSR1
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)

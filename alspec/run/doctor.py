@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,8 @@ from pathlib import Path
 from alspec import plugins
 from alspec.errors import PluginError
 from alspec.run.devices import cpu_slots, visible_gpus
+from alspec.system.interpreter import python_command, python_environment
 from alspec.system.provenance import versions
-
-_TRIAL = """
-import warnings; warnings.simplefilter("ignore")
-import torch
-from alspec.models.nets.build import build_segmentor
-from alspec.models.nets.config import model_config
-model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False).eval()
-with torch.inference_mode():
-    out = model.encode_decode(torch.zeros(1, 3, 64, 128), [{"img_shape": (64, 128)}])
-print(tuple(out.shape), "cuda" if torch.cuda.is_available() else "cpu")
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +30,12 @@ def examine(work_dir: Path) -> Iterator[Finding]:
     for package, version in versions().items():
         yield Finding(package, True, version)
     trial = subprocess.run(  # noqa: S603 - our own interpreter and code
-        [sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False
+        python_command("alspec.run.trial"),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=python_environment(),
+        check=False,
     )
     works = trial.returncode == 0
     detail = (trial.stdout if works else trial.stderr).strip().splitlines()[-1:]

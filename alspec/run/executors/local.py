@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed
 from alspec.run.executors.worker import STOP
 from alspec.system import failpoints
+from alspec.system.interpreter import python_command, python_environment
 
 STOP_SECONDS = 8.0
 """For a training to write a checkpoint before its worker is killed."""
@@ -101,19 +101,19 @@ class LocalExecutor:
     def _start(self, slot: int) -> _Worker:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{slot}.txt"
-        command = [sys.executable, "-m", "alspec.run.executors.worker"]
-        command += ["--store", str(self._store), "--device", self._devices[slot]]
-        command += ["--loader-workers", str(self._loader_workers)]
-        command += ["--readers", str(readers_beside(len(self._devices)))]
+        arguments = ["--store", str(self._store), "--device", self._devices[slot]]
+        arguments += ["--loader-workers", str(self._loader_workers)]
+        arguments += ["--readers", str(readers_beside(len(self._devices)))]
         failpoints.at("log.open", log)
         with log.open("a", encoding="utf-8") as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
+                python_command("alspec.run.executors.worker", arguments),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                text=True,
-                env={**ENVIRONMENT, **os.environ, **THREADS},
+                encoding="utf-8",
+                errors="replace",
+                env={**ENVIRONMENT, **python_environment(), **THREADS},
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
         worker = _Worker(process, log)

@@ -6,13 +6,13 @@ import hashlib
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from alspec.errors import InputError, Problem
 from alspec.plan.step import Step, StepKind
 from alspec.store.store import Store
+from alspec.system.interpreter import python_command, python_environment
 
 WEIGHTS = frozenset({"pretrained", "checkpoint"})
 
@@ -72,10 +72,16 @@ def _identity(step: Step) -> str:
 
 def _tried(steps: Sequence[Step]) -> tuple[list[Problem], list[str]]:
     """What a process that loads torch says of these steps' models: problems, and notes on files."""
-    command = [sys.executable, "-m", "alspec.steps.try_models"]
+    command = python_command("alspec.steps.try_models")
     asked = json.dumps([step.to_json() for step in steps])
     ended = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command, input=asked, capture_output=True, text=True, check=False
+        command,
+        input=asked,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=python_environment(),
+        check=False,
     )
     local_paths: dict[str, str] = dict(steps[0].local_paths["model"])
     if ended.returncode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 import pytest
 from factories.processes import has_ended
@@ -26,7 +27,7 @@ def executor(tmp_path, monkeypatch):
         path = tmp_path / "worker"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(local.sys, "executable", str(path))
+        monkeypatch.setattr(sys, "executable", str(path))
         monkeypatch.setattr(local, "STOP_SECONDS", 0.2)
         made.append(LocalExecutor(tmp_path / "store", ["cpu"] * slots, tmp_path / "logs"))
         return made[-1]

@@ -160,7 +160,7 @@ def test_a_process_that_breaks_is_a_problem_of_the_files(tmp_path, monkeypatch, 
     python = tmp_path / "python"
     python.write_text(f"#!{sys.executable}\n{code}\n")
     python.chmod(0o755)
-    monkeypatch.setattr(tried.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(InputError, match=words) as caught:
         check_models(steps_of(pretrained=str(path)))
     assert caught.value.problems[0].loc == ("pretrained",)

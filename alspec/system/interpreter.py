@@ -1,0 +1,73 @@
+"""Starts Python processes of alspec's own that import only what is installed.
+
+Neither the folder that the caller stands in nor a `PYTHON*` variable of the caller decides what
+such a process imports: a `cv2.py` beside somebody's spec stays a file. Flags that would do this
+alone (`-P`, `PYTHONSAFEPATH`) came with Python 3.11; what is done here holds for 3.10 as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+MORE_FOLDERS = "ALSPEC_PYTHONPATH"
+"""Environment variable: absolute folders that alspec's processes import from after everything that
+is installed, separated as in `PYTHONPATH`, which they do not look at."""
+
+_START = """\
+import sys
+sys.path[:] = [folder for folder in sys.path if folder not in ("", ".")] + {more!r}
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("alspec", {package!r})
+sys.modules["alspec"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["alspec"])
+import runpy
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+"""`-c` puts the current folder first on the path; it is taken off before anything is imported, for
+`sys` is built in. The package is the caller's own, wherever that was found."""
+
+
+def python_command(module: str, arguments: Sequence[str] = ()) -> list[str]:
+    """The command that runs one of alspec's modules as `python -m` would; text is UTF-8 in it.
+
+    Args:
+        module: as `alspec.steps.try_models`.
+        arguments: the module's own.
+    """
+    import alspec
+
+    package = str(Path(str(alspec.__file__)).absolute())
+    start = _START.format(more=_more_folders(), package=package, module=module)
+    user_site = ["-s"] if sys.flags.no_user_site else []
+    return [sys.executable, "-E", *user_site, "-X", "utf8", "-c", start, *arguments]
+
+
+def python_environment() -> dict[str, str]:
+    """This process's environment without the variables that Python itself would follow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def forget_current_folder() -> None:
+    """Take off this process's path what `python -m` and relative entries of `PYTHONPATH` put there.
+
+    The folder that this package lies in goes to the end, for a clone that is not installed.
+    """
+    import alspec
+
+    here = Path.cwd()
+    home = str(Path(str(alspec.__file__)).absolute().parents[1])
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    wanted = {str(Path(entry)) for entry in named if Path(entry).is_absolute()}
+    leading = {"", ".", str(here)} - wanted
+    if any(entry in leading for entry in sys.path):
+        sys.path[:] = [entry for entry in sys.path if entry not in leading]
+        if home == str(here):
+            sys.path.append(home)
+
+
+def _more_folders() -> list[str]:
+    named = os.environ.get(MORE_FOLDERS, "").split(os.pathsep)
+    return [entry for entry in named if Path(entry).is_absolute()]
