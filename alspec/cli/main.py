@@ -81,6 +81,40 @@ def _main(
 
 
 @app.command()
+def init(
+    target: Annotated[
+        Path, typer.Argument(metavar="[FILE|DIR]", help="The new file, or the folder of your data.")
+    ] = Path("study.yaml"),
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="What to start from: quickstart, folder, camvid, cityscapes, pascal_voc, "
+            "a2d2_pools, a2d2_3k.",
+            show_default="quickstart for a file; what a folder seems to hold",
+        ),
+    ] = None,
+) -> None:
+    """Write a commented spec to start from, with the schema that editors complete it by.
+
+    Example: alspec init study.yaml --template folder, or alspec init my_data/
+    """
+    from alspec.cli import spec as commands
+
+    commands.init(target, template)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of specs, plugins included.
+
+    Example: alspec schema > alspec.schema.json
+    """
+    from alspec.cli import spec as commands
+
+    commands.schema()
+
+
+@app.command()
 def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
     """Check a spec and read every image and mask it names; writes nothing."""
     from alspec.cli import study as commands

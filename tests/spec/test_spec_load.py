@@ -13,7 +13,6 @@ from alspec.errors import Problem, SpecError
 from alspec.spec.fields import Frozen, Template
 from alspec.spec.load import dump_study, load_study, located
 from alspec.spec.model import DatasetSpec, OptionalPath, PathText, Study
-from alspec.spec.schema import json_schema
 
 FULL = Path(__file__).parent / "full.yaml"
 SMALL = """\
@@ -228,19 +227,3 @@ def test_located_without_a_place_is_the_top_of_the_file(tmp_path):
     path.write_text(SMALL)
     (problem,) = located(path, [Problem("", "too small", loc=("training", "crop"))])
     assert problem.where == f"{path}:1:1"
-
-
-# ---- schema -----------------------------------------------------------------------------------
-
-
-def test_json_schema_knows_every_key_and_leaves_plugins_room():
-    schema = json_schema()
-    assert set(schema["properties"]) == set(Study.model_fields)
-    assert schema["required"] == ["study", "datasets", "budgets", "methods"]
-    assert schema["additionalProperties"] is False
-    assert schema["$defs"]["Training"]["additionalProperties"] is False
-    assert schema["$defs"]["DatasetSpec"]["additionalProperties"] is True
-    assert schema["$defs"]["Method"]["required"] == ["name"]
-    assert "params" not in schema["$defs"]["Method"]["properties"]
-    assert {"type": "string"} in schema["properties"]["methods"]["items"]["anyOf"]
-    assert schema["properties"]["pretrained"]["anyOf"][0]["format"] == "path"
