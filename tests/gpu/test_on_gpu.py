@@ -367,7 +367,7 @@ def test_memory_that_runs_out_is_told_and_the_worker_lives_on(tmp_path: Path) ->
         "sequences": 1, "frames": 8, "val_sequences": 1, "val_frames": 1,
     }  # fmt: skip
     store, step = before_training(
-        tmp_path / "store", dataset=dataset, epochs=60, batch_size=60 if REHEARSED else 64
+        tmp_path / "store", dataset=dataset, epochs=60, batch_size=8 if REHEARSED else 64
     )
     with worker(store, tmp_path / "log") as process:
         assert json.loads(process.stdout.readline())["event"] == "ready"
