@@ -51,12 +51,12 @@ def build_segmentor(
     model = assemble(config, mc_dropout=mc_dropout)
     model.init_weights()
     wanted = [
-        (model.backbone, pretrained, ("module.", "backbone.")),
-        (model, checkpoint, ("module.",)),
+        (model.backbone, pretrained, ("module.", "backbone."), None),
+        (model, checkpoint, ("module.",), model.out_channels),
     ]
-    for module, path, prefixes in wanted:
+    for module, path, prefixes, classes in wanted:
         if path is not None:
-            match = load_weights(module, path, prefixes)
+            match = load_weights(module, path, prefixes, classes=classes)
             if note:
                 note(_in_words(module, path, match))
     return model  # type: ignore[no-any-return]
@@ -66,7 +66,16 @@ def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
     layout = f" in the layout of {match.layout}" if match.layout else ""
     unused = f", {match.unused} others not used" if match.unused else ""
     count, kind = match.matched, type(module).__name__
-    return f"{path}: all {count} weights of {kind} matched{layout}{unused}"
+    every = "" if match.reinitialised else "all "
+    words = f"{path}: {every}{count} weights of {kind} matched{layout}{unused}"
+    if match.reinitialised:
+        words += (
+            f"; {len(match.reinitialised)} belong to a head of {match.classes} classes and start "
+            f"from random values: {', '.join(match.reinitialised)}"
+        )
+    if match.skipped:
+        words += f"; skipped what is no tensor: {', '.join(match.skipped)}"
+    return words
 
 
 def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True) -> Any:
