@@ -1,0 +1,1 @@
+"""Labelling projects: batches of images to people and their masks back, files only."""

@@ -1,0 +1,1 @@
+"""Deliveries: what comes back from annotation tools, foreign until it was checked."""

@@ -1,0 +1,143 @@
+"""What a delivery is made of, and what is expected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from alspec.datasets.base import IGNORE, ImageId, Mask
+from alspec.labelling.rle import Bits
+
+MOST_CONTESTED = 0.05
+"""Share of an image's pixels that may be claimed by regions of two classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """An image that was handed over.
+
+    Attributes:
+        id: the project's.
+        size: height, width.
+    """
+
+    id: ImageId
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a delivery may hold.
+
+    Attributes:
+        images: flat name without extension to the image.
+        classes: names by id.
+        unlabelled: the class id of pixels that nobody labelled; `IGNORE` where the project has none
+            for them.
+    """
+
+    images: Mapping[str, Awaited]
+    classes: Sequence[str]
+    unlabelled: int = IGNORE
+
+    def class_id(self, name: str) -> int:
+        """The id of a class. Raises ValueError for an unknown name."""
+        if name not in self.classes:
+            raise ValueError(f"the class `{name}` is not one of the project's")
+        return self.classes.index(name)
+
+    def image(self, name: str) -> Awaited:
+        """The image of a name, whatever its folder and extension. Raises ValueError."""
+        found = self.images.get(stem_of(name))
+        if found is None:
+            raise ValueError("no image of this name was handed over")
+        return found
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a delivery says of one image.
+
+    Attributes:
+        name: flat, without extension.
+        mask: (H, W) class ids and `IGNORE`; None where there is none.
+        rejected: somebody said that it cannot be labelled.
+        annotator: who; empty where the tool does not tell.
+        when: when it was last changed, as the tool writes it; sorts.
+        seconds: of work.
+        submitted: a person has said that it is done.
+        contested: share of pixels that regions of two classes claimed.
+    """
+
+    name: str
+    mask: Mask | None = None
+    rejected: bool = False
+    annotator: str = ""
+    when: str = ""
+    seconds: float | None = None
+    submitted: bool = False
+    contested: float = 0.0
+
+
+class Refused(NamedTuple):
+    """Something in a delivery that was not taken.
+
+    Attributes:
+        file: it, as the delivery calls it.
+        why: the reason, in words.
+    """
+
+    file: str
+    why: str
+
+
+@dataclass
+class Delivery:
+    """A delivery as read."""
+
+    images: list[Delivered] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+class Region(NamedTuple):
+    """A part of an image that somebody gave a class; (H, W) of the whole image."""
+
+    class_id: int
+    mask: Bits
+
+
+def painted(
+    regions: Iterable[Region], size: tuple[int, int], unlabelled: int
+) -> tuple[Mask, float]:
+    """Regions one over the other, and the share of pixels that two classes claimed.
+
+    Args:
+        regions: in order; the later one wins.
+        size: height, width.
+        unlabelled: the value of pixels in no region.
+
+    Raises:
+        ValueError: more than `MOST_CONTESTED` of the pixels are claimed by two classes.
+    """
+    mask: Mask = np.full(size, unlabelled, np.uint8)
+    claimed, contested = np.zeros(size, bool), np.zeros(size, bool)
+    for class_id, own in regions:
+        contested |= own & claimed & (mask != class_id)
+        mask[own] = class_id
+        claimed |= own
+    share = float(contested.mean())
+    if share > MOST_CONTESTED:
+        raise ValueError(
+            f"regions of different classes overlap on {100 * share:.1f} % of its pixels (at most "
+            f"{100 * MOST_CONTESTED:g} %); erase the lower one where it is covered"
+        )
+    return mask, share
+
+
+def stem_of(name: str) -> str:
+    """A flat name without folders and extension."""
+    return PurePosixPath(name.replace("\\", "/")).stem

@@ -1,0 +1,54 @@
+"""A delivery of plain mask files, named like the images."""
+
+from __future__ import annotations
+
+from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
+from alspec.labelling.delivery.pixels import mask_of
+from alspec.labelling.delivery.source import Source, ending
+from alspec.labelling.palette import colour_of
+
+REJECTED = "rejected.txt"
+
+
+def read(source: Source, expected: Expectation) -> Delivery:
+    """Masks by name, of class ids or of the colours of `classes.csv`, and `rejected.txt`."""
+    delivery = Delivery()
+    colours = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
+    seen: set[str] = set()
+    for file in ending(source.files, ".png", ".bmp", ".tif", ".tiff"):
+        if _is_handed_over(file):
+            continue
+        try:
+            image = expected.image(file)
+            if stem_of(file) in seen:
+                raise ValueError("the delivery has two masks of this name")
+            mask = mask_of(source.files[file](), image.size, expected, colours, values=True)
+        except ValueError as err:
+            source.refuse(file, str(err))
+            continue
+        seen.add(stem_of(file))
+        delivery.images.append(Delivered(stem_of(file), mask))
+    for file in ending(source.files, REJECTED):
+        delivery.images += _rejected(source, file, expected)
+    return delivery
+
+
+def _is_handed_over(file: str) -> bool:
+    """Whether a file is the hand-over's own, when the whole folder comes back."""
+    return bool({"images", "proposed"} & set(file.split("/")[:-1]))
+
+
+def _rejected(source: Source, file: str, expected: Expectation) -> list[Delivered]:
+    found = []
+    try:
+        lines = source.files[file]().decode("utf-8-sig", errors="replace").splitlines()
+    except ValueError as err:
+        source.refuse(file, str(err))
+        return []
+    for line in filter(None, map(str.strip, lines)):
+        try:
+            expected.image(line)
+            found.append(Delivered(stem_of(line), rejected=True))
+        except ValueError as err:
+            source.refuse(f"{file}: {line[:80]}", str(err))
+    return found

@@ -1,0 +1,1 @@
+"""Hand-overs: a batch written as an annotation tool reads it."""

@@ -1,0 +1,48 @@
+"""Hand-over as plain folders: images, proposed masks and a table of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alspec.labelling.export.image import HandedImage, HandOver, copy_images
+from alspec.labelling.palette import class_rows, png_of
+from alspec.system.atomic import write_bytes, write_csv, write_text
+
+HOW_TO = """\
+# How to label these images
+
+1. Draw a mask for each image of `images/`, as a PNG of the same size and name (`{example}`).
+   Its pixels are the ids of `classes.csv` (8-bit grey or palette), or the colours listed there;
+   255 or black is {unlabelled}.
+2. Start from `proposed/` where it has a file: it is what the model thinks. Copy it and correct it.
+   Images without one are check images: draw them from nothing.
+3. Give back the folder of masks, or a zip of it:
+   `alspec ingest {project} MASKS_FOLDER`
+   An image that cannot be labelled: a line with its name in `rejected.txt` beside the masks.
+"""
+
+
+def write(folder: Path, batch: HandOver) -> None:
+    """Write `images/`, `proposed/`, `classes.csv` and HOW-TO.md.
+
+    Args:
+        folder: an empty one.
+        batch: what is handed over.
+    """
+    images, classes = batch.images, batch.classes
+    copy_images(images, folder / "images")
+    (folder / "proposed").mkdir()
+    for image in images:
+        if image.proposal is not None:
+            write_bytes(
+                folder / "proposed" / mask_name(image), png_of(image.proposal, len(classes))
+            )
+    write_csv(folder / "classes.csv", ("id", "name", "colour"), class_rows(classes))
+    example = mask_name(images[0]) if images else "name.png"
+    text = HOW_TO.format(example=example, project=batch.project, unlabelled=batch.unlabelled)
+    write_text(folder / "HOW-TO.md", text)
+
+
+def mask_name(image: HandedImage) -> str:
+    """The file name of an image's mask."""
+    return image.name.rpartition(".")[0] + ".png"

@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+from factories import annotators
+from PIL import Image
+
+from alspec.datasets.base import IGNORE
+from alspec.errors import InputError
+from alspec.labelling.delivery.base import Awaited, Expectation
+from alspec.labelling.delivery.read import read_delivery
+from alspec.labelling.export import cvat, folder, labelstudio
+from alspec.labelling.export.image import HandedImage, HandOver, flat_name
+from alspec.labelling.palette import png_of
+
+CLASSES = ("sky", "road & <edge>", 'a "car"', "pole")
+SIZE = (20, 30)
+
+
+def drawn(seed, ignored=True):
+    """A mask of rectangles of every class."""
+    rng = np.random.default_rng(seed)
+    mask = np.full(SIZE, 0, np.uint8)
+    for value in (*range(len(CLASSES)), IGNORE) if ignored else range(len(CLASSES)):
+        top, left = rng.integers(0, 15), rng.integers(0, 20)
+        mask[top : top + 6, left : left + 11] = value
+    return mask
+
+
+@pytest.fixture
+def handed(tmp_path):
+    """A batch of four images; the last is a check image, without a proposal."""
+    images = []
+    for rank in range(1, 5):
+        file = tmp_path / f"frame.{rank}.jpg"
+        Image.fromarray(np.full((*SIZE, 3), rank, np.uint8)).save(file)
+        name = flat_name(1, rank, file.name)
+        proposal = drawn(100 + rank) if rank < 4 else None
+        images.append(HandedImage(file.name, name, file, SIZE, proposal))
+    return HandOver(images, CLASSES, "p.yaml", "ignored", tmp_path / "home")
+
+
+def stems(handed):
+    return [image.name.rpartition(".")[0] for image in handed.images]
+
+
+def expected(handed, unlabelled=IGNORE, classes=CLASSES):
+    images = {
+        name: Awaited(i.id, i.size) for name, i in zip(stems(handed), handed.images, strict=True)
+    }
+    return Expectation(images, classes, unlabelled)
+
+
+WRITERS = {
+    "folder": annotators.folder_of_masks,
+    "masks": annotators.cvat_masks,
+    "xml": annotators.cvat_xml,
+    "json": annotators.labelstudio,
+}
+
+
+@pytest.mark.parametrize("tool", WRITERS)
+@pytest.mark.parametrize("unlabelled", [IGNORE, 3])
+def test_masks_of_each_tool_come_back_pixel_for_pixel(tool, unlabelled, handed, tmp_path):
+    truths = {name: drawn(number) for number, name in enumerate(stems(handed))}
+    place = WRITERS[tool](tmp_path / "back.json", truths, CLASSES)
+    delivery = read_delivery(place, expected(handed, unlabelled))
+    assert delivery.refused == []
+    found = {one.name: one.mask for one in delivery.images}
+    assert found.keys() == truths.keys()
+    for name, truth in truths.items():
+        wanted = truth.copy()
+        wanted[truth == IGNORE] = unlabelled
+        np.testing.assert_array_equal(found[name], wanted)
+
+
+def test_a_class_named_background_has_the_pixels_that_cvat_paints_black(handed, tmp_path):
+    classes = ("background", "lesion", "other", "more")
+    truth = drawn(3, ignored=False)
+    place = annotators.cvat_masks(tmp_path / "a.zip", {stems(handed)[0]: truth}, classes)
+    text = zipfile.ZipFile(place).read("labelmap.txt").decode()
+    r, g, b = annotators.colours(1)[0]
+    black = np.array([[0, 0, 0]], np.uint8)
+    changed = tmp_path / "b.zip"
+    with zipfile.ZipFile(place) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith(".png"):
+                pixels = np.array(Image.open(io.BytesIO(data)))
+                pixels[truth == 0] = black
+                data = annotators.png(pixels)
+            new.writestr(name, data)
+            if name == "labelmap.txt":
+                text = text.replace(f"background:{r},{g},{b}::", "background:0,0,0::")
+    with zipfile.ZipFile(changed) as old, zipfile.ZipFile(tmp_path / "c.zip", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, text if name == "labelmap.txt" else old.read(name))
+    (one, *_) = read_delivery(tmp_path / "c.zip", expected(handed, classes=classes)).images
+    np.testing.assert_array_equal(one.mask, truth)
+
+
+@pytest.mark.parametrize("tool", ["masks", "xml", "json"])
+def test_rejected_images_are_told_from_untouched_ones(tool, handed, tmp_path):
+    first, second, third, fourth = stems(handed)
+    place = WRITERS[tool](
+        tmp_path / "back", {first: drawn(1), second: drawn(2)}, CLASSES, [third], untouched=[fourth]
+    )
+    if tool == "json":
+        place = place.rename(tmp_path / "back.json")
+    images = {one.name: one for one in read_delivery(place, expected(handed)).images}
+    assert images.keys() == {first, second, third}
+    assert images[third].rejected
+    assert not images[first].rejected
+
+
+def test_a_folder_names_rejected_images_in_a_list(handed, tmp_path):
+    first, second, *_ = stems(handed)
+    place = annotators.folder_of_masks(
+        tmp_path / "back", {first: drawn(1)}, CLASSES, [second, "stranger"]
+    )
+    delivery = read_delivery(place, expected(handed))
+    assert [one.name for one in delivery.images if one.rejected] == [second]
+    assert delivery.refused == [("rejected.txt: stranger", "no image of this name was handed over")]
+
+
+def test_a_folder_takes_palette_images_and_the_listed_colours(handed, tmp_path):
+    first, second, third, _ = stems(handed)
+    truth, place = drawn(5, ignored=False), tmp_path / "back"
+    place.mkdir()
+    (place / f"{first}.png").write_bytes(png_of(truth, len(CLASSES)))
+    Image.open(place / f"{first}.png").convert("RGB").save(place / f"{second}.png")
+    reordered = Image.fromarray(truth[::-1].copy() * 0 + 9)  # one index for one colour, elsewhere
+    reordered.putpalette([0] * 27 + [128, 0, 0] + [0] * 738)
+    reordered.save(place / f"{third}.png")
+    found = {one.name: one.mask for one in read_delivery(place, expected(handed)).images}
+    np.testing.assert_array_equal(found[first], truth)
+    np.testing.assert_array_equal(found[second], truth)
+    assert (found[third] == 0).all()
+
+
+# ---- what is handed over reads back as the proposals
+
+
+def test_hand_overs_read_back_as_what_was_proposed(handed, tmp_path):
+    for name, module in {"folder": folder, "cvat": cvat, "labelstudio": labelstudio}.items():
+        (tmp_path / name).mkdir()
+        module.write(tmp_path / name, handed)
+        files = {path.name for path in (tmp_path / name / "images").iterdir()}
+        assert files == {image.name for image in handed.images}
+        assert "alspec ingest p.yaml" in (tmp_path / name / "HOW-TO.md").read_text()
+    proposals = {n: i.proposal for n, i in zip(stems(handed), handed.images, strict=True)}
+    tasks = json.loads((tmp_path / "labelstudio" / "tasks.json").read_text())
+    for task in tasks:
+        task["annotations"] = task.pop("predictions", [])
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    for place in (
+        tmp_path / "folder" / "proposed",
+        tmp_path / "cvat" / "annotations.xml",
+        tmp_path / "tasks.json",
+    ):
+        delivery = read_delivery(place, expected(handed))
+        assert delivery.refused == []
+        found = {one.name: one.mask for one in delivery.images}
+        assert found.keys() == {name for name, mask in proposals.items() if mask is not None}
+        for name, mask in found.items():
+            np.testing.assert_array_equal(mask, proposals[name])
+
+
+def test_a_whole_hand_over_given_back_holds_no_mask(handed, tmp_path):
+    (tmp_path / "out").mkdir()
+    folder.write(tmp_path / "out", handed)
+    delivery = read_delivery(tmp_path / "out", expected(handed))
+    assert (delivery.images, delivery.refused) == ([], [])
+
+
+def test_label_studio_is_told_where_the_images_will_lie(handed, tmp_path):
+    (tmp_path / "out").mkdir()
+    labelstudio.write(tmp_path / "out", handed)
+    assert f"DOCUMENT_ROOT={tmp_path / 'home'}" in (tmp_path / "out" / "HOW-TO.md").read_text()
+
+
+def test_ids_in_cvat_are_the_places_in_lexicographic_order(handed):
+    reversed_batch = list(reversed(handed.images))
+    text = cvat.annotations_xml(reversed_batch, CLASSES)
+    found = [line.split('"')[1:4:2] for line in text.splitlines() if "<image" in line]
+    names = sorted(image.name for image in handed.images)
+    assert found == [[str(number), name] for number, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("a/b/c.d.JPEG", "b12-0003-c-d.jpeg"),
+        ("ü ß.png", "b12-0003-image.png"),
+        ("x y (1).png", "b12-0003-x-y-1.png"),
+        ("..png", "b12-0003-png"),
+    ],
+)
+def test_flat_names_have_one_dot_and_plain_characters(image, name):
+    assert flat_name(12, 3, image).startswith(name.partition(".")[0][:9])
+    if image != "..png":
+        assert flat_name(12, 3, image) == name
+
+
+# ---- overlaps
+
+
+def polygons(place, *shapes):
+    body = "".join(
+        f'<polygon label="{label}" z_order="{z}" points="{points}"></polygon>'
+        for label, z, points in shapes
+    )
+    place.write_text(
+        f'<annotations><image id="0" name="b01-0001-frame-1.jpg" width="{SIZE[1]}" '
+        f'height="{SIZE[0]}">{body}</image></annotations>'
+    )
+    return place
+
+
+def test_the_higher_z_order_wins_then_the_later(handed, tmp_path):
+    small, whole = "0,0;2,0;2,2;0,2", "0,0;29,0;29,19;0,19"
+    place = polygons(tmp_path / "a.xml", ("pole", 2, small), ("sky", 0, whole), ("sky", 1, small))
+    (one,) = read_delivery(place, expected(handed)).images
+    assert (one.mask[:3, :3] == 3).all()
+    assert one.mask[10, 10] == 0
+    assert one.contested == pytest.approx(9 / 600)
+
+
+def test_regions_that_overlap_on_more_than_5_percent_are_refused(handed, tmp_path):
+    whole = "0,0;29,0;29,19;0,19"
+    place = polygons(tmp_path / "a.xml", ("pole", 0, whole), ("sky", 0, whole))
+    delivery = read_delivery(place, expected(handed))
+    assert delivery.images == []
+    assert "overlap on 100.0 %" in delivery.refused[0].why
+
+
+# ---- foreign archives
+
+
+def archive(place, *entries):
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in entries:
+            out.writestr(name, data)
+    return place
+
+
+def link(name):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+GOOD = "b01-0001-frame-1.png"
+OTHER = "b01-0002-frame-2.png"
+
+
+def bomb():
+    return annotators.png(np.zeros((9000, 9000), np.uint8))
+
+
+HOSTILE = {
+    "a path upwards": ([("../" + OTHER, b"x")], "out of the archive"),
+    "an absolute path": ([("/tmp/" + OTHER, b"x")], "out of the archive"),
+    "a drive": ([("C:" + OTHER, b"x")], "out of the archive"),
+    "a link": ([(link(OTHER), "/etc/passwd")], "a link or a device"),
+    "a picture of 81 million pixels": ([(OTHER, bomb())], "9000x9000"),
+    "another size": ([(OTHER, annotators.png(np.zeros((19, 30), np.uint8)))], "30x19"),
+    "an unknown value": ([(OTHER, annotators.png(np.full(SIZE, 77, np.uint8)))], "values 77"),
+    "a foreign colour": (
+        [(OTHER, annotators.png(np.full((*SIZE, 3), 9, np.uint8)))],
+        "#090909",
+    ),
+    "an unknown name": ([("cat.png", annotators.png(np.zeros(SIZE, np.uint8)))], "handed over"),
+    "no picture": ([(OTHER, b"GIF89a")], "no mask that can be read"),
+    "a truncated picture": (
+        [(OTHER, annotators.png(np.random.default_rng(0).integers(0, 4, SIZE, np.uint8))[:60])],
+        "no mask that can be read",
+    ),
+    "16 bits": ([(OTHER, annotators.png(np.zeros(SIZE, np.uint16)))], "mode"),
+    "two of a name": (
+        [("m/" + GOOD, annotators.png(np.zeros(SIZE, np.uint8)))],
+        "two masks of this name",
+    ),
+    "a name of control characters": ([("a\x07" + OTHER, b"x")], "cannot be printed"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_with_their_reason_and_good_ones_taken(name, handed, tmp_path):
+    entries, why = HOSTILE[name]
+    good = annotators.png(drawn(1))
+    place = archive(tmp_path / "a.zip", (GOOD, good), *entries)
+    delivery = read_delivery(place, expected(handed))
+    assert [one.name for one in delivery.images] == ["b01-0001-frame-1"]
+    np.testing.assert_array_equal(delivery.images[0].mask, drawn(1))
+    assert len(delivery.refused) == 1
+    assert why in delivery.refused[0].why
+
+
+def test_a_file_that_lies_about_its_length_is_refused(handed, tmp_path):
+    good = annotators.png(drawn(1))
+    place = archive(tmp_path / "a.zip", (GOOD, good), (OTHER, b"0" * 10_000))
+    data = bytearray(place.read_bytes())
+    at = data.rfind(OTHER.encode()) - 46 + 24  # the length in the central directory
+    data[at : at + 4] = (10).to_bytes(4, "little")
+    place.write_bytes(bytes(data))
+    delivery = read_delivery(place, expected(handed))
+    assert [one.name for one in delivery.images] == ["b01-0001-frame-1"]
+    assert len(delivery.refused) == 1
+
+
+def test_an_encrypted_file_is_refused(handed, tmp_path):
+    place = archive(tmp_path / "a.zip", (OTHER, b"x"))
+    data = bytearray(place.read_bytes())
+    data[data.rfind(b"PK\x01\x02") + 8] |= 1
+    place.write_bytes(bytes(data))
+    assert "encrypted" in read_delivery(place, expected(handed)).refused[0].why
+
+
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>'
+    "<annotations>&c;</annotations>"
+)
+HEAD = f'<image id="0" name="b01-0001-frame-1.jpg" width="{SIZE[1]}" height="{SIZE[0]}">'
+MASK = '<mask label="sky" rle="{}" left="{}" top="0" width="{}" height="1" z_order="0"/>'
+BAD_XML = {
+    "entities": (BOMB, "document type"),
+    "an external entity": (
+        '<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>',
+        "document type",
+    ),
+    "a mask beyond the image": (HEAD + MASK.format("0, 9", 25, 9) + "</image>", "outside"),
+    "runs that do not fit": (HEAD + MASK.format("0, 99999999999", 0, 9) + "</image>", "fill"),
+    "runs that are no numbers": (HEAD + MASK.format("0, x", 0, 9) + "</image>", "list of numbers"),
+    "an unknown class": (HEAD + '<mask label="dog" rle="1"/></image>', "`dog`"),
+    "a box": (HEAD + '<box label="sky"/></image>', "<box>"),
+    "a point at infinity": (
+        HEAD + '<polygon label="sky" points="0,0;inf,0;1,1"/></image>',
+        "outside",
+    ),
+    "another size": (HEAD.replace('"30"', '"31"') + "</image>", "31x20"),
+    "no XML": ("hello", "cannot be read as XML"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_XML)
+def test_bad_xml_is_refused_with_its_reason(name, handed, tmp_path):
+    body, why = BAD_XML[name]
+    text = body if body.startswith(("<!", "hello")) else f"<annotations>{body}</annotations>"
+    (tmp_path / "a.xml").write_text(text)
+    delivery = read_delivery(tmp_path / "a.xml", expected(handed))
+    assert delivery.images == []
+    assert why in delivery.refused[0].why
+
+
+def task(**changes):
+    name = "b01-0001-frame-1.jpg"
+    return {"data": {"image": name, "alspec_name": name}, "annotations": [], **changes}
+
+
+def brush(**changes):
+    own = {"format": "rle", "rle": annotators.slow_pack(drawn(1) == 0), "brushlabels": ["sky"]}
+    region = {"type": "brushlabels", "original_width": 30, "original_height": 20}
+    return {**region, "value": {**own, **changes.pop("value", {})}, **changes}
+
+
+def annotated(*results, **changes):
+    return task(annotations=[{"completed_by": 1, "result": list(results), **changes}])
+
+
+BAD_JSON = {
+    "no list": ({}, "no list"),
+    "deep": ("[" * 100_000, "cannot be read"),
+    "a task that is a number": ([3], "no task"),
+    "no annotations": ([{"data": {"image": "b01-0001-frame-1.jpg"}}], "no task"),
+    "an unknown name": ([task(data={"image": "cat.jpg"})], "handed over"),
+    "another id": (
+        [task(data={"image": "b01-0001-frame-1.jpg", "alspec_id": "frame.2.jpg"})],
+        "another image",
+    ),
+    "another size": ([annotated(brush(original_width=31))], "31x20"),
+    "another packing": ([annotated(brush(value={"rle": [1, 2, 3]}))], "too early"),
+    "a boolean for bytes": ([annotated(brush(value={"rle": [True]}))], "list of bytes"),
+    "a class that is unknown": ([annotated(brush(value={"brushlabels": ["dog"]}))], "`dog`"),
+    "two labels": ([annotated(brush(value={"brushlabels": ["sky", "pole"]}))], "several"),
+    "a rectangle": ([annotated(brush(type="rectanglelabels"))], "rectanglelabels"),
+    "no value": ([annotated({"type": "brushlabels"})], "not as Label Studio writes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JSON)
+def test_bad_json_is_refused_with_its_reason(name, handed, tmp_path):
+    data, why = BAD_JSON[name]
+    (tmp_path / "a.json").write_text(data if isinstance(data, str) else json.dumps(data))
+    delivery = read_delivery(tmp_path / "a.json", expected(handed))
+    assert delivery.images == []
+    assert why in delivery.refused[0].why
+
+
+def test_polygons_of_label_studio_are_in_percent(handed, tmp_path):
+    points = [[0, 0], [50, 0], [50, 100], [0, 100]]
+    value = {"points": points, "polygonlabels": ["pole"]}
+    own = {"type": "polygonlabels", "original_width": 30, "original_height": 20, "value": value}
+    (tmp_path / "a.json").write_text(json.dumps([annotated(own)]))
+    (one,) = read_delivery(tmp_path / "a.json", expected(handed)).images
+    assert (one.mask[:, :15] == 3).all()
+    assert (one.mask[:, 17:] == IGNORE).all()
+
+
+@pytest.mark.parametrize("name", ["gone.zip", "text.txt", "broken.zip"])
+def test_what_cannot_be_opened_at_all_is_an_error(name, handed, tmp_path):
+    if name != "gone.zip":
+        (tmp_path / name).write_bytes(b"PK\x03\x04 no zip")
+    with pytest.raises(InputError):
+        read_delivery(tmp_path / name, expected(handed))
+
+
+def test_links_in_a_folder_are_refused(handed, tmp_path):
+    place = annotators.folder_of_masks(tmp_path / "back", {stems(handed)[0]: drawn(1)}, CLASSES)
+    shutil.copyfile(place / f"{stems(handed)[0]}.png", tmp_path / "secret.png")
+    (place / OTHER).symlink_to(tmp_path / "secret.png")
+    delivery = read_delivery(place, expected(handed))
+    assert len(delivery.images) == 1
+    assert "link" in delivery.refused[0].why
