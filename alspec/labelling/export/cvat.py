@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -71,6 +71,7 @@ def labels(classes: Sequence[str]) -> list[dict[str, Any]]:
 def annotations_xml(images: Sequence[HandedImage], classes: Sequence[str]) -> str:
     """The XML of all images, those without a proposal as empty elements."""
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
+    lines += _meta(len(images), classes)
     for number, image in enumerate(sorted(images, key=lambda each: each.name)):
         height, width = image.size
         lines.append(
@@ -81,6 +82,18 @@ def annotations_xml(images: Sequence[HandedImage], classes: Sequence[str]) -> st
             lines += _masks(image.proposal, classes)
         lines.append("  </image>")
     return "\n".join([*lines, "</annotations>", ""])
+
+
+def _meta(images: int, classes: Sequence[str]) -> Iterator[str]:
+    """The task and its labels; CVAT does without, other readers of the format do not."""
+    yield f"  <meta><task><size>{images}</size><mode>annotation</mode><labels>"
+    for label in labels(classes):
+        name, kind = escape(label["name"]), label["type"]
+        yield (
+            f"    <label><name>{name}</name><color>{label['color']}</color><type>{kind}</type>"
+            "<attributes></attributes></label>"
+        )
+    yield "  </labels></task></meta>"
 
 
 def _masks(mask_HW: Mask, classes: Sequence[str]) -> Iterator[str]:
