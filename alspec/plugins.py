@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +18,10 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUPS = {"alspec.acquisition": "acquisition function", "alspec.datasets": "dataset kind"}
+
+
+LOAD_SECONDS = 120
+"""A plugin whose import takes longer is given up; a large library on a slow disk may take one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,11 @@ def load(group: str, name: str) -> Any:
         raise PluginError(f"no {kind} `{name}`. {hint}Known: {', '.join(names(group))}")
     if len(found) > 1:
         packages = " and ".join(sorted(package for _, package in found))
-        raise PluginError(f"the {kind} `{name}` is leased by {packages}; uninstall all but one")
+        raise PluginError(f"the {kind} `{name}` is claimed by {packages}; uninstall all but one")
     ((value, package), entry) = next(iter(found.items()))
     try:
-        return entry.load()
+        with _bounded(LOAD_SECONDS), redirect_stdout(sys.stderr):  # `--json` is JSON alone
+            return entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as err:  # a plugin may fail in any way, SystemExit included
@@ -88,3 +97,34 @@ def load(group: str, name: str) -> Any:
             f"the {kind} `{name}` comes from {package} ({value}) but could not be loaded: "
             f"{type(err).__name__}: {err}. Update or uninstall that package. Others: {others}"
         ) from err
+
+
+@contextmanager
+def _bounded(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in what takes too long, where the system can: in the main thread."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not (in_main and hasattr(signal, "setitimer")) or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"its import did not end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def maker(group: str, name: str) -> str:
+    """A plugin with its package, as an error names it."""
+    packages = sorted({plugin.package for plugin in declared(group) if plugin.name == name})
+    return f"the {GROUPS[group]} `{name}` of {' and '.join(packages) or 'no installed package'}"
+
+
+def group_of(name: str) -> str:
+    """The group that a plugin is in; an acquisition function where the name is unknown or both."""
+    return next((group for group in GROUPS if name in names(group)), next(iter(GROUPS)))

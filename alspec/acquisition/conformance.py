@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,6 +207,44 @@ def _selections(function: Any) -> Iterator[str]:
             yield f"select must choose among the candidates (n={n}), got {foreign[0]!r}"
         if ids != list(acquisition.select(candidates, n, np.random.default_rng(n))):
             yield f"select must be the same for the same rng seed (n={n})"
+    if not _equal(candidates, synthetic_candidates(function.needs)):
+        yield "select must leave the candidates as they are; copy what you change"
+    if function.family is Family.BATCH:
+        yield from _order(acquisition, function.needs)
+
+
+def _order(acquisition: Any, needs: frozenset[Need]) -> Iterator[str]:
+    """A choice without chance must not depend on the order of the candidates."""
+    candidates = synthetic_candidates(needs)
+    n = len(candidates.ids) // 2
+    first, second = (
+        set(acquisition.select(candidates, n, np.random.default_rng(seed))) for seed in (0, 1)
+    )
+    if first == second:
+        turned = set(acquisition.select(_reversed(candidates), n, np.random.default_rng(0)))
+        if turned != first:
+            yield "select must not depend on the order of the candidates; break ties by id"
+
+
+def _reversed(candidates: Candidates) -> Candidates:
+    backwards = slice(None, None, -1)
+    features = candidates.features_ND
+    return replace(
+        candidates,
+        ids=candidates.ids[backwards],
+        sequences=candidates.sequences[backwards],
+        features_ND=None if features is None else features.flip(0),
+    )
+
+
+def _equal(one: Candidates, other: Candidates) -> bool:
+    """Whether two candidates hold the same values."""
+    for name in (field.name for field in fields(one)):
+        here, there = getattr(one, name), getattr(other, name)
+        same = here.equal(there) if hasattr(here, "equal") else here == there
+        if not same:
+            return False
+    return True
 
 
 def _plain(scores: Tensor) -> NDArray[np.float64]:

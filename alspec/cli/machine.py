@@ -1,14 +1,12 @@
-"""The commands about this machine: doctor, work, and the lists of plugins."""
+"""The commands about this machine: doctor, work."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-from alspec import plugins
 from alspec.cli import console
-from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
+from alspec.errors import ExitCode, InputError, StepFailed
 from alspec.store.permissions import check_owners
 from alspec.store.store import Store
 from alspec.system.atomic import describe_os_error
@@ -47,20 +45,3 @@ def work(key: str, store: Path, device: str) -> None:
     except OSError as err:
         raise StepFailed(describe_os_error(err)) from err
     console.out.print(f"{step.label}: {words}", markup=False)
-
-
-def list_plugins(groups: Sequence[str], *, as_json: bool) -> None:
-    """Print the plugins of some groups; a broken one is shown with what is wrong."""
-    rows = []
-    for plugin in (plugin for group in groups for plugin in plugins.declared(group)):
-        kind = plugins.GROUPS[plugin.group]
-        try:
-            lines = (plugins.load(plugin.group, plugin.name).__doc__ or "").strip().splitlines()
-            about = lines[0] if lines else ""
-        except AlspecError as err:
-            about = f"broken: {err}"
-        rows.append({"name": plugin.name, "kind": kind, "package": plugin.package, "about": about})
-    if as_json:
-        console.say_json(rows)
-        return
-    console.say_table("", ("name", "kind", "package", "about"), [tuple(r.values()) for r in rows])

@@ -257,16 +257,52 @@ def work(
 
 @plugins_app.command("list")
 def plugins_list(as_json: Json = False) -> None:
-    """List acquisition functions and dataset kinds with the packages they come from."""
-    from alspec.cli import machine as commands
+    """List acquisition functions and dataset kinds, their parameters and packages.
+
+    Example: alspec plugins list
+    """
+    from alspec.cli import plugins as commands
 
     commands.list_plugins(tuple(GROUPS), as_json=as_json)
 
 
+@plugins_app.command("check")
+def plugins_check(
+    name: Annotated[str, typer.Argument(help="A method or a dataset kind.", show_default=False)],
+    seconds: Annotated[float, typer.Option(min=1, help="For all trials together.")] = 120.0,
+    memory: Annotated[float, typer.Option(min=0.1, help="GiB that it may take.")] = 4.0,
+    as_json: Json = False,
+) -> None:
+    """Try a plugin in a process of its own: does it keep its contract?
+
+    Example: alspec plugins check margin
+    """
+    from alspec.cli import plugins as commands
+
+    raise typer.Exit(commands.check(name, seconds, memory, as_json=as_json))
+
+
+@plugins_app.command("new")
+def plugins_new(
+    name: Annotated[str, typer.Argument(help="The method's name.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where it is made.")] = Path(),
+) -> None:
+    """Write a package with an acquisition function of your own, which installs and tests itself.
+
+    Example: alspec plugins new contrast, then pip install -e ./alspec-contrast
+    """
+    from alspec.cli import plugins as commands
+
+    commands.new(name, folder)
+
+
 @datasets_app.command("list")
 def datasets_list(as_json: Json = False) -> None:
-    """List the kinds of datasets."""
-    from alspec.cli import machine as commands
+    """List the kinds of datasets and their parameters.
+
+    Example: alspec datasets list
+    """
+    from alspec.cli import plugins as commands
 
     commands.list_plugins(("alspec.datasets",), as_json=as_json)
 

@@ -22,6 +22,7 @@ from alspec.models.inference.outputs import outputs_of
 from alspec.models.input.batches import in_batches
 from alspec.models.nets.precision import in_bfloat16
 from alspec.plan.expand import INITIAL
+from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
@@ -58,7 +59,8 @@ def _acquire(
 ) -> Sequence[ImageId]:
     params = context.step.params
     kind: Any = plugins.load("alspec.acquisition", params["method"])
-    function = kind(kind.Params.model_validate(params["method_params"]))
+    with blamed_on(params["method"]):
+        function = kind(kind.Params.model_validate(params["method_params"]))
     if params["candidates"]:
         pool = every_nth(pool, params["candidates"]["every"])
     already = set(labelled)
@@ -72,13 +74,14 @@ def _acquire(
         )
         if Need.FEATURES in kind.needs:
             offered = _with_features(context, offered, labelled)
-        chosen = function.select(offered, n, context.rng("select"))
-        if not isinstance(chosen, Iterable):
-            raise PluginError(
-                f"{_maker(params['method'])} returned a {type(chosen).__name__}; it must be the "
-                "chosen ids"
-            )
-        selected = list(chosen)
+        with blamed_on(params["method"]):
+            chosen = function.select(offered, n, context.rng("select"))
+            if not isinstance(chosen, Iterable):
+                raise PluginError(
+                    f"{_maker(params['method'])} returned a {type(chosen).__name__}; it must be "
+                    "the chosen ids"
+                )
+            selected = list(chosen)
     _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
     return selected
 
@@ -106,6 +109,7 @@ def _segmentor(context: StepContext) -> tuple[Any, bool]:
 @torch.inference_mode()
 def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
     segmentor, bfloat16 = _segmentor(context)
+    method = context.step.params["method"]
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
     frames = context.worker_context.frames(context.dataset())
     parts: list[Tensor] = []
@@ -121,23 +125,23 @@ def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> N
             mirror=Need.MIRROR in function.needs,
             bfloat16=bfloat16,
         )
-        with watching(segmentor) as watch:
+        with blamed_on(method), watching(segmentor) as watch:
             scores = function.score(outputs)
         sound.append(watch.finite(len(ids)))
         if not isinstance(scores, Tensor) or scores.shape != (len(ids),):
             shape = tuple(getattr(scores, "shape", ()))
             raise PluginError(
-                f"{_maker(function.name)} returned a {type(scores).__name__} of shape {shape} for "
+                f"{_maker(method)} returned a {type(scores).__name__} of shape {shape} for "
                 f"{len(ids)} images; it must be a tensor of shape ({len(ids)},)"
             )
         parts.append(scores.double())
         done += len(ids)
         context.progress(done, len(images))
-    _require_finite("predictions", images, torch.cat(sound), function.name)
+    _require_finite("predictions", images, torch.cat(sound), method)
     together = torch.cat(parts).cpu()
     if wrong := not_finite(images, together.isfinite()):
         raise PluginError(
-            f"{_maker(function.name)} gave {len(wrong)} scores that are not finite, the first for "
+            f"{_maker(method)} gave {len(wrong)} scores that are not finite, the first for "
             f"{wrong[0]}; nothing was selected"
         )
     return together.numpy()
@@ -178,8 +182,7 @@ def _require_finite(what: str, images: Sequence[ImageId], finite: Tensor, method
 
 
 def _maker(name: str) -> str:
-    packages = [p.package for p in plugins.declared("alspec.acquisition") if p.name == name]
-    return f"the acquisition function `{name}` of {', '.join(packages)}"
+    return plugins.maker("alspec.acquisition", name)
 
 
 def _check_choice(name: str, selected: Sequence[ImageId], offered: set[ImageId], n: int) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 MORE_FOLDERS = "ALSPEC_PYTHONPATH"
 """Environment variable: absolute folders that alspec's processes import from after everything that
-is installed, separated as in `PYTHONPATH`, which they do not look at."""
+is installed, separated as in `PYTHONPATH`. Of that they take, also at the end, only the folders in
+which plugins are installed: the plan has found them there."""
 
 _START = """\
 import sys
@@ -70,4 +71,18 @@ def forget_current_folder() -> None:
 
 def _more_folders() -> list[str]:
     named = os.environ.get(MORE_FOLDERS, "").split(os.pathsep)
-    return [entry for entry in named if Path(entry).is_absolute()]
+    plugins = (entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return [entry for entry in named if Path(entry).is_absolute()] + [
+        entry for entry in plugins if Path(entry).is_absolute() and _holds_plugins(Path(entry))
+    ]
+
+
+def _holds_plugins(folder: Path) -> bool:
+    """Whether a package with plugins of alspec is installed in a folder, as `pip -t` does it."""
+    for declared in folder.glob("*.*-info/entry_points.txt"):
+        try:
+            if "[alspec." in declared.read_text("utf-8", "replace"):
+                return True
+        except OSError:
+            continue
+    return False

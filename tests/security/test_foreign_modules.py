@@ -91,6 +91,16 @@ def test_a_variable_of_alspecs_own_adds_absolute_folders_at_the_end(trap, tmp_pa
     assert python_environment()[MORE_FOLDERS]
 
 
+def test_folders_of_pythonpath_with_plugins_come_at_the_end_and_no_others(tmp_path, monkeypatch):
+    folders = [tmp_path / name for name in ("plugins", "other", "plain")]
+    for folder, group in zip(folders, ("alspec.acquisition", "console_scripts"), strict=False):
+        (folder / "a-1.dist-info").mkdir(parents=True)
+        (folder / "a-1.dist-info" / "entry_points.txt").write_text(f"[{group}]\na = a:A\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["plugins", *map(str, folders)]))
+    code = python_command("alspec.run.trial")[-1]
+    assert f" + {[str(folders[0])]!r}" in code
+
+
 def test_python_minus_m_forgets_the_current_folder_before_a_command_runs(trap):
     """What `python -m` itself has imported by then is the caller's affair."""
     for early in ("runpy", "importlib", "json", "alspec"):

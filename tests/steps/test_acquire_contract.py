@@ -76,6 +76,33 @@ def test_scores_that_break_the_contract_name_the_package(
     assert not list(tmp_path.iterdir())
 
 
+def raising(error: BaseException) -> Any:
+    def answer(*_: Any) -> Any:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize("method", ["entropy", "coreset"])
+@pytest.mark.parametrize("error", [KeyError("my bug"), SystemExit(3), RuntimeError("x")])
+def test_what_a_stranger_raises_names_the_package(
+    performed: Performed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, error: Any
+) -> None:
+    with pytest.raises(PluginError, match=f"raised {type(error).__name__}: ") as caught:
+        acquired(performed, monkeypatch, tmp_path, method, raising(error))
+    assert f"`{method}` of alspec-stranger 0.3.1" in str(caught.value)
+    assert caught.value.__cause__ is error
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_runs_out_is_left_to_the_worker_to_explain(
+    performed: Performed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    error = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    with pytest.raises(RuntimeError, match="CUDA out of memory"):
+        acquired(performed, monkeypatch, tmp_path, "entropy", raising(error))
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [

@@ -187,7 +187,7 @@ def main() -> None:
         except Interrupted:
             pass
         except AlspecError as err:
-            writer.send(event="failed", message=str(err))
+            writer.send(event="failed", message=_logged(err))
         except OSError as err:
             traceback.print_exc()
             writer.send(event="failed", message=describe_os_error(err))
@@ -199,6 +199,13 @@ def main() -> None:
         training.clear()
         if stop.is_set():
             os._exit(0)
+
+
+def _logged(err: AlspecError) -> str:
+    """Its text; where a stranger's code is the cause, the log shows the author the line."""
+    if err.__cause__ is not None:
+        traceback.print_exception(err)
+    return str(err)
 
 
 def words_of(err: Exception, device: str) -> str:
