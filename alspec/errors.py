@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -47,6 +48,29 @@ class Problem:
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}"
         return f"{head}\n{self.excerpt}" if self.excerpt else head
+
+
+_VARIES = re.compile(r"`[^`]*`|[0-9][0-9,.]*|#[0-9a-f]{6}")
+_ALONE = 2
+
+
+def grouped(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems of many files as one each: its first case, and of how many it is the first.
+
+    Two are of one kind when they differ in numbers, colours and what stands in backquotes alone;
+    up to two of a kind are told one by one.
+    """
+    kinds: dict[tuple[str, tuple[str | int, ...]], list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault((_VARIES.sub("", problem.what), problem.loc), []).append(problem)
+    found: list[Problem] = []
+    for alike in kinds.values():
+        if len(alike) <= _ALONE:
+            found += alike
+        else:
+            what = f"{alike[0].what} (the first of {len(alike):,} with this problem)"
+            found.append(replace(alike[0], what=what))
+    return found
 
 
 class InputError(AlspecError):

@@ -14,6 +14,14 @@ from factories.toy import TOY
 from alspec.spec.model import Study
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_cache_of_its_own(tmp_path_factory):
+    """No test reads what another session cached, and none writes into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def toy_spec():
     """The plain data of a tiny study on drawn video, to change at will."""

@@ -30,9 +30,12 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     from alspec.run.preflight.models import check_models
 
     plan = planned_to_run(spec, overrides, trust_config=trust_config)
+    found: list[str] = []
     with locate_errors_in_spec(spec, overrides), console.Reading() as progress:
         check_models(plan.steps.values(), note=console.say_note)
-        images = check_data(plan.study.datasets, progress)
+        images = check_data(plan.study.datasets, progress, note=found.append)
+    for line in found:
+        console.out.print(line, markup=False)
     for setting in plan.settings:
         counts = ", ".join(map(str, setting.labelled_images))
         console.out.print(
@@ -40,7 +43,8 @@ def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
             f"{setting.budget} labels {counts}",
             markup=False,
         )
-    console.out.print(f"{spec}: good; {sum(images.values())} images read", markup=False)
+    read = f"{sum(images.values())} images read" if any(images.values()) else "nothing new to read"
+    console.out.print(f"{spec}: good; {read}", markup=False)
 
 
 def plan(
@@ -145,8 +149,10 @@ def run(
                 _made(folder),
             ):
                 executor.warm_up()
+                found: list[str] = []
                 if todo:
-                    check_data(expanded.study.datasets, progress, folder.store)
+                    check_data(expanded.study.datasets, progress, folder.store, found.append)
+            console.say_notes(found)
             write_text(folder.spec, dump_study(expanded.study))
             for note in notes:
                 folder.log_event({"time": round(time.time(), 3), "event": "note", "message": note})

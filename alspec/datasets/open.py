@@ -21,7 +21,7 @@ def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) ->
             once; what tells pools apart is then for the caller to read from its own spec.
     """
     opened = {} if opened is None else opened
-    tree = repr(spec.model_dump(exclude={"name", "redundancy", "budgets"}))
+    tree = repr((spec.root, spec.recipe_fields("redundancy")))
     if tree not in opened:
         opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)
     dataset = opened[tree]
@@ -37,10 +37,8 @@ def pixels_identity(spec: DatasetSpec) -> str:
 
 def pixels_fields(spec: DatasetSpec) -> dict[str, Any]:
     """What decides pixels and labels beside the files themselves, as plain data."""
-    apart = {"name", "root", "budgets"}
-    if not isinstance(spec.redundancy, AugmentedFrames):
-        apart.add("redundancy")
-    return spec.model_dump(mode="json", exclude=apart)
+    apart = () if isinstance(spec.redundancy, AugmentedFrames) else ("redundancy",)
+    return spec.recipe_fields(*apart)
 
 
 def all_images(dataset: Dataset) -> list[ImageId]:

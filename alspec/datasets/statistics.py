@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alspec.datasets.base import IGNORE, Dataset, Split
-from alspec.datasets.files.inspection import inspect_all
-from alspec.datasets.files.paired import PairedFiles
+from alspec.datasets.base import Dataset, Split
+from alspec.datasets.image_facts import TreeReader
 from alspec.errors import DataError, Problem
 
 
@@ -70,28 +69,27 @@ def survey(dataset: Dataset, progress: Callable[[int], None]) -> Survey:
     """
     problems: list[Problem] = []
     splits: dict[Split, SplitFacts] = {}
-    read = 0
+    reader = TreeReader(dataset)
+    images = 0
+
+    def read() -> None:
+        nonlocal images
+        images += 1
+        progress(images)
+
     for split in Split:
         try:
             frames = dataset.frames(split)
         except DataError as err:
             problems += [problem for problem in err.problems if problem not in problems]
             continue
-        place = dataset.mask_place if isinstance(dataset, PairedFiles) else str
-        sizes: Counter[tuple[int, int]] = Counter()
-        pixels = np.zeros(IGNORE + 1, np.int64)
-        for found in inspect_all(dataset, [frame.id for frame in frames], place):
-            problems += found.problems
-            if found.size is not None:
-                sizes[found.size] += 1
-            if found.pixels is not None:
-                pixels += found.pixels
-            read += 1
-            progress(read)
+        facts, found = reader.read(split, read)
+        problems += found
+        sizes = Counter((height, width) for height, width in facts.sizes.tolist() if height)
         splits[split] = SplitFacts(
             images=len(frames),
             sequences=len({frame.sequence for frame in frames}),
             sizes=sizes,
-            pixels=np.append(pixels[: len(dataset.classes)], pixels[IGNORE]),
+            pixels=facts.pixels.sum(axis=0),
         )
     return Survey(dataset.classes, splits, tuple(problems))

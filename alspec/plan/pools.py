@@ -106,10 +106,8 @@ def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
 
 def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:
     """What makes a split's pixels and labels what they are, wherever it lies."""
-    apart = {"name", "root", "redundancy", "budgets"}
-    if split is Split.POOL:
-        apart |= dataset.spec.VALIDATION_ONLY
-    kept = dataset.spec.model_dump(mode="json", exclude=apart)
+    apart = dataset.spec.VALIDATION_ONLY if split is Split.POOL else frozenset()
+    kept = dataset.spec.recipe_fields("redundancy", *apart)
     if dataset.spec.root and dataset.spec.image_size:  # files are resized; drawn images are not
         kept["resizing"] = RESIZING
     return {**kept, "split": split.value, "fingerprint": dataset.fingerprint(split)}

@@ -22,6 +22,7 @@ from alspec.report.guidance import Guidance, guide_section
 from alspec.report.markdown_text import UNKNOWN, counted, number, over_seeds, percent, table, text
 from alspec.report.paper_comparison import PaperFigures, against_section
 from alspec.report.verdict import leaders_table, seeds_phrase, verdict
+from alspec.results.doubts import doubts
 from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.standings import Comparison, Entry, class_iou, comparisons
 from alspec.results.stats import mean_and_spread
@@ -173,6 +174,8 @@ def _setting_table(comparison: Comparison) -> str:
     bold = {measure: _best(comparison.methods, measure) for measure in measures}
     if comparison.at_initial_set:
         bold["miou"] = ""
+    if doubts(comparison).allow_no_order:
+        bold = dict.fromkeys(measures, "")
     rows = [_row(entry, bold) for entry in comparison.methods]
     if comparison.full:
         rows.append([""] * len(header))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from alspec.report.markdown_text import UNKNOWN, counted, listed, number, percent, table, text
+from alspec.results.doubts import Doubts, doubts
 from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
 from alspec.results.stats import mean_and_spread
 
@@ -14,6 +15,9 @@ _MEASURES = {"miou": "mIoU", "auc": "AUC"}
 
 def verdict(comparison: Comparison) -> str:
     """Who won a setting at the headline budget and over the whole curve, and how sure that is."""
+    doubt = doubts(comparison)
+    if doubt.allow_no_order:
+        return " ".join([_no_order(doubt, comparison), *_doubtful(doubt)])
     found = {measure: standing(comparison.methods, measure) for measure in _MEASURES}
     sentences = []
     at = f"With {percent(comparison.miou_at)} % of the images labelled,"
@@ -30,7 +34,40 @@ def verdict(comparison: Comparison) -> str:
         return _nothing_yet(comparison)
     if len(comparison.methods) > 1:
         sentences += _caution([s for s in found.values() if s], comparison)
-    return " ".join(sentences)
+    return " ".join([*sentences, *_doubtful(doubt)])
+
+
+def _no_order(doubt: Doubts, comparison: Comparison) -> str:
+    """Why methods are not ranked."""
+    if doubt.nothing_counts:
+        return "No pixel of the validation masks counts, so nothing is measured."
+    if doubt.one_class:
+        return (
+            f"Every model predicts one class only ({listed([text(n) for n in doubt.one_class])}), "
+            "so this says nothing yet: train longer, or check `training.lr` and the masks."
+        )
+    mean = mean_and_spread(list(doubt.tied[0].miou.values()))[0]
+    return (
+        f"With {percent(comparison.miou_at)} % of the images labelled, {_names([*doubt.tied])} are "
+        f"level ({number(mean)} mIoU), so none is best."
+    )
+
+
+def _doubtful(doubt: Doubts) -> list[str]:
+    """What makes numbers doubtful that are there."""
+    said = []
+    if doubt.fewer and not doubt.one_class:
+        fewer = [
+            f"{text(entry.name)} never predicts {listed([text(name) for name in names])}"
+            for entry, names in doubt.fewer
+        ]
+        said.append(f"Of the classes in the validation set, {'; '.join(fewer)}: claim nothing.")
+    if doubt.above_full and not doubt.one_class:
+        said.append(
+            f"Training on all images is below {_names([*doubt.above_full])}, so trainings have not "
+            "converged or seeds are too few: claim nothing."
+        )
+    return said
 
 
 def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
@@ -41,7 +78,7 @@ def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
     """
     rows = []
     for title, comparison in compared:
-        decided = not comparison.at_initial_set
+        decided = not comparison.at_initial_set and not doubts(comparison).allow_no_order
         miou = standing(comparison.methods, "miou") if decided else None
         auc = standing(comparison.methods, "auc") if comparison.auc_at is not None else None
         rows.append((title, percent(comparison.miou_at), *_leader(miou), *_leader(auc)))

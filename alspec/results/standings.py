@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alspec.plan.dag import Plan, Run, Setting
+from alspec.results.predicted import PredictedClasses
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, cycle_at, headline_budget
 
@@ -26,6 +27,7 @@ class Entry:
         curve: mIoU in percent by cycle and seed, finished sets only, no NaN.
         miou: the same at the comparison's `miou_at`.
         auc: AUC@B by seed, finished runs only.
+        predicted: the classes predicted at `miou_at`, by seed; also where there is no mIoU.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Entry:
     curve: Mapping[int, BySeed]
     miou: BySeed
     auc: BySeed
+    predicted: Mapping[int, PredictedClasses] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -134,7 +137,8 @@ def comparisons(plan: Plan, results: Results) -> tuple[Comparison, ...]:
             at = headline_budget(plan, percent)
             at = percent[-1] if at is None else at
             entries = [
-                _entry(group, at, labels, points, areas) for group in _by_method(runs).values()
+                _entry(group, at, labels, points, areas, results.predicted)
+                for group in _by_method(runs).values()
             ]
             made.append(
                 Comparison(
@@ -220,6 +224,7 @@ def _entry(
     references: set[str],
     points: Mapping[tuple[object, ...], float],
     areas: Mapping[tuple[object, ...], float],
+    predicted: Mapping[tuple[object, ...], PredictedClasses],
 ) -> Entry:
     first = runs[0]
     curve: dict[int, dict[int, float]] = {}
@@ -239,6 +244,11 @@ def _entry(
         curve=curve,
         miou={} if cycle is None else curve.get(cycle, {}),
         auc={seed: auc for seed, auc in found.items() if not math.isnan(auc)},
+        predicted={
+            run.seed: predicted[(*_identity(run), cycle)]
+            for run in runs
+            if (*_identity(run), cycle) in predicted
+        },
     )
 
 

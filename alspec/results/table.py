@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run
+from alspec.results.predicted import PredictedClasses, predicted_classes
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
@@ -46,11 +47,14 @@ class Results:
         sets: one row a labelled set, the columns of results.csv.
         classes: one row a class of a labelled set, the columns of classes.csv.
         runs: one row a run with a finished set, the columns of runs.csv.
+        predicted: the classes that each labelled set's model predicts, by the run's identity
+            without the study, and the cycle.
     """
 
     sets: DataFrame
     classes: DataFrame
     runs: DataFrame
+    predicted: Mapping[tuple[object, ...], PredictedClasses] = field(default_factory=dict)
 
     def tables(self) -> Mapping[str, DataFrame]:
         """The tables by the name of their file."""
@@ -66,6 +70,7 @@ def collect(plan: Plan, store: Store) -> Results:
     sets: list[tuple[Any, ...]] = []
     classes: list[tuple[Any, ...]] = []
     runs: list[tuple[Any, ...]] = []
+    predicted: dict[tuple[object, ...], PredictedClasses] = {}
     for run in plan.runs:
         identity = _identity(plan, run)
         miou: dict[int, float] = {}
@@ -76,10 +81,14 @@ def collect(plan: Plan, store: Store) -> Results:
             costs = _costs(labelled, store)
             sets.append((*identity, *point, miou[labelled.cycle], *costs, labelled.train))
             names = store.read_json(labelled.evaluate, "evaluate.json")["classes"]
+            of = tuple(getattr(run, column) for column in RUN_COLUMNS[1:] if column != "family")
+            predicted[(*of, labelled.cycle)] = predicted_classes(names, confusion)
             classes += [(*identity, *point, *row) for row in _class_rows(names, confusion)]
         if miou:
             runs.append((*identity, *_auc(plan, run, miou), *_miou_at(plan, run, miou)))
-    return Results(_frame("results", sets), _frame("classes", classes), _frame("runs", runs))
+    return Results(
+        _frame("results", sets), _frame("classes", classes), _frame("runs", runs), predicted
+    )
 
 
 def finished_sets(run: Run, store: Store) -> Iterator[LabelledSet]:

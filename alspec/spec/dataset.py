@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from alspec.spec.budget import Budgets
 from alspec.spec.fields import Frozen, Name, OptionalPath, PathText, Size
 from alspec.spec.validation import (
+    distinct,
     of_its_kind,
     plugin_model,
     tag_missing,
@@ -95,15 +96,38 @@ Redundancy: TypeAlias = Annotated[
 ]
 
 
+_NO_PIXELS = frozenset({"name", "root", "budgets", "absent", "ignored_share"})
+"""Fields that say nothing of what an image or a label is."""
+
+
 class DatasetSpec(Frozen):
     """What every dataset kind has; a kind adds its own fields in a subclass named `Spec`.
 
     Attributes:
         VALIDATION_ONLY: fields that say nothing of the pool: with other values of these the same
             trainings are measured on other images.
+        LATER: fields that came after version 0.1, for `recipe_fields`.
     """
 
     VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset()
+    LATER: ClassVar[frozenset[str]] = frozenset({"absent", "ignored_share"})
+
+    def recipe_fields(self, *apart: str) -> dict[str, Any]:
+        """The fields that decide images and labels beside the files themselves, as plain data.
+
+        A field that came after version 0.1 says nothing where it has its default, so that the keys
+        of finished steps hold; one that only allows or refuses data never does.
+
+        Args:
+            apart: fields to leave out besides.
+        """
+        away = {*_NO_PIXELS, *self.later_defaults(), *apart}
+        return self.model_dump(mode="json", exclude=away)
+
+    def later_defaults(self) -> set[str]:
+        """Fields that came after version 0.1 and have their default."""
+        fields = type(self).model_fields
+        return {name for name in self.LATER if getattr(self, name) == fields[name].get_default()}
 
     name: Name = Field(description="label in tables")
     kind: str = Field(description="toy, folder, or the name of another dataset kind")
@@ -115,6 +139,12 @@ class DatasetSpec(Frozen):
     redundancy: Redundancy = Field(default_factory=AllFrames)
     budgets: Budgets | None = Field(
         default=None, description="of this dataset alone; the study's where there are none"
+    )
+    absent: Annotated[tuple[str, ...], distinct("class")] = Field(
+        default=(), description="classes that may lack pixels in the pool or in val"
+    )
+    ignored_share: float = Field(
+        default=0.5, ge=0, le=1, description="highest share of ignored pixels in a split"
     )
 
 

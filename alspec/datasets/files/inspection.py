@@ -1,4 +1,4 @@
-"""Reads an image and its mask once: sizes, classes seen, and what is wrong with them."""
+"""Reads an image and its mask once: size, classes, a thumbnail, and what is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alspec.datasets.base import IGNORE, Dataset, ImageId
+from alspec.datasets.files.decoding import resize
 from alspec.errors import DataError, Problem
+
+THUMBNAIL = (16, 16)
+"""Height and width of the small copies that near-copies are looked for in."""
 
 _READERS = 4
 
@@ -22,31 +26,36 @@ class Inspection:
     Attributes:
         size: height and width; None for an image that cannot be read.
         pixels: of each mask value, (256,); None for a mask that cannot be read.
+        thumbnail: the image at `THUMBNAIL`, RGB; None for an image that cannot be read.
         problems: what is wrong.
+        digests: SHA-256 of image and mask file; None where they have none, or cannot be read.
     """
 
     size: tuple[int, int] | None
     pixels: NDArray[np.int64] | None
+    thumbnail: NDArray[np.uint8] | None
     problems: tuple[Problem, ...]
+    digests: tuple[bytes, bytes] | None = None
 
 
-def inspect_all(
-    dataset: Dataset, images: Sequence[ImageId], mask_place: Callable[[ImageId], str] = str
-) -> Iterator[Inspection]:
+def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspection]:
     """Read images and masks in several threads; what is found comes in the order of the images.
 
     Args:
         dataset: what reads them.
         images: ids of the dataset.
-        mask_place: where an image's mask lies, for messages.
     """
+    mask_place: Callable[[ImageId], str] = getattr(dataset, "mask_place", str)
+    digests: Callable[[ImageId], tuple[bytes, bytes] | None]
+    digests = getattr(dataset, "digests_of", lambda _: None)
 
     def inspect(image: ImageId) -> Inspection:
         problems: list[Problem] = []
-        size, pixels = None, None
+        size, pixels, thumbnail = None, None, None
         try:
-            height, width = dataset.read_image(image).shape[:2]
-            size = (height, width)
+            read = dataset.read_image(image)
+            size = (read.shape[0], read.shape[1])
+            thumbnail = resize(read, THUMBNAIL)
         except DataError as err:
             problems += err.problems
         try:
@@ -56,7 +65,9 @@ def inspect_all(
                 problems.append(_unlike(mask_place(image), image, size, mask.shape))
         except DataError as err:
             problems += err.problems
-        return Inspection(size, pixels, tuple(problems))
+        # Right after decoding, while the system still has the bytes in memory.
+        hashed = None if problems else digests(image)
+        return Inspection(size, pixels, thumbnail, tuple(problems), hashed)
 
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
     try:

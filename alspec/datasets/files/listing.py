@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alspec.datasets.base import Frame, ImageId
+from alspec.datasets.files.contents import ListedFile
 from alspec.errors import DataError, Problem
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -65,25 +66,13 @@ class Pair:
 
     Attributes:
         frame: the image; its id is a path with forward slashes, the same wherever the tree lies.
-        image: path of the image file; text, as 80,000 Path objects are slow to make.
-        mask: path of the mask file.
-        mask_name: of the mask as of the image: the same wherever the tree lies.
-        image_bytes: size of the image file.
-        mask_bytes: size of the mask file.
+        image: the image file.
+        mask: the mask file.
     """
 
     frame: Frame
-    image: str
-    mask: str
-    mask_name: str
-    image_bytes: int
-    mask_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    bytes: int
+    image: ListedFile
+    mask: ListedFile
 
 
 def list_pairs(tree: Tree) -> list[Pair]:
@@ -112,11 +101,8 @@ def list_pairs(tree: Tree) -> list[Pair]:
             continue
         pair = Pair(
             frame=Frame(ImageId(image.name), video),
-            image=os.path.join(tree.root, image.name),  # noqa: PTH118
-            mask=os.path.join(tree.root, mask.name),  # noqa: PTH118
-            mask_name=mask.name,
-            image_bytes=image.bytes,
-            mask_bytes=mask.bytes,
+            image=image,
+            mask=mask,
         )
         videos.setdefault(video, []).append((_natural(key), pair))
     if problems:
@@ -175,9 +161,9 @@ def _require_folders(tree: Tree) -> None:
         raise DataError(capped(tree.root, missing))
 
 
-def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, _File]:
+def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, ListedFile]:
     """Key to file; what is wrong goes to `problems`."""
-    found: dict[str, _File] = {}
+    found: dict[str, ListedFile] = {}
     try:
         listed = [file for folder in files.folders for file in _walk(root, folder, set())]
     except OSError as err:
@@ -202,7 +188,7 @@ def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, _Fil
     return found
 
 
-def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[_File]:
+def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[ListedFile]:
     """Every file that is not hidden, folders in folders included, a folder never twice."""
     real = os.path.realpath(root / folder)
     if real in seen:
@@ -213,11 +199,11 @@ def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[_File]:
             if entry.name.startswith("."):
                 continue
             if _leads_nowhere(entry):
-                yield _File(join(folder, entry.name), 0)
+                yield ListedFile(join(folder, entry.name), entry.path, None)
             elif entry.is_dir():
                 yield from _walk(root, join(folder, entry.name), seen)
             elif entry.is_file():
-                yield _File(join(folder, entry.name), entry.stat().st_size)
+                yield ListedFile(join(folder, entry.name), entry.path, entry.stat())
 
 
 def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
@@ -232,7 +218,7 @@ def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
 
 
 def _unpaired(
-    tree: Tree, images: Mapping[str, _File], masks: Mapping[str, _File]
+    tree: Tree, images: Mapping[str, ListedFile], masks: Mapping[str, ListedFile]
 ) -> Iterator[Problem]:
     for key in sorted(images.keys() - masks.keys()):
         what = f"this image has no mask `{tree.masks.path(key)}`; add it, or remove the image"

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, Image, ImageId, Mask, Split, resolve
+from alspec.datasets.files.contents import ListedFile, sha256_of_file
 from alspec.datasets.files.decoding import read_rgb
 from alspec.datasets.files.inspection import inspect_all
 from alspec.datasets.files.listing import Pair
@@ -81,8 +82,8 @@ class PairedFiles(ABC):
             named_bytes
             for pair in self._listed(split).values()
             for named_bytes in (
-                (str(pair.frame.id), pair.image_bytes),
-                (pair.mask_name, pair.mask_bytes),
+                (str(pair.frame.id), pair.image.bytes),
+                (pair.mask.name, pair.mask.bytes),
             )
         ]
         digest = hashlib.sha256()
@@ -90,22 +91,36 @@ class PairedFiles(ABC):
             digest.update(f"{name}\0{size}\n".encode())
         return digest.hexdigest()
 
+    def files(self, split: Split) -> tuple[tuple[ListedFile, ListedFile], ...]:
+        """The image file and the mask file of each frame of a split, in time order."""
+        return tuple((pair.image, pair.mask) for pair in self._listed(split).values())
+
+    def files_of(self, image: ImageId) -> tuple[ListedFile, ListedFile]:
+        """The image file and the mask file of an image."""
+        pair = self._pair(image)
+        return pair.image, pair.mask
+
+    def digests_of(self, image: ImageId) -> tuple[bytes, bytes]:
+        """SHA-256 of both files of an image, hashed now. Raises DataError if one is gone."""
+        first, second = self.files_of(image)
+        return sha256_of_file(first.path), sha256_of_file(second.path)
+
     def read_image(self, image: ImageId) -> Image:
         """The image at its own size, (H, W, 3). Raises DataError naming the file."""
-        return read_rgb(Path(self._pair(image).image))
+        return read_rgb(Path(self._pair(image).image.path))
 
     def read_mask(self, image: ImageId) -> Mask:
         """The labels at their own size, (H, W). Raises DataError naming the file."""
-        return self.read_mask_file(Path(self._pair(image).mask))
+        return self.read_mask_file(Path(self._pair(image).mask.path))
 
     def mask_place(self, image: ImageId) -> str:
         """Where the mask of an image lies, for messages."""
-        return self._pair(image).mask
+        return self._pair(image).mask.path
 
     def check(self) -> Iterator[Sequence[Problem]]:
         """Read every file of both splits; yields once for each image, its problems or nothing."""
         images = [image for split in Split for image in self._listed(split)]
-        for found in inspect_all(self, images, self.mask_place):
+        for found in inspect_all(self, images):
             yield found.problems
 
     def _listed(self, split: Split) -> dict[ImageId, Pair]:

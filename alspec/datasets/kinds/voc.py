@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from alspec.datasets.base import Frame, ImageId, Mask, Split
+from alspec.datasets.files.contents import ListedFile
 from alspec.datasets.files.decoding import Labels, read_labels
 from alspec.datasets.files.label_maps import ValueTable
 from alspec.datasets.files.listing import Pair, capped, no_root
@@ -154,25 +156,30 @@ def _paired(name: str, home: Path, sbd: Path | None, problems: list[Problem]) ->
     ]
     if sbd is not None:
         masks.append((sbd / "cls" / f"{name}.mat", f"cls/{name}.mat"))
-    image_bytes = _size(image)
+    image_state = _state(image)
     found = next(
-        ((path, label, size) for path, label in masks if (size := _size(path)) is not None), None
+        (
+            ListedFile(label, str(path), state)
+            for path, label in masks
+            if (state := _state(path)) is not None
+        ),
+        None,
     )
-    if image_bytes is None:
+    if image_state is None:
         what = f"there is no such image, but a list in `{LISTS}` names it; restore one of the two"
         problems.append(Problem(str(image), what))
     if found is None:
         places = ", ".join(str(path) for path, _ in masks[1:])
         what = f"there is no such mask, nor {places}; a list in `{LISTS}` names its image"
         problems.append(Problem(str(masks[0][0]), what))
-    if image_bytes is not None and found is not None:
+    if image_state is not None and found is not None:
         frame = Frame(ImageId(f"{IMAGES}/{name}.jpg"), "")
-        yield Pair(frame, str(image), str(found[0]), found[1], image_bytes, found[2])
+        yield Pair(frame, ListedFile(frame.id, str(image), image_state), found)
 
 
-def _size(path: Path) -> int | None:
+def _state(path: Path) -> os.stat_result | None:
     try:
-        return path.stat().st_size
+        return path.stat()
     except OSError:
         return None
 

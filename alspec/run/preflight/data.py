@@ -2,76 +2,138 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from alspec.datasets.base import Dataset, Split
+from alspec.datasets.class_coverage import coverage_line, coverage_problems
+from alspec.datasets.image_facts import ImageFacts, TreeReader, rows_of
 from alspec.datasets.open import open_dataset
-from alspec.errors import DataError, Problem
+from alspec.datasets.pools.construction import build_pool
+from alspec.datasets.pools.duplicates import original_of
+from alspec.errors import DataError, Problem, grouped
 from alspec.spec.model import AllFrames, DatasetSpec
 from alspec.store.store import Store
+from alspec.system.array_cache import ArrayCache
 
 Progress = Callable[[str, int], None]
 """Called with a dataset's name and the images read so far."""
+
+Note = Callable[[str], None]
+"""Called with what is worth knowing of a dataset, in one line."""
 
 MOST = 50
 """Problems shown of one dataset; more are counted."""
 
 
+@dataclass(frozen=True)
+class _Tree:
+    """A dataset's files as read.
+
+    Attributes:
+        dataset: the tree, whatever pool is made of it.
+        facts: by split.
+        problems: what is wrong with files.
+        read: images read, 0 where all was known.
+    """
+
+    dataset: Dataset
+    facts: Mapping[Split, ImageFacts]
+    problems: Sequence[Problem] = ()
+    read: int = 0
+
+
 def check_data(
-    specs: Sequence[DatasetSpec], progress: Progress, store: Store | None = None
+    specs: Sequence[DatasetSpec],
+    progress: Progress,
+    store: Store | None = None,
+    note: Note = lambda _: None,
 ) -> dict[str, int]:
-    """Read every image and mask.
+    """Read every image and mask, and look at what classes the pools and val hold.
+
+    A file is read once: what was found is cached in the user's cache folder and, for a run, in its
+    store, by what the file holds and how the spec has it read.
 
     Args:
-        specs: the datasets, with roots that exist.
+        specs: the datasets of a study, with roots that exist.
         progress: called after every image.
-        store: remembers trees that were found good, by fingerprint, so that they are read once;
-            None reads them again.
+        store: caches what was found as well.
+        note: called with the pixels of each class and the ignored share of each pool and val.
 
     Returns:
         Images read for each dataset; 0 for a tree read before.
 
     Raises:
-        DataError: all problems of all datasets.
+        DataError: all problems of all datasets; a class without a pixel is one unless the dataset's
+            `absent` names it.
     """
+    cache = ArrayCache.of_user(*([store.folders.checked] if store else []))
     problems: list[Problem] = []
     images: dict[str, int] = {}
-    read: dict[str, str] = {}
-    for spec in specs:
+    trees: dict[str, _Tree] = {}
+    for index, spec in enumerate(specs):
         # Several pools of one tree, augmented ones included, are one tree to read.
         dataset = open_dataset(spec.model_copy(update={"redundancy": AllFrames()}))
-        identity = _identity(dataset)
+        identity = repr((dataset.spec.root, dataset.spec.recipe_fields("redundancy")))
         images[spec.name] = 0
-        if identity in read or (store and store.is_checked(identity)):
-            continue
-        found, images[spec.name] = _read_all(dataset, progress)
-        problems += found
-        read[identity] = spec.name
+        if identity not in trees:
+            tree = _read(dataset, cache, partial(progress, spec.name))
+            trees[identity] = tree
+            images[spec.name] = tree.read
+            problems += _shown(spec.name, tree.problems)
+        if not trees[identity].problems:
+            problems += _coverage(index, spec, trees[identity], note)
     if problems:
         raise DataError(problems)
-    if store:
-        for identity, name in read.items():
-            store.note_checked(identity, {"dataset": name, "images": images[name]})
     return images
 
 
-def _read_all(dataset: Dataset, progress: Progress) -> tuple[list[Problem], int]:
-    found: list[Problem] = []
-    images = 0
-    for images, problems in enumerate(dataset.check(), start=1):
-        found += problems
-        progress(dataset.spec.name, images)
-    if len(found) > MOST:
-        more = f"{len(found) - MOST} more problems; the first {MOST} are shown"
-        found = [*found[:MOST], Problem(dataset.spec.name, more)]
-    return found, images
+def _read(dataset: Dataset, cache: ArrayCache, progress: Callable[[int], None]) -> _Tree:
+    if dataset.spec.root is None:  # drawn from a seed: there are no files to read
+        said = list(dataset.check())
+        return _Tree(dataset, {}, [problem for found in said for problem in found], len(said))
+    reader = TreeReader(dataset, cache)
+    facts: dict[Split, ImageFacts] = {}
+    problems = []
+    read = 0
+
+    def count() -> None:
+        nonlocal read
+        read += 1
+        progress(read)
+
+    for split in Split:
+        facts[split], found = reader.read(split, count)
+        problems += found
+    reader.save()
+    return _Tree(dataset, facts, problems, read)
 
 
-def _identity(dataset: Dataset) -> str:
-    kept = dataset.spec.model_dump(
-        mode="json", exclude={"name", "root", "redundancy", "budgets", "image_size"}
-    )
-    prints = [dataset.fingerprint(split) for split in Split]
-    return hashlib.sha256(json.dumps([kept, prints], sort_keys=True).encode()).hexdigest()
+def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Problem]:
+    """What is wrong with the classes of one pool and its val; the shares go to `note`."""
+    if not tree.facts:
+        return []
+    classes = tree.dataset.classes
+    frames = tree.dataset.frames(Split.POOL)
+    pool = build_pool(spec.redundancy, frames).frames
+    originals = [(original_of(frame.id) or (frame.id, 0))[0] for frame in pool]
+    rows = rows_of([frame.id for frame in frames], originals)
+    pixels = {
+        Split.POOL: tree.facts[Split.POOL].pixels[rows].sum(axis=0),
+        Split.VAL: tree.facts[Split.VAL].pixels.sum(axis=0),
+    }
+    for split, counts in pixels.items():
+        note(f"{spec.name}: pixels of {coverage_line(split, classes, counts)}")
+    return [
+        replace(problem, loc=("datasets", index, *problem.loc))
+        for problem in coverage_problems(spec, classes, pixels)
+    ]
+
+
+def _shown(name: str, problems: Sequence[Problem]) -> list[Problem]:
+    found = grouped(problems)
+    if len(found) <= MOST:
+        return found
+    more = f"{len(found) - MOST} more problems; the first {MOST} are shown"
+    return [*found[:MOST], Problem(name, more)]
