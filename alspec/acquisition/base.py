@@ -99,6 +99,11 @@ class Outputs(Protocol):
         """K tensors (B, C, H, W), one a dropout pass, made while iterating (need: passes)."""
         ...
 
+    @property
+    def features_BD(self) -> Tensor:
+        """A feature vector an image (need: features)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -109,12 +114,16 @@ class Candidates:
         sequences: the sequence of each candidate.
         features_ND: a feature vector for each candidate (need: features), else None.
         labelled_features_MD: the same for the labelled set (need: features), else None.
+        reduced_N: what the method's `reduce` kept of each candidate, (N, ...), where it has one.
+        labelled_reduced_M: the same for the labelled set.
     """
 
     ids: Sequence[ImageId]
     sequences: Sequence[str]
     features_ND: Tensor | None = None
     labelled_features_MD: Tensor | None = None
+    reduced_N: Tensor | None = None
+    labelled_reduced_M: Tensor | None = None
 
 
 class Acquisition(Protocol):
@@ -144,7 +153,12 @@ class SingleAcquisition(Acquisition, Protocol):
 
 
 class BatchAcquisition(Acquisition, Protocol):
-    """Chooses a set of images together, or at random."""
+    """Chooses a set of images together, or at random.
+
+    A method of family batch that needs more than features also has `reduce(outputs) -> (B, ...)`:
+    what it wants kept of each image of a batch of `Outputs`. It is called for the candidates and
+    the labelled set, and comes back in `Candidates.reduced_N` and `labelled_reduced_M`.
+    """
 
     def select(self, candidates: Candidates, n: int, rng: np.random.Generator) -> Sequence[ImageId]:
         """The n different ids to label next, all of them among the candidates."""

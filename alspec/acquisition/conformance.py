@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
-from alspec.datasets.base import ImageId
+from alspec.acquisition.synthetic import IMAGES, SyntheticOutputs, synthetic_candidates
 from alspec.errors import PluginError
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
 _MAY_NEED = {
     Family.RANDOM: frozenset[Need](),
-    Family.SINGLE: frozenset({Need.PROBABILITIES, Need.MIRROR, Need.PASSES}),
-    Family.BATCH: frozenset({Need.FEATURES}),
+    Family.SINGLE: frozenset(Need),
+    Family.BATCH: frozenset(Need),
 }
-_IMAGES, _CLASSES, _HEIGHT, _WIDTH = 5, 4, 6, 8
 
 
 def check_acquisition(name: str) -> list[str]:
@@ -61,69 +60,6 @@ def broken_duties(function: Any) -> list[str]:
     return list(_attempt(behaviour.__name__.strip("_"), behaviour, function))
 
 
-class SyntheticOutputs:
-    """The outputs of an invented model: random, certain and undecided images, only what is asked.
-
-    Args:
-        needs: what exists; reading anything else raises AttributeError.
-        passes: dropout passes, K.
-        images: which of the five images make up the batch.
-    """
-
-    def __init__(
-        self, needs: frozenset[Need], passes: int = 3, images: slice = slice(None)
-    ) -> None:
-        rng = np.random.default_rng(0)
-        shape = (passes + 2, _IMAGES, _CLASSES, _HEIGHT, _WIDTH)
-        logits = rng.normal(scale=3.0, size=shape)
-        logits[:, 1, 0] += 60.0
-        logits[:, 2] = 0.0
-        views = logits[:, images]
-        self._log_p = views - np.logaddexp.reduce(views, axis=2, keepdims=True)
-        self._needs = needs
-
-    def _tensor(self, view: int, need: Need) -> Tensor:
-        import torch
-
-        if need not in self._needs:
-            raise AttributeError(f"the outputs hold no {need.value}: declare it in `needs`")
-        return torch.from_numpy(self._log_p[view].astype(np.float32))
-
-    @property
-    def log_p_BCHW(self) -> Tensor:
-        """Log-probabilities of the images."""
-        return self._tensor(0, Need.PROBABILITIES)
-
-    @property
-    def log_p_mirror_BCHW(self) -> Tensor:
-        """Log-probabilities of the mirror images, mirrored back."""
-        return self._tensor(1, Need.MIRROR)
-
-    @property
-    def log_p_passes(self) -> Iterator[Tensor]:
-        """K tensors, made while iterating."""
-        return (self._tensor(view, Need.PASSES) for view in range(2, len(self._log_p)))
-
-
-def synthetic_candidates(needs: frozenset[Need], size: int = 12) -> Candidates:
-    """Candidates of two sequences, two of them with equal features, and a labelled set of three."""
-    import torch
-
-    features: Tensor | None = None
-    labelled: Tensor | None = None
-    if Need.FEATURES in needs:
-        rng = np.random.default_rng(1)
-        features = torch.from_numpy(rng.normal(size=(size, 6)).astype(np.float32))
-        labelled = torch.from_numpy(rng.normal(size=(3, 6)).astype(np.float32))
-        features[-1] = features[0]
-    return Candidates(
-        ids=[ImageId(f"video/{row:04d}.png") for row in range(size)],
-        sequences=["first" if row < size // 3 else "second" for row in range(size)],
-        features_ND=features,
-        labelled_features_MD=labelled,
-    )
-
-
 def _attempt(what: str, check: Callable[[Any], Iterator[str]], function: Any) -> Iterator[str]:
     try:
         yield from check(function)
@@ -152,6 +88,9 @@ def _declaration(function: Any) -> Iterator[str]:
     duty = "score" if family is Family.SINGLE else "select"
     if not callable(getattr(function, duty, None)):
         yield f"family {family.value} must have the method {duty}"
+    reduces = callable(getattr(function, "reduce", None))
+    if family is Family.BATCH and function.needs - {Need.FEATURES} and not reduces:
+        yield "family batch must have the method reduce to need more than features"
 
 
 def _params(function: Any) -> Iterator[str]:
@@ -179,22 +118,43 @@ def _scores(function: Any) -> Iterator[str]:
     with _random_states() as moved:
         together = score(slice(None))
     yield from moved
-    if together.shape != (_IMAGES,):
-        yield f"score must have shape ({_IMAGES},), one number an image, got {together.shape}"
+    if together.shape != (IMAGES,):
+        yield f"score must have shape ({IMAGES},), one number an image, got {together.shape}"
         return
     if not np.isfinite(together).all():
         yield f"score must be finite, got {together.tolist()}"
         return
     if not np.array_equal(together, score(slice(None))):
         yield "score must be the same for the same outputs"
-    alone = np.concatenate([score(slice(image, image + 1)) for image in range(_IMAGES)])
+    alone = np.concatenate([score(slice(image, image + 1)) for image in range(IMAGES)])
     if alone.shape != together.shape or not np.allclose(alone, together, rtol=1e-4, atol=1e-5):
         yield f"score must not depend on the other images: {alone.tolist()}, {together.tolist()}"
 
 
 def _selections(function: Any) -> Iterator[str]:
-    acquisition = function(function.Params())
-    candidates = synthetic_candidates(function.needs)
+    params = function.Params()
+    acquisition = function(params)
+    passes = getattr(params, "passes", 2)
+    reduce = getattr(acquisition, "reduce", None)
+    if reduce is not None:
+        broken = list(_reduction(reduce, function.needs, passes))
+        yield from broken
+        if broken:
+            return
+
+    def made() -> Candidates:
+        return synthetic_candidates(function.needs, reduce=reduce, passes=passes)
+
+    candidates = made()
+    yield from _choices(acquisition, candidates)
+    if not _equal(candidates, made()):
+        yield "select must leave the candidates as they are; copy what you change"
+    if function.family is Family.BATCH:
+        yield from _order(acquisition, made())
+
+
+def _choices(acquisition: Any, candidates: Candidates) -> Iterator[str]:
+    """A choice is n different candidates, the same for the same seed."""
     for n in (0, 1, len(candidates.ids) // 2, len(candidates.ids)):
         with _random_states() as moved:
             ids = list(acquisition.select(candidates, n, np.random.default_rng(n)))
@@ -207,15 +167,10 @@ def _selections(function: Any) -> Iterator[str]:
             yield f"select must choose among the candidates (n={n}), got {foreign[0]!r}"
         if ids != list(acquisition.select(candidates, n, np.random.default_rng(n))):
             yield f"select must be the same for the same rng seed (n={n})"
-    if not _equal(candidates, synthetic_candidates(function.needs)):
-        yield "select must leave the candidates as they are; copy what you change"
-    if function.family is Family.BATCH:
-        yield from _order(acquisition, function.needs)
 
 
-def _order(acquisition: Any, needs: frozenset[Need]) -> Iterator[str]:
+def _order(acquisition: Any, candidates: Candidates) -> Iterator[str]:
     """A choice without chance must not depend on the order of the candidates."""
-    candidates = synthetic_candidates(needs)
     n = len(candidates.ids) // 2
     first, second = (
         set(acquisition.select(candidates, n, np.random.default_rng(seed))) for seed in (0, 1)
@@ -228,12 +183,13 @@ def _order(acquisition: Any, needs: frozenset[Need]) -> Iterator[str]:
 
 def _reversed(candidates: Candidates) -> Candidates:
     backwards = slice(None, None, -1)
-    features = candidates.features_ND
+    features, reduced = candidates.features_ND, candidates.reduced_N
     return replace(
         candidates,
         ids=candidates.ids[backwards],
         sequences=candidates.sequences[backwards],
         features_ND=None if features is None else features.flip(0),
+        reduced_N=None if reduced is None else reduced.flip(0),
     )
 
 
@@ -241,10 +197,28 @@ def _equal(one: Candidates, other: Candidates) -> bool:
     """Whether two candidates hold the same values."""
     for name in (field.name for field in fields(one)):
         here, there = getattr(one, name), getattr(other, name)
-        same = here.equal(there) if hasattr(here, "equal") else here == there
+        tensors = hasattr(here, "equal") and hasattr(there, "equal")
+        same = here.equal(there) if tensors else here is there or here == there
         if not same:
             return False
     return True
+
+
+def _reduction(
+    reduce: Callable[[SyntheticOutputs], Tensor], needs: frozenset[Need], passes: int
+) -> Iterator[str]:
+    with _random_states() as moved:
+        together = _plain(reduce(SyntheticOutputs(needs, passes)))
+    yield from moved
+    if together.ndim < 1 or len(together) != IMAGES:
+        yield f"reduce must keep one row an image, ({IMAGES}, ...), got {together.shape}"
+        return
+    if not np.isfinite(together).all():
+        yield "reduce must keep finite numbers"
+    images = [slice(image, image + 1) for image in range(IMAGES)]
+    alone = [_plain(reduce(SyntheticOutputs(needs, passes, image))) for image in images]
+    if not np.allclose(np.concatenate(alone), together, rtol=1e-4, atol=1e-5):
+        yield "reduce must not depend on the other images"
 
 
 def _plain(scores: Tensor) -> NDArray[np.float64]:

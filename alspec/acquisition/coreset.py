@@ -48,8 +48,8 @@ def k_center(
 
     from alspec.acquisition.farthest import farthest_first
 
-    features, centres = _tensor(features_ND), _tensor(centres_MD)
-    _check(features, centres, n)
+    features, centres = as_tensor(features_ND), as_tensor(centres_MD)
+    check_features(features, centres, n)
     with torch.no_grad():
         rows = farthest_first(features, centres, n)
     if isinstance(features_ND, np.ndarray):
@@ -57,7 +57,7 @@ def k_center(
     return torch.from_numpy(rows).to(features_ND.device)
 
 
-def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
+def as_tensor(array: NDArray[Any] | Tensor) -> Tensor:
     """The same memory as a tensor, where torch can read it."""
     import torch
 
@@ -72,7 +72,8 @@ def _tensor(array: NDArray[Any] | Tensor) -> Tensor:
         return torch.from_numpy(native)
 
 
-def _check(features: Tensor, centres: Tensor, n: int) -> None:
+def check_features(features: Tensor, centres: Tensor, n: int) -> None:
+    """Raise ValueError for features (N, D) and centres (M, D) that n rows cannot be chosen from."""
     if features.ndim != 2 or centres.ndim != 2 or features.shape[1] != centres.shape[1]:
         raise ValueError(
             f"features must be (N, D) and centres (M, D), got {tuple(features.shape)} and "

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,22 +14,15 @@ from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.pools.construction import candidates as every_nth
-from alspec.errors import PluginError, StepFailed
-from alspec.models.inference.batchnorm_folding import folded
-from alspec.models.inference.finite import not_finite, watching
-from alspec.models.inference.outputs import outputs_of
-from alspec.models.input.batches import in_batches
-from alspec.models.nets.precision import in_bfloat16
+from alspec.errors import PluginError
+from alspec.models.inference.finite import not_finite
 from alspec.plan.expand import INITIAL
 from alspec.steps.plugin_calls import blamed_on
-from alspec.steps.train import load_trained
+from alspec.steps.pool_outputs import Reduction, maker, over_images, require_finite
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json, write_text
 from alspec.system.provenance import machine
-
-BATCH = 8
-"""Images in a forward pass."""
 
 
 def perform(context: StepContext) -> None:
@@ -72,13 +64,13 @@ def _acquire(
             ids=[frame.id for frame in open_frames],
             sequences=[frame.sequence for frame in open_frames],
         )
-        if Need.FEATURES in kind.needs:
-            offered = _with_features(context, offered, labelled)
+        if kind.needs:
+            offered = _with_outputs(context, function, offered, labelled)
         with blamed_on(params["method"]):
             chosen = function.select(offered, n, context.rng("select"))
             if not isinstance(chosen, Iterable):
                 raise PluginError(
-                    f"{_maker(params['method'])} returned a {type(chosen).__name__}; it must be "
+                    f"{maker(params['method'])} returned a {type(chosen).__name__}; it must be "
                     "the chosen ids"
                 )
             selected = list(chosen)
@@ -97,100 +89,53 @@ def _highest(
     return [image for image, _ in ranked[:n]]
 
 
-def _segmentor(context: StepContext) -> tuple[Any, bool]:
-    """The trained segmentor made quick, and whether it computes in bfloat16, as in its training."""
-    train = context.step.inputs["train"]
-    segmentor = folded(lambda: load_trained(context.store, train, torch.device("cpu")))
-    segmentor.to(device=context.device, memory_format=torch.channels_last)
-    precision = context.store.read_json(train, "model.json").get("precision", "float32")
-    return segmentor, in_bfloat16(precision, context.device)
-
-
-@torch.inference_mode()
 def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
-    segmentor, bfloat16 = _segmentor(context)
     method = context.step.params["method"]
-    passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
-    frames = context.worker_context.frames(context.dataset())
-    parts: list[Tensor] = []
-    sound: list[Tensor] = []
-    done = 0
-    for number, (ids, batch) in enumerate(in_batches(frames, images, BATCH)):
-        outputs = outputs_of(
-            segmentor,
-            batch.images,
-            context.device,
-            passes=passes,
-            generator_seed=context.seed(f"dropout/{number}"),
-            mirror=Need.MIRROR in function.needs,
-            bfloat16=bfloat16,
-        )
-        with blamed_on(method), watching(segmentor) as watch:
-            scores = function.score(outputs)
-        sound.append(watch.finite(len(ids)))
-        if not isinstance(scores, Tensor) or scores.shape != (len(ids),):
-            shape = tuple(getattr(scores, "shape", ()))
-            raise PluginError(
-                f"{_maker(method)} returned a {type(scores).__name__} of shape {shape} for "
-                f"{len(ids)} images; it must be a tensor of shape ({len(ids)},)"
-            )
-        parts.append(scores.double())
-        done += len(ids)
-        context.progress(done, len(images))
-    _require_finite("predictions", images, torch.cat(sound), method)
-    together = torch.cat(parts).cpu()
-    if wrong := not_finite(images, together.isfinite()):
+
+    def score(outputs: Any) -> Tensor:
+        scores = function.score(outputs)
+        return scores.double() if isinstance(scores, Tensor) else scores
+
+    scores = over_images(context, function, images, {"score": score})["score"].cpu()
+    if wrong := not_finite(images, scores.isfinite()):
         raise PluginError(
-            f"{_maker(method)} gave {len(wrong)} scores that are not finite, the first for "
+            f"{maker(method)} gave {len(wrong)} scores that are not finite, the first for "
             f"{wrong[0]}; nothing was selected"
         )
-    return together.numpy()
+    return scores.numpy()
 
 
-@torch.inference_mode()
-def _with_features(
-    context: StepContext, offered: Candidates, labelled: Sequence[ImageId]
+def _with_outputs(
+    context: StepContext, function: Any, offered: Candidates, labelled: Sequence[ImageId]
 ) -> Candidates:
-    segmentor, bfloat16 = _segmentor(context)
-    frames = context.worker_context.frames(context.dataset())
-    images = [*offered.ids, *labelled]
-    features = torch.empty(0)
-    done = 0
-    for ids, batch in in_batches(frames, images, BATCH):
-        features_BD = outputs_of(
-            segmentor, batch.images, context.device, bfloat16=bfloat16
-        ).features_BD
-        if not done:  # parts that are joined at the end take the memory twice
-            features = features_BD.new_empty((len(images), features_BD.shape[1]))
-        features[done : done + len(ids)] = features_BD
-        done += len(ids)
-        context.progress(done, len(images))
-    _require_finite(
-        "features", images, features.isfinite().all(dim=1), context.step.params["method"]
-    )
+    """Candidates with what a batch method needs to know of them and of the labelled set."""
+    reductions: dict[str, Reduction] = {}
+    if Need.FEATURES in function.needs:
+        reductions["features"] = lambda outputs: outputs.features_BD
+    if callable(getattr(function, "reduce", None)):
+        reductions["reduced"] = function.reduce
+    method, images = context.step.params["method"], [*offered.ids, *labelled]
+    kept = over_images(context, function, images, reductions)
+    for what, rows in kept.items():
+        require_finite(what, images, rows.isfinite().reshape(len(images), -1).all(dim=1), method)
     n = len(offered.ids)
-    return Candidates(offered.ids, offered.sequences, features[:n], features[n:])
-
-
-def _require_finite(what: str, images: Sequence[ImageId], finite: Tensor, method: str) -> None:
-    """Raise StepFailed, naming the first image that the model has no finite numbers for."""
-    if wrong := not_finite(images, finite):
-        raise StepFailed(
-            f"the model's {what} of {len(wrong)} images are not finite, the first of {wrong[0]}; "
-            f"{_maker(method)} chose nothing. Lower training.lr"
-        )
-
-
-def _maker(name: str) -> str:
-    return plugins.maker("alspec.acquisition", name)
+    features, reduced = kept.get("features"), kept.get("reduced")
+    return Candidates(
+        offered.ids,
+        offered.sequences,
+        features_ND=None if features is None else features[:n],
+        labelled_features_MD=None if features is None else features[n:],
+        reduced_N=None if reduced is None else reduced[:n],
+        labelled_reduced_M=None if reduced is None else reduced[n:],
+    )
 
 
 def _check_choice(name: str, selected: Sequence[ImageId], offered: set[ImageId], n: int) -> None:
     """A choice is n different candidates, or the error names the package that made it."""
     if len(selected) != n:
-        raise PluginError(f"{_maker(name)} chose {len(selected)} images where {n} were asked for")
+        raise PluginError(f"{maker(name)} chose {len(selected)} images where {n} were asked for")
     if len(set(selected)) != n:
-        raise PluginError(f"{_maker(name)} chose an image twice")
+        raise PluginError(f"{maker(name)} chose an image twice")
     foreign = [image for image in selected if image not in offered]
     if foreign:
-        raise PluginError(f"{_maker(name)} chose {foreign[0]}, which is not a candidate")
+        raise PluginError(f"{maker(name)} chose {foreign[0]}, which is not a candidate")

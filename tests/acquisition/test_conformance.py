@@ -16,7 +16,7 @@ from alspec.acquisition.conformance import broken_duties, check_acquisition
 from alspec.acquisition.entropy import Entropy
 from alspec.acquisition.random import Random
 
-BUILT_INS = ["bald", "coreset", "entropy", "equal", "random", "uniform"]
+BUILT_INS = ["bald", "coreset", "entropy", "equal", "herding", "random", "uniform"]
 
 
 @pytest.mark.parametrize("name", BUILT_INS)
@@ -42,7 +42,8 @@ def test_a_class_under_another_name_is_told(monkeypatch):
         ({"version": True}, "version must be an integer from 1"),
         ({"family": "single"}, "family must be a Family"),
         ({"needs": {base.Need.PROBABILITIES}}, "needs must be a frozenset"),
-        ({"needs": frozenset({base.Need.FEATURES})}, "never given features"),
+        ({"family": base.Family.RANDOM}, "never given probabilities"),
+        ({"family": base.Family.BATCH}, "must have the method reduce"),
         ({"Params": dict}, "Params must be a pydantic model class"),
         ({"Params": create_model("Loose")}, "refuse unknown keys"),
         ({"family": base.Family.BATCH, "needs": frozenset()}, "must have the method select"),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from alspec.acquisition.base import Params
 from alspec.acquisition.entropy import Entropy
-from alspec.steps.acquire import BATCH
+from alspec.steps.pool_outputs import BATCH
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from figure import Figure
 from torch import Tensor
 
 from alspec.acquisition.equal import Equal, EqualParams
-from alspec.steps.acquire import BATCH
+from alspec.steps.pool_outputs import BATCH
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from alspec.store.store import Store
 from factories import images  # noqa: F401
 
 CPU = torch.device("cpu")
-METHODS = ("random", "uniform", "entropy", "equal", "coreset", "bald")
+METHODS = ("random", "uniform", "entropy", "equal", "coreset", "herding", "bald")
 SIZE = (32, 48)
 
 

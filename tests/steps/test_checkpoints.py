@@ -21,7 +21,7 @@ from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
 from alspec.run.executors.worker import work_on
 from alspec.run.loop import run
-from alspec.steps import acquire
+from alspec.steps import acquire, pool_outputs
 from alspec.steps.work import WorkerContext
 from alspec.store.store import Store
 
@@ -107,7 +107,7 @@ def test_features_that_are_not_finite_fail_the_step_and_name_image_and_package(
 ) -> None:
     chosen = performed.run_of("coreset").sets[1].acquire
     assert chosen
-    original = acquire.load_trained
+    original = pool_outputs.load_trained
 
     def broken(*args: Any) -> Any:
         segmentor = original(*args)
@@ -115,7 +115,7 @@ def test_features_that_are_not_finite_fail_the_step_and_name_image_and_package(
             parameter.data.fill_(float("nan"))
         return segmentor
 
-    monkeypatch.setattr(acquire, "load_trained", broken)
+    monkeypatch.setattr(pool_outputs, "load_trained", broken)
     with pytest.raises(StepFailed, match=r"not finite, the first of pool/.*`coreset` of alspec"):
         acquire.perform(performed.work(performed.plan.steps[chosen], tmp_path))
     assert not (tmp_path / "selected.txt").exists()

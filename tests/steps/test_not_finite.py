@@ -16,7 +16,7 @@ from alspec.models.training import s4gan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step
 from alspec.run.executors.worker import work_on
-from alspec.steps import acquire, evaluate
+from alspec.steps import acquire, evaluate, pool_outputs
 from alspec.steps.work import WorkerContext
 
 INFINITE = [float("nan"), float("inf"), float("-inf")]
@@ -118,7 +118,7 @@ def test_predictions_to_be_scored(
     """One pixel of one class, of one image, in one pass: -inf alone would go unseen in a score."""
     chosen = performed.run_of(method, dropout=method == "bald").sets[1].acquire
     assert chosen
-    step, original = performed.plan.steps[chosen], acquire.load_trained
+    step, original = performed.plan.steps[chosen], pool_outputs.load_trained
 
     def broken(*given: Any) -> Any:
         segmentor = original(*given)
@@ -138,9 +138,9 @@ def test_predictions_to_be_scored(
         segmentor.decode_head.conv_seg.register_forward_hook(spoil)
         return segmentor
 
-    monkeypatch.setattr(acquire, "load_trained", broken)
+    monkeypatch.setattr(pool_outputs, "load_trained", broken)
     if method == "entropy":  # one call a batch, so the second is the second batch's
-        monkeypatch.setattr(acquire, "BATCH", 4)
+        monkeypatch.setattr(pool_outputs, "BATCH", 4)
     work = performed.work(step, tmp_path)
     labelled = work.labelled()
     left = [frame.id for frame in work.pool() if frame.id not in labelled]

@@ -11,7 +11,7 @@ import torch
 from factories.performed_steps import Performed
 
 from alspec.datasets.base import IGNORE
-from alspec.steps import acquire, evaluate
+from alspec.steps import acquire, evaluate, pool_outputs
 
 
 def test_the_confusion_counts_the_first_of_equal_logits() -> None:
@@ -37,7 +37,7 @@ def test_scoring_computes_in_the_training_s_precision(
     expected: bool,
 ) -> None:
     asked: list[bool] = []
-    plain = acquire.outputs_of
+    plain = pool_outputs.outputs_of
 
     def noting(*args: Any, **kwargs: Any) -> Any:
         asked.append(kwargs["bfloat16"])
@@ -49,7 +49,7 @@ def test_scoring_computes_in_the_training_s_precision(
         found = read(store, key, name)
         return {**found, "precision": precision} if name == "model.json" else found
 
-    monkeypatch.setattr(acquire, "outputs_of", noting)
+    monkeypatch.setattr(pool_outputs, "outputs_of", noting)
     monkeypatch.setattr(type(performed.store), "read_json", told)
     key = performed.run_of("entropy").sets[1].acquire
     assert key

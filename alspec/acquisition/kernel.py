@@ -1,0 +1,138 @@
+"""The kernel of herding, exp(-||z_x - z_u||^2 / h^2) of directions z, a tile at a time.
+
+No matrix of all rows by all rows is made, and no copy of the features. N = rows, D = feature
+channels, M = other rows, U = rows as columns of the kernel, X = rows as its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TILE = 1024
+"""Rows and columns of the kernel that are held at a time, so that they stay in the cache."""
+
+GPU_TILE = 8192
+"""The same on a GPU, which wants larger products."""
+
+ROUNDOFFS = 4
+"""Unit roundoffs that a product of two directions is wrong by at most; a quarter is seen."""
+
+
+class DirectionKernel:
+    """The kernel of the rows of features, computed in one precision.
+
+    Attributes:
+        error: how wrong a value may be, as a share of it; also sums of values.
+    """
+
+    def __init__(self, features_ND: Tensor, bandwidth: float, dtype: torch.dtype) -> None:
+        self.features_ND, self.dtype = features_ND, dtype
+        self._scale = 1 / bandwidth**2
+        lengths_N = torch.linalg.vector_norm(features_ND, dim=1, dtype=torch.float64)
+        self._inverse_N = torch.where(lengths_N > 0, 1 / lengths_N, 0).to(dtype)
+        self._squared_N = self._scale * (lengths_N > 0).to(dtype)  # zeros have no direction
+        self.error = (2 * self._scale + 2) * ROUNDOFFS * torch.finfo(dtype).eps / 2
+        self._tile = GPU_TILE if features_ND.is_cuda else TILE
+
+    def pairs(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        """All pairs once: some rows, some rows not before them, and their kernel (X, U)."""
+        tiles = self._tiles(len(self.features_ND))
+        for number, columns in enumerate(tiles):
+            unit_UD = self._units(columns)
+            for rows in tiles[: number + 1]:
+                yield rows, columns, self._values(rows, unit_UD, self._squared_N[columns])
+
+    def of_sample(self, step: int) -> Tensor:
+        """The kernel of every step-th row with all rows, (S, N)."""
+        sample = slice(0, None, step)
+        unit_SD, squared_S = self._units(sample), self._squared_N[sample]
+        kernel_SN = unit_SD.new_empty((len(unit_SD), len(self.features_ND)))
+        for rows in self._tiles(len(self.features_ND)):
+            kernel_SN[:, rows] = self._values(rows, unit_SD, squared_S).T
+        return kernel_SN
+
+    def column(self, row: int, rows_X: Tensor | None = None) -> Tensor:
+        """The kernel of one row with some rows, or with all, in float64."""
+        unit_1D, squared_1 = self._units(slice(row, row + 1)), self._squared_N[row : row + 1]
+        parts = [
+            self._values(part, unit_1D, squared_1)[:, 0].double() for part in self._parts(rows_X)
+        ]
+        return torch.cat(parts) if parts else self._squared_N.new_empty(0, dtype=torch.float64)
+
+    def nearest(self, others_MD: Tensor) -> Tensor:
+        """The largest kernel of each row with rows of other features, 0 without any; float64."""
+        count = len(self.features_ND)
+        best_N = torch.zeros(count, dtype=torch.float64, device=self.features_ND.device)
+        if not len(others_MD):
+            return best_N
+        others = DirectionKernel(others_MD, self._scale**-0.5, self.dtype)
+        for columns in self._tiles(len(others_MD)):
+            unit_UD, squared_U = others._units(columns), others._squared_N[columns]
+            for rows in self._tiles(count):
+                values_X = self._values(rows, unit_UD, squared_U).amax(dim=1).double()
+                best_N[rows] = torch.maximum(best_N[rows], values_X)
+        return best_N
+
+    def gains(
+        self, rows_U: NDArray[np.int64], covered_N: Tensor, weights_N: Tensor
+    ) -> NDArray[np.float64]:
+        """Weighted sums over all rows of what the kernel lies above their coverage, (U,)."""
+        unit_UD, squared_U = self._columns(rows_U)
+        total_U = torch.zeros(len(rows_U), dtype=torch.float64, device=unit_UD.device)
+        for rows in self._tiles(len(covered_N)):
+            values_XU = self._values(rows, unit_UD, squared_U)
+            values_XU.sub_(covered_N[rows, None].to(self.dtype)).clamp_min_(0)
+            total_U += weights_N[rows].to(self.dtype) @ values_XU
+        return _on_host(total_U)
+
+    def gains_between(
+        self,
+        rows_U: NDArray[np.int64],
+        rows_X: Tensor,
+        low_X: Tensor,
+        high_X: Tensor,
+        weights_X: Tensor,
+    ) -> NDArray[np.float64]:
+        """Weighted sums over some rows of what the kernel lies above `low`, up to `high`, (U,)."""
+        unit_UD, squared_U = self._columns(rows_U)
+        total_U = torch.zeros(len(rows_U), dtype=torch.float64, device=unit_UD.device)
+        for part in self._tiles(len(rows_X)):
+            values_XU = self._values(rows_X[part], unit_UD, squared_U)
+            low_X1 = low_X[part, None].to(self.dtype)
+            high_X1 = high_X[part, None].to(self.dtype)
+            values_XU.clamp_(low_X1, high_X1).sub_(low_X1)
+            total_U += weights_X[part].to(self.dtype) @ values_XU
+        return _on_host(total_U)
+
+    def _values(self, rows: Tensor | slice, unit_UD: Tensor, squared_U: Tensor) -> Tensor:
+        """The kernel of rows with unit vectors, (X, U)."""
+        products_XU = self.features_ND[rows].to(self.dtype) @ unit_UD.T
+        products_XU.mul_((2 * self._scale * self._inverse_N[rows])[:, None])
+        products_XU.sub_(squared_U).sub_(self._squared_N[rows, None])
+        return products_XU.clamp_max_(0).exp_()
+
+    def _units(self, rows: Tensor | slice) -> Tensor:
+        return self.features_ND[rows].to(self.dtype) * self._inverse_N[rows, None]
+
+    def _columns(self, rows_U: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        at = torch.from_numpy(rows_U).to(self.features_ND.device)
+        return self._units(at), self._squared_N[at]
+
+    def _tiles(self, count: int) -> list[slice]:
+        starts = range(0, count, self._tile)
+        return [slice(start, min(start + self._tile, count)) for start in starts]
+
+    def _parts(self, rows_X: Tensor | None) -> list[Tensor] | list[slice]:
+        if rows_X is None:
+            return self._tiles(len(self.features_ND))
+        return [rows_X[part] for part in self._tiles(len(rows_X))]
+
+
+def _on_host(sums_U: Tensor) -> NDArray[np.float64]:
+    host: NDArray[np.float64] = sums_U.cpu().numpy()
+    return host
