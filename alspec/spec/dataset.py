@@ -106,10 +106,13 @@ class DatasetSpec(Frozen):
     Attributes:
         VALIDATION_ONLY: fields that say nothing of the pool: with other values of these the same
             trainings are measured on other images.
+        MASKS_CHANGE: whether masks come and change while images stay, as in a labelling project;
+            the fingerprint of the pool then says nothing of masks.
         LATER: fields that came after version 0.1, for `recipe_fields`.
     """
 
     VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset()
+    MASKS_CHANGE: ClassVar[bool] = False
     LATER: ClassVar[frozenset[str]] = frozenset({"absent", "ignored_share"})
 
     def recipe_fields(self, *apart: str) -> dict[str, Any]:

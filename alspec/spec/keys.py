@@ -11,13 +11,19 @@ from pydantic.fields import FieldInfo
 from alspec.spec.dataset import DatasetSpec
 from alspec.spec.method import METHOD_KEYS, Method
 from alspec.spec.model import Study
+from alspec.spec.project import Project
 from alspec.spec.source import Loc, Source
 from alspec.spec.validation import plugin_model
 
 
+def is_project(data: Any) -> bool:
+    """Whether a spec is a labelling project's: it has the key `project`, and no `study`."""
+    return isinstance(data, Mapping) and "project" in data and "study" not in data
+
+
 def keys_at(loc: Loc, source: Source) -> dict[str, str]:
     """The keys that the mapping at `loc` may have, each with its description."""
-    annotation: Any = Study
+    annotation: Any = Project if is_project(source.data) else Study
     for depth, part in enumerate(loc):
         if isinstance(part, str):
             field = _fields(annotation, source.value(loc[:depth])).get(part)

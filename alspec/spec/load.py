@@ -4,18 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from alspec.errors import Problem, SpecError
 from alspec.spec.fields import Template
+from alspec.spec.keys import is_project
 from alspec.spec.model import Study
 from alspec.spec.override import apply_overrides
+from alspec.spec.project import Project
 from alspec.spec.source import Loc, Source
 from alspec.spec.wording import NO_TEMPLATE, in_words
 from alspec.spec.yaml_text import SCALARS, read_yaml
+
+_Spec = TypeVar("_Spec", Study, Project)
+
+
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> Study | Project:
+    """Read and validate a study's spec, or with the key `project` a labelling project's.
+
+    Args:
+        path: a YAML file.
+        overrides: as of `load_study`.
+
+    Raises:
+        SpecError: everything that is wrong with the spec, each problem with its line and column.
+    """
+    source, problems = _read(path, overrides)
+    if is_project(source.data):
+        return _validated(Project, source, problems)
+    return _validated(Study, source, problems)
+
+
+def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
+    """Read and validate the spec of a labelling project.
+
+    Raises:
+        SpecError: it is a study's, or everything that is wrong with it.
+    """
+    source, problems = _read(path, overrides)
+    if not is_project(source.data):
+        what = "is no labelling project: it has no key `project`. `alspec init DIR` writes one"
+        raise SpecError([Problem(str(path), what)])
+    return _validated(Project, source, problems)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -30,16 +63,26 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         SpecError: everything that is wrong with the spec, each problem with its line and column.
     """
     source, problems = _read(path, overrides)
-    study = None
+    if is_project(source.data):
+        what = (
+            "is a labelling project, not a study. `alspec select`, `ingest`, `predict`, `status` "
+            "and `report` take it"
+        )
+        raise SpecError([Problem(str(path), what)])
+    return _validated(Study, source, problems)
+
+
+def _validated(model: type[_Spec], source: Source, problems: list[Problem]) -> _Spec:
+    spec = None
     try:
-        study = Study.model_validate(source.data)
+        spec = model.model_validate(source.data)
     except ValidationError as err:
         problems += in_words(err, source)
     else:
-        problems += [source.problem(loc, NO_TEMPLATE) for loc in _templates(study.model_dump(), ())]
-    if problems or study is None:
+        problems += [source.problem(loc, NO_TEMPLATE) for loc in _templates(spec.model_dump(), ())]
+    if problems or spec is None:
         raise SpecError(problems)
-    return study
+    return spec
 
 
 def located(
@@ -60,6 +103,15 @@ def located(
     ]
 
 
+def dump_project(project: Project) -> str:
+    """The resolved spec as YAML; `load_project` reads it back to an equal one."""
+    data = project.model_dump(mode="json")
+    data["dataset"]["kind"] = "folder"
+    if isinstance(data["method"], dict):
+        data["method"] = _as_written(data["method"])
+    return _as_yaml(data)
+
+
 def dump_study(study: Study) -> str:
     """The resolved spec as YAML, defaults written out; `load_study` reads it back to an equal one.
 
@@ -67,7 +119,11 @@ def dump_study(study: Study) -> str:
     """
     data = study.model_dump(mode="json")
     data["methods"] = [_as_written(method) for method in data["methods"]]
-    return yaml.dump(
+    return _as_yaml(data)
+
+
+def _as_yaml(data: Any) -> str:
+    text: str = yaml.dump(
         data,
         Dumper=_Dumper,
         sort_keys=False,
@@ -75,6 +131,7 @@ def dump_study(study: Study) -> str:
         default_flow_style=None,
         width=100,
     )
+    return text
 
 
 def _as_written(method: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Method(Frozen):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-def _method_from_yaml(value: Any) -> Any:
+def method_from_yaml(value: Any) -> Any:
     """`entropy` or `{name: bald, passes: 20}`: parameters stand beside the name in the spec."""
     if isinstance(value, str):
         value = {"name": value}
@@ -59,4 +59,4 @@ def _method_from_yaml(value: Any) -> Any:
     return method
 
 
-AnyMethod: TypeAlias = Annotated[Method, BeforeValidator(_method_from_yaml)]
+AnyMethod: TypeAlias = Annotated[Method, BeforeValidator(method_from_yaml)]

@@ -66,7 +66,7 @@ ModelName: TypeAlias = Literal[
 ]
 
 
-def _model_of_its_form(value: Any) -> Any:
+def model_of_its_form(value: Any) -> Any:
     if isinstance(value, Mapping):
         return ModelConfig.model_validate(value)
     if isinstance(value, str) and value not in get_args(ModelName):
@@ -153,7 +153,7 @@ class Study(Frozen):
         Field(min_length=1),
         distinct("seed"),
     ] = (0, 1, 2)
-    model: Annotated[ModelName | ModelConfig, BeforeValidator(_model_of_its_form)] = (
+    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = (
         "deeplabv3plus_wrn38"
     )
     pretrained: OptionalPath = None

@@ -51,6 +51,7 @@ class Tree:
         masks: the mask files.
         sequence: an image's video, from its key; None where there is none, an error.
         no_video: what is wrong with a key that has no video, in words.
+        partly_labelled: images without a mask are listed as well, with the place it will have.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Tree:
     masks: Files
     sequence: Callable[[str], str | None]
     no_video: Callable[[str], str] = str
+    partly_labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Pair:
     Attributes:
         frame: the image; its id is a path with forward slashes, the same wherever the tree lies.
         image: the image file.
-        mask: the mask file.
+        mask: the mask file; without a state where there is none yet.
     """
 
     frame: Frame
@@ -88,7 +90,10 @@ def list_pairs(tree: Tree) -> list[Pair]:
     _require_folders(tree)
     problems: list[Problem] = []
     images = _by_key(tree.root, tree.images, problems)
-    masks = _by_key(tree.root, tree.masks, problems)
+    masks = _by_key(tree.root, tree.masks, problems, needed=not tree.partly_labelled)
+    if tree.partly_labelled:
+        missing = images.keys() - masks.keys()
+        masks |= {key: _to_come(tree.root, tree.masks.path(key)) for key in missing}
     if images and masks:
         problems += _unpaired(tree, images, masks)
     videos: dict[str, list[tuple[_Order, Pair]]] = {}
@@ -112,6 +117,11 @@ def list_pairs(tree: Tree) -> list[Pair]:
         for video in sorted(videos, key=_natural)
         for _, pair in sorted(videos[video], key=lambda item: item[0])
     ]
+
+
+def _to_come(root: Path, name: str) -> ListedFile:
+    """A mask that is not there yet."""
+    return ListedFile(name, str(root / name), None)
 
 
 def no_root(root: Path, holds: str) -> DataError:
@@ -153,7 +163,7 @@ def _require_folders(tree: Tree) -> None:
             "the environment variable in it, to the folder that holds it",
             loc=files.loc,
         )
-        for files in (tree.images, tree.masks)
+        for files in ((tree.images,) if tree.partly_labelled else (tree.images, tree.masks))
         for folder in files.folders
         if not (tree.root / folder).is_dir()
     ]
@@ -161,11 +171,14 @@ def _require_folders(tree: Tree) -> None:
         raise DataError(capped(tree.root, missing))
 
 
-def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, ListedFile]:
-    """Key to file; what is wrong goes to `problems`."""
+def _by_key(
+    root: Path, files: Files, problems: list[Problem], *, needed: bool = True
+) -> dict[str, ListedFile]:
+    """Key to file; what is wrong goes to `problems`, a lack where one is `needed` included."""
     found: dict[str, ListedFile] = {}
+    folders = [folder for folder in files.folders if needed or (root / folder).is_dir()]
     try:
-        listed = [file for folder in files.folders for file in _walk(root, folder, set())]
+        listed = [file for folder in folders for file in _walk(root, folder, set())]
     except OSError as err:
         what = f"this folder cannot be listed ({err.strerror}); make it readable"
         problems.append(Problem(str(err.filename), what, loc=files.loc))
@@ -182,7 +195,7 @@ def _by_key(root: Path, files: Files, problems: list[Problem]) -> dict[str, List
             problems.append(Problem(str(root / file.name), what, loc=files.loc))
         else:
             found[key] = file
-    if not found and not problems:
+    if needed and not found and not problems:
         folder = root.absolute() if len(files.folders) > 1 else root.absolute() / files.folders[0]
         problems.append(Problem(str(folder), f"no {files.what}", loc=files.loc))
     return found

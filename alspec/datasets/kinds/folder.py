@@ -132,6 +132,8 @@ class Folder(PairedFiles):
 
     kind: ClassVar[str] = "folder"
     Spec: ClassVar[type[DatasetSpec]] = Spec
+    PARTLY_LABELLED: ClassVar[bool] = False
+    """Whether images without a mask are listed in the pool as well."""
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec)
@@ -162,6 +164,7 @@ class Folder(PairedFiles):
             no_video=lambda key: (
                 f"`sequence` {pattern} does not match `{key}`; every image needs a sequence"
             ),
+            partly_labelled=self.PARTLY_LABELLED and split is Split.POOL,
         )
         return list_pairs(tree)
 

@@ -47,9 +47,21 @@ class ImageCache:
     decoded again.
     """
 
-    def __init__(self, folder: Path, images: Sequence[ImageId], size: tuple[int, int]) -> None:
-        """Open or make the files. Raises OSError where the disk does not let it."""
+    def __init__(
+        self,
+        folder: Path,
+        images: Sequence[ImageId],
+        size: tuple[int, int],
+        *,
+        masks: bool = True,
+    ) -> None:
+        """Open or make the files; without `masks`, those are never written to disk.
+
+        Raises:
+            OSError: the disk does not let it.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        self._masks = masks
         self.folder = folder
         self._row: Mapping[ImageId, int] = {image: row for row, image in enumerate(images)}
         self._rows = {
@@ -66,7 +78,8 @@ class ImageCache:
         kind = re.sub(r"[^\w-]", "_", dataset.kind)
         folder = root / f"{kind}-{size[0]}x{size[1]}-{digest[:16]}"
         try:
-            cache = cls(folder, all_images(dataset), size)
+            masks = not dataset.spec.MASKS_CHANGE
+            cache = cls(folder, all_images(dataset), size, masks=masks)
             if not (folder / "about.json").exists():
                 write_json(folder / "about.json", about)
         except OSError as err:
@@ -87,7 +100,7 @@ class ImageCache:
     def put(self, what: str, image: ImageId, pixels: NDArray[np.uint8]) -> bool:
         """Keep pixels; false, with a word the first time, where they cannot be kept."""
         row = self._row.get(image)
-        if row is None or self._full:
+        if row is None or self._full or (what == "mask" and not self._masks):
             return False
         try:
             if shutil.disk_usage(self.folder).free < FREE_BYTES:

@@ -1,0 +1,102 @@
+"""The frozen model of a labelling project: images of which some have masks, and how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
+
+from alspec.spec.dataset import DatasetSpec
+from alspec.spec.fields import Frozen, Name, OptionalPath
+from alspec.spec.method import Method, method_from_yaml
+from alspec.spec.model import S4GAN, ModelConfig, ModelName, Training, model_of_its_form
+from alspec.spec.validation import failure, plugin_model, tag_missing, validate_plugin
+
+AUTO: Literal["auto"] = "auto"
+IGNORED = "ignore"
+"""As `unlabelled`: pixels that nobody labelled count for nothing."""
+
+KIND = "partly_labelled"
+"""The dataset kind that reads a project's folder, of which some images have no mask."""
+
+
+def _folder(value: Any) -> Any:
+    """A project's dataset: in the spec a `folder`, of which some images have no mask yet."""
+    if not isinstance(value, Mapping):
+        return value
+    if "kind" not in value:
+        raise tag_missing("kind", value, DatasetSpec.model_fields)
+    if value["kind"] not in ("folder", KIND):
+        why = f"a labelling project takes `kind: folder`, not {value['kind']!r}"
+        raise failure("project", value["kind"], ("kind",), {"why": why})
+    model = plugin_model("alspec.datasets", KIND, "Spec", "kind")
+    return validate_plugin(model, value, "kind")
+
+
+def _method_or_auto(value: Any) -> Any:
+    return AUTO if value == AUTO else method_from_yaml(value)
+
+
+class Project(Frozen):
+    """Which images are there, what they show, and how the next ones to label are chosen."""
+
+    project: Name = Field(description="names the results folder")
+    dataset: Annotated[SerializeAsAny[DatasetSpec], BeforeValidator(_folder)]
+    batch: int = Field(default=50, ge=1, description="images a batch")
+    check: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="share of a batch drawn uniformly, for measuring alone; 0 where there is a val",
+    )
+    first: Literal["herding", "uniform", "random"] = Field(
+        default="herding", description="how the first batch is chosen, when nothing is labelled"
+    )
+    method: Annotated[Literal["auto"] | Method, BeforeValidator(_method_or_auto)] = Field(
+        default=AUTO, description="auto asks the guide; or any method by name"
+    )
+    ssl: Literal["auto"] | bool = Field(
+        default=AUTO, description="train with s4GAN; auto as the guide advises"
+    )
+    features: OptionalPath = Field(
+        default=None, description="npz with `ids` and `vectors` of any model, for first batches"
+    )
+    unlabelled: str = Field(
+        default=IGNORED, description="the class of pixels that nobody labelled, or ignore"
+    )
+    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = (
+        "deeplabv3plus_wrn38"
+    )
+    pretrained: OptionalPath = None
+    training: Training = Field(default_factory=Training)
+    s4gan: S4GAN = Field(default_factory=S4GAN)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _known_class(self) -> Project:
+        classes = self.classes
+        if self.unlabelled != IGNORED and self.unlabelled not in classes:
+            raise PydanticCustomError(
+                "project",
+                "`unlabelled` is `{name}`, which is no class; name one of {known}, or ignore",
+                {"name": self.unlabelled, "known": ", ".join(classes)},
+            )
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by id."""
+        names: tuple[str, ...] = getattr(self.dataset, "classes", ())
+        return names
+
+    @property
+    def has_val(self) -> bool:
+        """Whether the dataset has validation images of its own."""
+        return getattr(self.dataset, "val", None) is not None
+
+    @property
+    def check_share(self) -> float:
+        """The share of a batch that is a check set."""
+        return 0.0 if self.has_val else self.check
