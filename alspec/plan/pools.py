@@ -93,19 +93,19 @@ def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
     dataset = open_dataset(spec, opened)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
     params = {
-        "dataset": _identity(dataset, Split.POOL),
+        "dataset": split_identity(dataset, Split.POOL),
         "redundancy": spec.redundancy.model_dump(mode="json", exclude={"path"}),
         "pool": pool.sha256,
     }
     place = spec.model_dump(mode="json")
     step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
-    validation = _identity(dataset, Split.VAL)
+    validation = split_identity(dataset, Split.VAL)
     images = len(dataset.frames(Split.VAL))
     return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, images, place)
 
 
-def _identity(dataset: Dataset, split: Split) -> dict[str, Any]:
-    """What makes a split's pixels and labels what they are, wherever it lies."""
+def split_identity(dataset: Dataset, split: Split) -> dict[str, Any]:
+    """What makes a split's pixels and labels what they are, wherever it lies; plain data."""
     apart = dataset.spec.VALIDATION_ONLY if split is Split.POOL else frozenset()
     kept = dataset.spec.recipe_fields("redundancy", *apart)
     if dataset.spec.root and dataset.spec.image_size:  # files are resized; drawn images are not

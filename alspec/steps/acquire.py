@@ -14,7 +14,7 @@ from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.pools.construction import candidates as every_nth
-from alspec.errors import PluginError
+from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.plan.expand import INITIAL
 from alspec.steps.plugin_calls import blamed_on
@@ -51,6 +51,11 @@ def _acquire(
 ) -> Sequence[ImageId]:
     params = context.step.params
     kind: Any = plugins.load("alspec.acquisition", params["method"])
+    if kind.version != params["method_version"]:
+        raise StepFailed(
+            f"{maker(params['method'])} changed since the study was planned: version "
+            f"{params['method_version']} was planned, {kind.version} is installed. Run again"
+        )
     with blamed_on(params["method"]):
         function = kind(kind.Params.model_validate(params["method_params"]))
     if params["candidates"]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec.datasets.base import IGNORE, Split
+from alspec.datasets.base import IGNORE, Dataset, Split
 from alspec.errors import StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.models.inference.outputs import on_device, outputs_of
@@ -27,7 +29,23 @@ BATCH = 8
 def perform(context: StepContext) -> None:
     """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`."""
     started = time.perf_counter()
-    dataset = context.dataset()
+    with context.planned_dataset(Split.VAL) as dataset:
+        matrix, images = _measured(context, dataset)
+    failpoints.at("evaluate.save", context.folder)
+    write_array(context.folder / "confusion.npy", matrix)
+    write_json(
+        context.folder / "evaluate.json",
+        {
+            **machine(str(context.device)),
+            "classes": list(dataset.classes),
+            "images": images,
+            "seconds": time.perf_counter() - started,
+        },
+    )
+
+
+def _measured(context: StepContext, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
+    """The confusion matrix (C, C), truth by prediction, and over how many images."""
     images = [frame.id for frame in dataset.frames(Split.VAL)]
     segmentor = load_trained(context.store, context.step.inputs["train"], context.device)
     classes = len(dataset.classes)
@@ -46,18 +64,7 @@ def perform(context: StepContext) -> None:
     if wrong := not_finite(images, torch.cat(sound)):
         what = f"the model's predictions for {wrong[0]} are not finite"
         raise StepFailed(f"{what}. Lower training.lr")
-    failpoints.at("evaluate.save", context.folder)
-    matrix = confusion.cpu().numpy().reshape(classes, classes)
-    write_array(context.folder / "confusion.npy", matrix)
-    write_json(
-        context.folder / "evaluate.json",
-        {
-            **machine(str(context.device)),
-            "classes": list(dataset.classes),
-            "images": len(images),
-            "seconds": time.perf_counter() - started,
-        },
-    )
+    return confusion.cpu().numpy().reshape(classes, classes), len(images)
 
 
 def _confusion(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:

@@ -13,18 +13,16 @@ from alspec.system.atomic import write_csv, write_json
 
 def perform(context: StepContext) -> None:
     """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes)."""
-    dataset = context.dataset()
-    frames = dataset.frames(Split.POOL)
-    pool = build_pool(dataset.spec.redundancy, frames)
-    planned = context.step.params["dataset"]["fingerprint"], context.step.params["pool"]
-    if (dataset.fingerprint(Split.POOL), pool.sha256) != planned:
-        raise StepFailed(
-            f"the files of {dataset.spec.name} changed since the plan was made; run again"
-        )
+    with context.planned_dataset(Split.POOL) as dataset:
+        pool = build_pool(dataset.spec.redundancy, dataset.frames(Split.POOL))
+        if pool.sha256 != context.step.params["pool"]:
+            raise StepFailed(
+                f"the list of {dataset.spec.name}'s pool changed since the plan was made; run again"
+            )
+        share, level = measured_redundancy(dataset, pool.frames)
     failpoints.at("pool.save", context.folder)
     rows = [(frame.id, frame.sequence) for frame in pool.frames]
     write_csv(context.folder / "pool.csv", ("id", "sequence"), rows)
-    share, level = measured_redundancy(dataset, pool.frames)
     write_json(
         context.folder / "pool.json",
         {

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from alspec import plugins
 from alspec.acquisition.base import Need
-from alspec.datasets.base import ImageId
+from alspec.datasets.base import ImageId, Split
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.batchnorm_folding import folded
 from alspec.models.inference.finite import not_finite, watching
 from alspec.models.inference.outputs import outputs_of
 from alspec.models.input.batches import in_batches
+from alspec.models.input.pixel_source import PixelSource
 from alspec.models.nets.precision import in_bfloat16
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.train import load_trained
@@ -35,7 +36,7 @@ def over_images(
     images: Sequence[ImageId],
     reductions: Mapping[str, Reduction],
 ) -> dict[str, Tensor]:
-    """What some reductions keep of images, (N, ...) each, on the device.
+    """What some reductions keep of images of the pool, (N, ...) each, on the device.
 
     Args:
         context: of a step whose input `train` holds the model.
@@ -45,12 +46,24 @@ def over_images(
 
     Raises:
         PluginError: a reduction gave something else than a row an image.
-        StepFailed: predictions that were looked at are not finite.
+        StepFailed: predictions that were looked at are not finite, or the pool is not the planned
+            one any more.
     """
+    with context.planned_dataset(Split.POOL) as dataset:
+        frames = context.worker_context.frames(dataset)
+        return _over_frames(context, function, frames, images, reductions)
+
+
+def _over_frames(
+    context: StepContext,
+    function: Any,
+    frames: PixelSource,
+    images: Sequence[ImageId],
+    reductions: Mapping[str, Reduction],
+) -> dict[str, Tensor]:
     segmentor, bfloat16 = _segmentor(context)
     method = context.step.params["method"]
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
-    frames = context.worker_context.frames(context.dataset())
     kept: dict[str, Tensor] = {}
     sound: list[Tensor] = []
     done = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from alspec.datasets.base import Split
 from alspec.errors import StepFailed, StoreError
 from alspec.models.nets.build import assemble, build_segmentor
 from alspec.models.nets.config import model_config
@@ -20,10 +22,13 @@ from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
 from alspec.steps.work import StepContext
+from alspec.store.hashing import as_planned
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import write_bytes, write_csv, write_json
 from alspec.system.provenance import machine
+
+_WEIGHTS = ("pretrained", "checkpoint")
 
 
 def perform(context: StepContext) -> None:
@@ -36,19 +41,20 @@ def perform(context: StepContext) -> None:
     config = config_of(context.step)
     keeping = context.keeping
     try:
-        trained = fit(
-            lambda: initial_segmentor(context.step, config),
-            context.worker_context.frames(context.dataset()),
-            labelled,
-            [frame.id for frame in context.pool() if frame.id not in chosen],
-            training,
-            s4gan,
-            Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
-            context.device,
-            context.progress,
-            keeping,
-            context.worker_context.loader_workers,
-        )
+        with context.planned_dataset(Split.POOL) as dataset:
+            trained = fit(
+                lambda: initial_segmentor(context.step, config),
+                context.worker_context.frames(dataset),
+                labelled,
+                [frame.id for frame in context.pool() if frame.id not in chosen],
+                training,
+                s4gan,
+                Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
+                context.device,
+                context.progress,
+                keeping,
+                context.worker_context.loader_workers,
+            )
         state = trained.segmentor.state_dict()
         weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
         _refuse_infinite(weights)
@@ -89,7 +95,9 @@ def config_of(step: Step) -> dict[str, Any]:
     """
     model = step.params["model"]
     config_file = runnable_config(model, step.local_paths["model"])
-    return model_config(model.get("name"), step.params["classes"], config_file)
+    config = model_config(model.get("name"), step.params["classes"], config_file)
+    runnable_config(model, step.local_paths["model"])  # the very bytes that were run
+    return config
 
 
 def initial_segmentor(
@@ -103,16 +111,21 @@ def initial_segmentor(
         note: is given a sentence on each file of weights.
 
     Raises:
-        InputError: it cannot be built, or the weights are unsafe, unreadable or of another model.
+        InputError: it cannot be built, or the weights are unsafe, unreadable, of another model, or
+            not those that the study was planned with.
     """
-    local_paths = step.local_paths["model"]
-    return build_segmentor(
-        config,
-        mc_dropout=step.params["mc_dropout"],
-        pretrained=Path(local_paths["pretrained"]) if "pretrained" in local_paths else None,
-        checkpoint=Path(local_paths["checkpoint"]) if "checkpoint" in local_paths else None,
-        note=note,
-    )
+    local_paths, model = step.local_paths["model"], step.params["model"]
+    files = {name: Path(local_paths[name]) for name in _WEIGHTS if name in local_paths}
+    with ExitStack() as read:
+        for name, path in files.items():
+            read.enter_context(as_planned(path, model[f"{name}_sha256"]))
+        return build_segmentor(
+            config,
+            mc_dropout=step.params["mc_dropout"],
+            pretrained=files.get("pretrained"),
+            checkpoint=files.get("checkpoint"),
+            note=note,
+        )
 
 
 def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:

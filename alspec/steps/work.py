@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -13,13 +14,16 @@ import numpy as np
 import torch
 
 from alspec import plugins
-from alspec.datasets.base import Dataset, Frame, ImageId
+from alspec.datasets.base import Dataset, Frame, ImageId, Split
+from alspec.datasets.files.unchanged import WatchedFiles, watched
 from alspec.datasets.open import open_dataset, pixels_identity
+from alspec.errors import StepFailed
 from alspec.models.input.image_cache import ImageCache
 from alspec.models.input.pixel_source import PixelSource
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
 from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
+from alspec.plan.pools import split_identity
 from alspec.plan.step import Step, seed_of
 from alspec.store.store import Store
 
@@ -65,7 +69,9 @@ class WorkerContext:
         identity = pixels_identity(dataset.spec)
         self._frames = {key: kept for key, kept in self._frames.items() if key[0] == identity}
         size = size or dataset.spec.image_size
-        if (identity, size) not in self._frames:
+        if source := self._frames.get((identity, size)):
+            source.dataset = dataset  # the step's own, which watches its files
+        else:
             cache = ImageCache.of(self.images, dataset, size) if self.images and size else None
             self._frames[identity, size] = PixelSource(dataset, size, cache, self.readers)
         return self._frames[identity, size]
@@ -119,6 +125,38 @@ class StepContext:
         place = self.step.local_paths["dataset"]
         kind: Any = plugins.load("alspec.datasets", place["kind"])
         return open_dataset(kind.Spec.model_validate(place))
+
+    @contextmanager
+    def planned_dataset(self, split: Split) -> Iterator[Dataset]:
+        """The dataset, as long as the files of a split are what this step's key says.
+
+        They are listed anew when the block begins; a file that changes inside the block is an
+        error when it is read. A dataset that cannot watch its files is listed again at the end.
+
+        Raises:
+            StepFailed: the split is not the planned one; names what changed last.
+            DataError: a file changed in the block; names it.
+        """
+        dataset = self.dataset()
+        dataset.frames(split)
+        files = watched(dataset, split)
+        self._require_planned(dataset, split, files)
+        yield dataset
+        if files is None:
+            self._require_planned(self.dataset(), split, None)
+
+    def _require_planned(self, dataset: Dataset, split: Split, files: WatchedFiles | None) -> None:
+        params = self.step.params
+        if "dataset" not in params:  # what reads the pool has its identity from the pool's step
+            params = self.store.recipe_of(self.step.inputs["pool"])["params"]
+        if split_identity(dataset, split) == params["dataset"]:
+            return
+        last = files.last_changed() if files else ""
+        raise StepFailed(
+            f"the files of {dataset.spec.name} changed since the study was planned"
+            + (f"; the last change: {last}" if last else "")
+            + ". Run again to plan with the files as they are now"
+        )
 
     def pool(self) -> tuple[Frame, ...]:
         """The pool in time order."""

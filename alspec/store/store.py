@@ -85,6 +85,11 @@ class Store:
         except ValueError as err:
             raise self._corrupt(key, path, str(err)) from err
 
+    def recipe_of(self, key: str) -> dict[str, Any]:
+        """The recipe that a committed step was made by. Raises StoreError as `artifacts` does."""
+        recipe: dict[str, Any] = self._manifest(key)[0]["recipe"]
+        return recipe
+
     def verify(self, key: str) -> None:
         """Compare all that a committed step has with its manifest.
 

@@ -156,7 +156,7 @@ def test_a_pool_whose_files_changed_since_the_plan_fails(tmp_path: Path) -> None
     params = {**step.params, "dataset": {**step.params["dataset"], "fingerprint": "0" * 64}}
     changed = Step(step.kind, params, step.inputs, step.local_paths, step.label)
     own = Performed(tmp_path, plan)
-    with pytest.raises(StepFailed, match="changed since the plan was made"):
+    with pytest.raises(StepFailed, match="changed since the study was planned"):
         own.perform(changed)
     assert not own.store.is_done(changed.key)
 

@@ -16,6 +16,7 @@ from alspec.datasets.files.contents import ListedFile, sha256_of_file
 from alspec.datasets.files.decoding import read_rgb
 from alspec.datasets.files.inspection import inspect_all
 from alspec.datasets.files.listing import Pair
+from alspec.datasets.files.unchanged import WatchedFiles
 from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec, OptionalPath
 
@@ -49,6 +50,7 @@ class PairedFiles(ABC):
     def __init__(self, spec: Any) -> None:
         self.spec: Any = spec
         self._pairs: dict[Split, dict[ImageId, Pair]] = {}
+        self._watched = WatchedFiles()
 
     @property
     @abstractmethod
@@ -107,11 +109,21 @@ class PairedFiles(ABC):
 
     def read_image(self, image: ImageId) -> Image:
         """The image at its own size, (H, W, 3). Raises DataError naming the file."""
-        return read_rgb(Path(self._pair(image).image.path))
+        path = self._pair(image).image.path
+        with self._watched.reading(path):
+            return read_rgb(Path(path))
 
     def read_mask(self, image: ImageId) -> Mask:
         """The labels at their own size, (H, W). Raises DataError naming the file."""
-        return self.read_mask_file(Path(self._pair(image).mask.path))
+        path = self._pair(image).mask.path
+        with self._watched.reading(path):
+            return self.read_mask_file(Path(path))
+
+    def watch(self, split: Split) -> WatchedFiles:
+        """Have the reading of a file of a split fail that changed since it was listed."""
+        for pair in self._listed(split).values():
+            self._watched.add((pair.image, pair.mask))
+        return self._watched
 
     def mask_place(self, image: ImageId) -> str:
         """Where the mask of an image lies, for messages."""

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 
 from alspec.datasets.base import Dataset, Frame, Image, ImageId, Mask, Split
 from alspec.datasets.files.decoding import resize, resize_mask
+from alspec.datasets.files.unchanged import WatchedFiles, watched
 from alspec.errors import DataError, Problem
 from alspec.spec.model import AugmentedFrames, DatasetSpec
 
@@ -141,6 +142,10 @@ class Augmented:
         if split is Split.VAL:
             return files
         return hashlib.sha256(f"{files}\0augmented {GENERATOR}".encode()).hexdigest()
+
+    def watch(self, split: Split) -> WatchedFiles | None:
+        """Have the dataset watch the files of a split, if it has any."""
+        return watched(self._dataset, split)
 
     def read_image(self, image: ImageId) -> Image:
         """A frame's image, or a duplicate's, (H, W, 3). Raises DataError naming the file."""
