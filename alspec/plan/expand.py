@@ -163,18 +163,10 @@ class _Builder:
         label: str,
     ) -> StepKey:
         """The next labelled set; reads the model of the last one only where the method needs it."""
-        function = acquisition_function(method.name)
-        params = {
-            "method": method.name,
-            "method_version": function.version,
-            "method_params": method.params,
-            "candidates": method.candidates.model_dump() if method.candidates else None,
-            "images": images,
-            "seed": seed,
-        }
+        params = acquire_params(method, images, seed)
         inputs = {"pool": pool.step.key, "labelled": before["labelled"]}
         local_paths: dict[str, Any] = {}
-        if function.needs:
+        if acquisition_function(method.name).needs:
             inputs["train"] = before["train"]
             local_paths = {"dataset": pool.place}
         return self.add(Step(StepKind.ACQUIRE, params, inputs, local_paths, label))
@@ -187,16 +179,7 @@ class _Builder:
         seed: int,
         label: str,
     ) -> StepKey:
-        params = {
-            "model": self.files.identity,
-            "mc_dropout": arm.mc_dropout,
-            "classes": pool.classes,
-            "training": _training_fields(self.study.training),
-            "s4gan": self.study.s4gan.model_dump(mode="json") if arm.ssl else None,
-            "seed": seed,
-        }
-        if self.study.training.scale:
-            params["resizing"] = RESIZING
+        params = train_params(self.study, self.files, pool.classes, arm, seed)
         local_paths = {"dataset": pool.place, "model": self.files.local_paths}
         inputs = {"pool": pool.step.key, **labelled}
         return self.add(Step(StepKind.TRAIN, params, inputs, local_paths, f"{label} train"))
@@ -209,6 +192,41 @@ class _Builder:
         local_paths = {"dataset": pool.place}
         inputs = {"train": train}
         return self.add(Step(StepKind.EVALUATE, params, inputs, local_paths, f"{label} evaluate"))
+
+
+def train_params(
+    study: Study, files: ModelFiles, classes: int, arm: Arm, seed: int
+) -> dict[str, Any]:
+    """The parameters of a train step."""
+    params = {
+        "model": files.identity,
+        "mc_dropout": arm.mc_dropout,
+        "classes": classes,
+        "training": _training_fields(study.training),
+        "s4gan": study.s4gan.model_dump(mode="json") if arm.ssl else None,
+        "seed": seed,
+    }
+    if study.training.scale:
+        params["resizing"] = RESIZING
+    return params
+
+
+def acquire_params(method: Method, images: int, seed: int) -> dict[str, Any]:
+    """The parameters of an acquire step.
+
+    Args:
+        method: what chooses.
+        images: labelled then, in all.
+        seed: the run's.
+    """
+    return {
+        "method": method.name,
+        "method_version": acquisition_function(method.name).version,
+        "method_params": method.params,
+        "candidates": method.candidates.model_dump() if method.candidates else None,
+        "images": images,
+        "seed": seed,
+    }
 
 
 def _training_fields(training: Training) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from alspec.spec.model import Method
 INITIAL = "initial"
 """The name of the draw that makes the initial labelled set; no plugin can have it."""
 
+GIVEN = "given"
+"""The name of a labelled set that is handed to the plan, mask by mask; no plugin can have it."""
+
 FULL = "full"
 """What tables call training on the whole pool; no method can be labelled so."""
 
@@ -22,8 +25,8 @@ def check_labels(methods: Sequence[Method]) -> None:
     """Raises InputError for each method that takes a name of alspec's own."""
     problems = []
     for index, method in enumerate(methods):
-        if method.name == INITIAL:
-            what = "`initial` is the draw of the first labelled set; a plugin needs another name"
+        if method.name in (INITIAL, GIVEN):
+            what = f"`{method.name}` is a labelled set of alspec's own; a plugin needs another name"
             problems.append(Problem("methods", what, loc=("methods", index, "name")))
         label = method.label.casefold()
         if label == FULL or (label == RANDOM and method.name != RANDOM):

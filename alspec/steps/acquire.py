@@ -12,11 +12,11 @@ from torch import Tensor
 
 from alspec import plugins
 from alspec.acquisition.base import Candidates, Family, Need
-from alspec.datasets.base import Frame, ImageId
+from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.finite import not_finite
-from alspec.plan.expand import INITIAL
+from alspec.plan.names import GIVEN, INITIAL
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.pool_outputs import Reduction, maker, over_images, require_finite
 from alspec.steps.work import StepContext
@@ -28,15 +28,18 @@ from alspec.system.provenance import machine
 def perform(context: StepContext) -> None:
     """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json` and any `scores.csv`."""
     started = time.perf_counter()
-    pool = context.pool()
-    total = context.step.params["images"]
-    if context.step.params["method"] == INITIAL:
-        labelled: tuple[ImageId, ...] = ()
+    selected: Sequence[ImageId]
+    method, total = context.step.params["method"], context.step.params["images"]
+    labelled: tuple[ImageId, ...] = ()
+    if method == GIVEN:
+        selected = _given(context)
+    elif method == INITIAL:
+        pool = context.pool()
         rows = context.rng("select").choice(len(pool), total, replace=False)
-        selected: Sequence[ImageId] = [pool[row].id for row in rows]
+        selected = [pool[row].id for row in rows]
     else:
         labelled = context.labelled()
-        selected = _acquire(context, pool, labelled, total - len(labelled))
+        selected = _acquire(context, context.pool(), labelled, total - len(labelled))
     failpoints.at("acquire.save", context.folder)
     write_text(context.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
     write_text(context.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
@@ -44,6 +47,12 @@ def perform(context: StepContext) -> None:
     write_json(
         context.folder / "acquire.json", {**machine(str(context.device)), "seconds": seconds}
     )
+
+
+def _given(context: StepContext) -> Sequence[ImageId]:
+    """The labelled set that the plan names, with its masks as they were then."""
+    with context.planned_dataset(Split.POOL):
+        return [ImageId(image) for image, *_ in context.step.params["files"]]
 
 
 def _acquire(
@@ -60,7 +69,7 @@ def _acquire(
         function = kind(kind.Params.model_validate(params["method_params"]))
     if params["candidates"]:
         pool = every_nth(pool, params["candidates"]["every"])
-    already = set(labelled)
+    already = {*labelled, *params.get("excluded", ())}
     open_frames = [frame for frame in pool if frame.id not in already]
     if kind.family is Family.SINGLE:
         selected = _highest(context, function, [frame.id for frame in open_frames], n)

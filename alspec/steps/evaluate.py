@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec.datasets.base import IGNORE, Dataset, Split
+from alspec.datasets.base import IGNORE, Dataset, ImageId, Split
 from alspec.errors import StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.models.inference.outputs import on_device, outputs_of
@@ -18,7 +18,7 @@ from alspec.models.input.batches import in_batches
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
-from alspec.system.atomic import write_array, write_json
+from alspec.system.atomic import write_array, write_json, write_text
 from alspec.system.provenance import machine
 
 BATCH = 8
@@ -27,29 +27,41 @@ BATCH = 8
 
 @torch.inference_mode()
 def perform(context: StepContext) -> None:
-    """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`."""
+    """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`.
+
+    Of a labelling project also `confusions.npy`, (N, C, C), image by image as in `images.txt`.
+    """
     started = time.perf_counter()
-    with context.planned_dataset(Split.VAL) as dataset:
-        matrix, images = _measured(context, dataset)
+    named = context.step.params.get("files")
+    by_image = context.step.params.get("by_image", False)
+    with context.planned_dataset(Split.VAL if named is None else Split.POOL) as dataset:
+        images = [frame.id for frame in dataset.frames(Split.VAL)]
+        if named is not None:
+            images = [ImageId(image) for image, *_ in named]
+        matrices = _measured(context, dataset, images, by_image=by_image)
     failpoints.at("evaluate.save", context.folder)
-    write_array(context.folder / "confusion.npy", matrix)
+    write_array(context.folder / "confusion.npy", matrices.sum(axis=0))
+    if by_image:
+        write_array(context.folder / "confusions.npy", matrices)
+        write_text(context.folder / "images.txt", "".join(f"{image}\n" for image in images))
     write_json(
         context.folder / "evaluate.json",
         {
             **machine(str(context.device)),
             "classes": list(dataset.classes),
-            "images": images,
+            "images": len(images),
             "seconds": time.perf_counter() - started,
         },
     )
 
 
-def _measured(context: StepContext, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
-    """The confusion matrix (C, C), truth by prediction, and over how many images."""
-    images = [frame.id for frame in dataset.frames(Split.VAL)]
+def _measured(
+    context: StepContext, dataset: Dataset, images: Sequence[ImageId], *, by_image: bool
+) -> NDArray[np.int64]:
+    """Confusion matrices (N, C, C), truth by prediction, of images or else of batches of them."""
     segmentor = load_trained(context.store, context.step.inputs["train"], context.device)
     classes = len(dataset.classes)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=context.device)
+    confusions: list[Tensor] = []
     sound: list[Tensor] = []
     size = context.step.params.get("image_size")
     frames = context.worker_context.frames(dataset, (size[0], size[1]) if size else None)
@@ -57,25 +69,28 @@ def _measured(context: StepContext, dataset: Dataset) -> tuple[NDArray[np.int64]
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         outputs = outputs_of(segmentor, batch.images, context.device)
         truths = on_device(batch.labels, context.device)
-        confusion += _confusion(outputs.logits_by_image, truths, classes)
+        counted = _confusions(outputs.logits_by_image, truths, classes)
+        confusions.append(counted if by_image else counted.sum(dim=0, keepdim=True))
         sound.append(outputs.finite_B)
         done += len(ids)
         context.progress(done, len(images))
     if wrong := not_finite(images, torch.cat(sound)):
         what = f"the model's predictions for {wrong[0]} are not finite"
         raise StepFailed(f"{what}. Lower training.lr")
-    return confusion.cpu().numpy().reshape(classes, classes), len(images)
+    return torch.cat(confusions).cpu().numpy().reshape(-1, classes, classes)
 
 
-def _confusion(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:
-    """Pixels of a batch by truth and prediction, (C C,) int64, counted in one go.
+def _confusions(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:
+    """Pixels of each image of a batch by truth and prediction, (B, C C) int64, counted in one go.
 
     The first of equal logits is predicted.
     """
     ignored = classes * classes
     pairs = []
-    for logits_1CHW, truth_HW in zip(logits_by_image, truth_BHW, strict=True):
+    for image, (logits_1CHW, truth_HW) in enumerate(zip(logits_by_image, truth_BHW, strict=True)):
         predicted = logits_1CHW[0].max(dim=0).indices  # argmax is several times slower on a CPU
         pairs_HW = truth_HW.int() * classes + predicted.int()
-        pairs.append(pairs_HW.masked_fill_(truth_HW == IGNORE, ignored).flatten())
-    return torch.bincount(torch.cat(pairs), minlength=ignored + 1)[:-1]
+        pairs_HW.masked_fill_(truth_HW == IGNORE, ignored).add_(image * (ignored + 1))
+        pairs.append(pairs_HW.flatten())
+    counted = torch.bincount(torch.cat(pairs), minlength=len(pairs) * (ignored + 1))
+    return counted.view(len(pairs), ignored + 1)[:, :-1]

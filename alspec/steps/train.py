@@ -37,7 +37,6 @@ def perform(context: StepContext) -> None:
     training = Training.model_validate(params["training"])
     s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
     labelled = context.labelled()
-    chosen = set(labelled)
     config = config_of(context.step)
     keeping = context.keeping
     try:
@@ -46,7 +45,7 @@ def perform(context: StepContext) -> None:
                 lambda: initial_segmentor(context.step, config),
                 context.worker_context.frames(dataset),
                 labelled,
-                [frame.id for frame in context.pool() if frame.id not in chosen],
+                context.unlabelled(labelled),
                 training,
                 s4gan,
                 Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,12 +141,33 @@ class StepContext:
         dataset.frames(split)
         files = watched(dataset, split)
         self._require_planned(dataset, split, files)
+        self._require_planned_files(dataset)
         yield dataset
         if files is None:
             self._require_planned(self.dataset(), split, None)
 
+    @property
+    def planned_files(self) -> Sequence[Sequence[str]] | None:
+        """Id, SHA-256 of image and of mask, where this step or its labelled set names them."""
+        labelled = self.step.inputs.get("labelled")
+        named = self.step.params.get("files")
+        if named is None and labelled is not None:
+            named = self.store.recipe_of(labelled)["params"].get("files")
+        files: Sequence[Sequence[str]] | None = named
+        return files
+
+    def _require_planned_files(self, dataset: Any) -> None:
+        for image, *planned in self.planned_files or ():
+            if [digest.hex() for digest in dataset.digests_of(image)] != planned:
+                raise StepFailed(
+                    f"{image}: its file or its mask changed since it was planned. Run again to "
+                    "plan with the files as they are now"
+                )
+
     def _require_planned(self, dataset: Dataset, split: Split, files: WatchedFiles | None) -> None:
         params = self.step.params
+        if "pool" not in self.step.inputs and self.planned_files is not None:
+            return  # what it reads is named file by file
         if "dataset" not in params:  # what reads the pool has its identity from the pool's step
             params = self.store.recipe_of(self.step.inputs["pool"])["params"]
         if split_identity(dataset, split) == params["dataset"]:
@@ -170,6 +191,13 @@ class StepContext:
             return tuple(frame.id for frame in self.pool())
         lines = self.store.read_lines(self.step.inputs["labelled"], "labelled.txt")
         return tuple(ImageId(line) for line in lines)
+
+    def unlabelled(self, labelled: Sequence[ImageId]) -> list[ImageId]:
+        """Images that a training may see without a label; none where it reads no pool."""
+        if "pool" not in self.step.inputs:
+            return []
+        apart = {*labelled, *self.step.params.get("excluded", ())}
+        return [frame.id for frame in self.pool() if frame.id not in apart]
 
 
 Performer = Callable[[StepContext], None]

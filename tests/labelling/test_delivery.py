@@ -12,12 +12,12 @@ from factories import annotators
 from PIL import Image
 
 from alspec.datasets.base import IGNORE
+from alspec.datasets.files.palette import png_of
 from alspec.errors import InputError
 from alspec.labelling.delivery.base import Awaited, Expectation
 from alspec.labelling.delivery.read import read_delivery
 from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver, flat_name
-from alspec.labelling.palette import png_of
 
 CLASSES = ("sky", "road & <edge>", 'a "car"', "pole")
 SIZE = (20, 30)

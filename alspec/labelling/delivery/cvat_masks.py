@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from alspec.datasets.files.palette import Colour
 from alspec.errors import InputError
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
 from alspec.labelling.delivery.pixels import BLACK, mask_of
 from alspec.labelling.delivery.source import Source, ending
 from alspec.labelling.export.image import reject_tag
-from alspec.labelling.palette import Colour
 
 LABELMAP = "labelmap.txt"
 _LISTS = re.compile(r"(?:^|/)ImageSets/Segmentation/[^/]+\.txt$")

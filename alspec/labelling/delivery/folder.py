@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from alspec.datasets.files.palette import colour_of
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
 from alspec.labelling.delivery.pixels import mask_of
 from alspec.labelling.delivery.source import Source, ending
-from alspec.labelling.palette import colour_of
 
 REJECTED = "rejected.txt"
 

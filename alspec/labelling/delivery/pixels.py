@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.files.palette import Colour, classes_of_colours
 from alspec.labelling.delivery.base import Expectation
-from alspec.labelling.palette import Colour, classes_of_colours
 
 FORMATS = ("PNG", "BMP", "TIFF")
 BLACK = (0, 0, 0)

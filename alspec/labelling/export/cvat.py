@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.files.palette import colour_of, hex_of
 from alspec.labelling.export.image import HandedImage, HandOver, copy_images, reject_tag
-from alspec.labelling.palette import colour_of, hex_of
 from alspec.labelling.rle import runs
 from alspec.system.atomic import json_text, write_text
 

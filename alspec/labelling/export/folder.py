@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alspec.datasets.files.palette import class_rows, png_of
 from alspec.labelling.export.image import HandedImage, HandOver, copy_images
-from alspec.labelling.palette import class_rows, png_of
 from alspec.system.atomic import write_bytes, write_csv, write_text
 
 HOW_TO = """\

@@ -11,8 +11,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.files.palette import colour_of, hex_of
 from alspec.labelling.export.image import HandedImage, HandOver, copy_images, reject_tag
-from alspec.labelling.palette import colour_of, hex_of
 from alspec.labelling.rle import pack
 from alspec.system.atomic import json_text, write_text
 

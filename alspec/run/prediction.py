@@ -1,0 +1,144 @@
+"""Has masks predicted for image files, in a process for each device slot.
+
+`python -m alspec.run.prediction` is such a process: it reads a job as JSON on standard input (see
+`steps.predict.predict`) and answers with a JSON line for each image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+from alspec.errors import Problem, StepFailed
+from alspec.store.store import Store
+from alspec.system.interpreter import python_command, python_environment
+
+Files = dict[str, str]
+"""`image`, `mask` and perhaps `confidence`: paths."""
+
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def predict_images(
+    store: Store,
+    train: str,
+    images: Sequence[Files],
+    *,
+    size: Sequence[int] | None,
+    classes: int,
+    devices: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> list[Problem]:
+    """Write a mask for each image file.
+
+    Args:
+        store: holds the training.
+        train: its key.
+        images: what is read and written.
+        size: height, width of the model's images; None takes images as they are.
+        classes: how many.
+        devices: one name a process.
+        progress: called with images done and in all.
+
+    Returns:
+        What is wrong with images that could not be read.
+
+    Raises:
+        StepFailed: a process ended early; what was written is whole.
+    """
+    slots = list(devices)[: len(images)]
+    job = {"store": str(store.root.absolute()), "train": train, "size": size, "classes": classes}
+    said: SimpleQueue[Any] = SimpleQueue()
+    processes = [_start(job, slot, images[n :: len(slots)]) for n, slot in enumerate(slots)]
+    readers = [threading.Thread(target=_read, args=(each, said), daemon=True) for each in processes]
+    problems: list[Problem] = []
+    try:
+        for reader in readers:
+            reader.start()
+        done, open_readers = 0, len(readers)
+        while open_readers:
+            line = said.get()
+            if line is None:
+                open_readers -= 1
+                continue
+            done += 1
+            if "what" in line:
+                problems.append(Problem(line["where"], line["what"]))
+            progress(done, len(images))
+        codes = [each.process.wait() for each in processes]
+        if any(codes) or done < len(images):
+            raise StepFailed(_why(processes))
+    finally:
+        for each in processes:
+            each.process.kill()
+            each.process.wait()
+            each.log.close()
+    return problems
+
+
+@dataclass
+class _Process:
+    """A process at work, and what it says beside its answers."""
+
+    process: subprocess.Popen[str]
+    log: IO[str]
+
+
+def _start(job: dict[str, Any], device: str, images: Sequence[Files]) -> _Process:
+    log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        python_command("alspec.run.prediction"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env={**THREADS, **python_environment()},
+    )
+    with suppress(BrokenPipeError):  # it has ended: `wait` says so
+        if process.stdin:
+            process.stdin.write(json.dumps({**job, "device": device, "images": list(images)}))
+            process.stdin.close()
+    return _Process(process, log)
+
+
+def _read(one: _Process, said: SimpleQueue[Any]) -> None:
+    for line in one.process.stdout or ():
+        with suppress(ValueError):
+            said.put(json.loads(line))
+    said.put(None)
+
+
+def _why(processes: Sequence[_Process]) -> str:
+    ended = next((each for each in processes if each.process.returncode), processes[0])
+    ended.log.seek(0)
+    last = " ".join(ended.log.read().strip().splitlines()[-1:])
+    return f"a predicting process ended with code {ended.process.returncode}: {last}"
+
+
+def main() -> None:
+    """Answer on standard output, where nothing else may be printed."""
+    from alspec.run.executors.worker import prepare
+    from alspec.steps.predict import predict
+
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    job = json.load(sys.stdin)
+    prepare(job["device"], Store(Path(job["store"])))
+    for said in predict(job):
+        answer.write(json.dumps(said) + "\n")
+        answer.flush()
+
+
+if __name__ == "__main__":
+    main()
