@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,12 +107,18 @@ class StepContext:
         """Where and how often this step's training is kept."""
         worker_context = self.worker_context
         return CheckpointPolicy(
-            Checkpoints(self.store.checkpoints(self.step.key)),
+            Checkpoints(self.store.checkpoints(self.step.key), self._training()),
             worker_context.checkpoint_seconds,
             worker_context.checkpoint_iterations,
             worker_context.stop,
             worker_context.warn,
         )
+
+    def _training(self) -> str:
+        """SHA-256 of the recipe and of the images that it comes down to here."""
+        images = [list(self.labelled()), [frame.id for frame in self.pool()]]
+        text = json.dumps([self.step.key, self.step.recipe, images], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def seed(self, role: str) -> int:
         """The seed of one kind of random number of this step."""

@@ -179,3 +179,54 @@ def test_kill_9_at_twelve_moments_inside_training_and_saving(tmp_path: Path, ssl
     assert same_bytes(whole, store, step)
     assert not store.checkpoints(step.key).exists()
     assert list((store.root / "drafts").iterdir()) == []
+
+
+def test_swapped_checkpoints_are_none_of_a_training_s_own(
+    performed: Performed, tmp_path: Path
+) -> None:
+    """Two trainings of one shape: each went on from the other's weights, and ended with exit 0."""
+    left: dict[str, tuple[Store, Step]] = {}
+    for method in ("entropy", "coreset"):
+        store, step = before_training(performed, tmp_path / method, method)
+        interrupt(store, step)
+        left[method] = store, step
+    homes = [store.checkpoints(step.key) for store, step in left.values()]
+    homes[0].rename(tmp_path / "aside")
+    homes[1].rename(homes[0])
+    (tmp_path / "aside").rename(homes[1])
+    for store, step in left.values():
+        first: list[int] = []
+        work_on(step, store, WorkerContext(CPU), lambda done, _, first=first: first.append(done))
+        assert first[0] == 1  # from the start: the checkpoint was another training's
+        assert same_bytes(performed, store, step)
+
+
+@pytest.mark.parametrize("change", ["position", "link"])
+def test_a_checkpoint_that_is_not_what_its_name_says_is_not_gone_on_from(
+    performed: Performed, tmp_path: Path, change: str
+) -> None:
+    store, step = before_training(performed, tmp_path / "store", "entropy")
+    interrupt(store, step)
+    for path in sorted(store.checkpoints(step.key).iterdir()):
+        if change == "position":
+            path.rename(path.with_name(f"0000000004-{path.name.partition('-')[2]}"))
+        else:
+            path.rename(tmp_path / path.name)
+            path.symlink_to(tmp_path / path.name)
+    first: list[int] = []
+    work_on(step, store, WorkerContext(CPU), lambda done, _: first.append(done))
+    assert first[0] == 1
+    assert same_bytes(performed, store, step)
+
+
+def interrupt(store: Store, step: Step) -> None:
+    """Stop a training after its third iteration, with a checkpoint."""
+    worker_context = WorkerContext(CPU)
+
+    def stop_at_three(done: int, total: int) -> None:
+        if done == 3:
+            worker_context.stop.set()
+
+    with pytest.raises(Interrupted):
+        work_on(step, store, worker_context, stop_at_three)
+    assert list(store.checkpoints(step.key).iterdir())

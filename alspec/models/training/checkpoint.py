@@ -30,9 +30,12 @@ class Checkpoints:
 
     Attributes:
         folder: theirs alone; made when the first is written.
+        training: names what is trained, on which images; written into each file, so that another
+            training's checkpoint is none of this one's wherever its file comes to lie.
     """
 
     folder: Path
+    training: str = ""
 
     def save(self, position: int, state: Mapping[str, Any]) -> None:
         """Write a checkpoint; the older ones go when the new one stands and reads back right.
@@ -46,7 +49,7 @@ class Checkpoints:
             StoreError: what was written does not read back; the older ones stand.
         """
         failpoints.at("checkpoint.state", self.folder)
-        data = _to_bytes(state)
+        data = _to_bytes(state, self._about(position))
         failpoints.at("checkpoint.hash", self.folder)
         digest = hashlib.sha256(data).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,12 +69,17 @@ class Checkpoints:
         failpoints.at("checkpoint.saved", path)
 
     def valid(self) -> Iterator[dict[str, Any]]:
-        """The states that can be gone on from, the newest first; damaged files are removed."""
+        """The states that can be gone on from, the newest first.
+
+        Files that are corrupt, or of another training or position than their place says, are
+        removed.
+        """
         for path in self._newest_first():
             try:
                 failpoints.at("checkpoint.read", path)
-                sound = sha256_of(path) == path.name.removesuffix(_ENDING).partition("-")[2]
-                state = _from_file(path) if sound else None
+                position, _, digest = path.name.removesuffix(_ENDING).partition("-")
+                sound = not path.is_symlink() and sha256_of(path) == digest
+                state = _from_file(path, self._about(int(position))) if sound else None
             except (OSError, SafetensorError, ValueError, KeyError, TypeError):
                 state = None
             if isinstance(state, dict):
@@ -82,6 +90,9 @@ class Checkpoints:
     def clear(self) -> None:
         """Forget them all."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _about(self, position: int) -> dict[str, str]:
+        return {"training": self.training, "position": str(position)}
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(f"[0-9]*{_ENDING}"), reverse=True)
@@ -95,17 +106,21 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _to_bytes(state: Mapping[str, Any]) -> bytes:
+def _to_bytes(state: Mapping[str, Any], about: Mapping[str, str]) -> bytes:
     tensors: dict[str, Tensor] = {}
     plain = json.dumps(_plain(state, tensors))
-    data: bytes = save(tensors, {"state": plain})
+    data: bytes = save(tensors, {"state": plain, **about})
     return data
 
 
-def _from_file(path: Path) -> Any:
+def _from_file(path: Path, about: Mapping[str, str]) -> Any:
+    """The state in a file; None if it is about something else."""
     with safe_open(path, framework="pt") as file:
+        said = file.metadata()
+        if any(said.get(name) != value for name, value in about.items()):
+            return None
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return _restored(json.loads(file.metadata()["state"]), tensors)
+        return _restored(json.loads(said["state"]), tensors)
 
 
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
