@@ -38,12 +38,15 @@ class Problem:
         excerpt: the offending line with a caret below it; empty where there is none.
         loc: the place inside the spec, as `("datasets", 0, "root")`; `spec.load.located` turns it
             into file, line and column.
+        against: places of the spec that the one at `loc` does not agree with; their lines are
+            shown too.
     """
 
     where: str
     what: str
     excerpt: str = ""
     loc: tuple[str | int, ...] = ()
+    against: tuple[tuple[str | int, ...], ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}"

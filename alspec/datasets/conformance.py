@@ -36,7 +36,7 @@ def _broken_duties(kind: Any, name: str) -> Iterator[str]:
     if not (isinstance(spec, type) and issubclass(spec, DatasetSpec)):
         yield "Spec must be a subclass of alspec.spec.dataset.DatasetSpec"
     else:
-        if get_args(spec.model_fields["kind"].annotation) != (name,):
+        if name not in get_args(spec.model_fields["kind"].annotation):
             yield f'Spec.kind must be Literal["{name}"]'
         if spec.model_config.get("extra") != "forbid":
             yield 'Spec must refuse unknown keys (model_config with extra="forbid")'

@@ -116,13 +116,14 @@ def split_identity(dataset: Dataset, split: Split) -> dict[str, Any]:
 def check_budgets(study: Study, pools: Sequence[ListedPool]) -> None:
     """Raises InputError for each budget that a pool, or a method's candidates, cannot fill."""
     problems: list[Problem] = []
-    for pool in pools:
+    for index, pool in enumerate(pools):
         for budget, loc in pool.budgets(study):
             what = _misfit(budget, pool)
             if what:
-                problems.append(Problem("budgets", what, loc=loc))
+                size = ("datasets", index, "redundancy", "size")
+                problems.append(Problem("budgets", what, loc=loc, against=(size,)))
             else:
-                problems += _short_of_candidates(study, pool, budget)
+                problems += _short_of_candidates(study, pool, budget, loc)
     if problems:
         raise InputError(problems)
 
@@ -143,7 +144,9 @@ def _misfit(budget: Budget, pool: ListedPool) -> str:
     return ""
 
 
-def _short_of_candidates(study: Study, pool: ListedPool, budget: Budget) -> Iterator[Problem]:
+def _short_of_candidates(
+    study: Study, pool: ListedPool, budget: Budget, budget_loc: tuple[str | int, ...]
+) -> Iterator[Problem]:
     last = budget.labelled_images(len(pool.frames))[-1]
     for index, method in enumerate(study.methods):
         if method.candidates is None:
@@ -155,4 +158,5 @@ def _short_of_candidates(study: Study, pool: ListedPool, budget: Budget) -> Iter
                 f"{method.label} has {have} candidates in the pool `{pool.spec.name}`, too few to "
                 f"be sure of the {last} images of {budget.name}. Use a smaller `every`",
                 loc=("methods", index, "candidates"),
+                against=(budget_loc,),
             )

@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+_BARE_VARIABLE = re.compile(r"(?:^|(?<=/))\$(?P<name>[A-Z_][A-Z0-9_]*)(?=/|$)")
+"""`$HOME` as a shell takes it, at the start of a path or between its parts."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
 
@@ -101,6 +103,12 @@ def _expanded(value: Any) -> Any:
         raise PydanticCustomError("path", "{why}; a path is needed here", {"why": why})
     if "\0" in text:
         raise PydanticCustomError("path", "a path cannot hold a null character", {})
+    if _BARE_VARIABLE.search(text):
+        raise PydanticCustomError(
+            "path",
+            "`{text}`: a variable is written with braces here. Write `{meant}`",
+            {"text": text, "meant": _BARE_VARIABLE.sub(r"${\g<name>}", text)},
+        )
     if text.startswith("~"):
         try:
             return str(Path(text).expanduser())

@@ -21,15 +21,30 @@ def is_project(data: Any) -> bool:
     return isinstance(data, Mapping) and "project" in data and "study" not in data
 
 
+def spec_model(source: Source) -> type[Study] | type[Project]:
+    """What the whole spec is."""
+    return Project if is_project(source.data) else Study
+
+
 def keys_at(loc: Loc, source: Source) -> dict[str, str]:
     """The keys that the mapping at `loc` may have, each with its description."""
-    annotation: Any = Project if is_project(source.data) else Study
+    annotation: Any = spec_model(source)
     for depth, part in enumerate(loc):
         if isinstance(part, str):
             field = _fields(annotation, source.value(loc[:depth])).get(part)
             annotation = field.annotation if field else None
     fields = _fields(annotation, source.value(loc))
     return {name: field.description or "" for name, field in fields.items()}
+
+
+def sections(source: Source) -> Iterator[Loc]:
+    """The mappings right below the top: those of single keys, and the items of given lists."""
+    for name, field in spec_model(source).model_fields.items():
+        given = source.value((name,))
+        if isinstance(given, list):
+            yield from ((name, i) for i, item in enumerate(given) if isinstance(item, Mapping))
+        elif any(field.annotation is model for model in _models(field.annotation)):
+            yield (name,)
 
 
 def _fields(annotation: Any, value: Any) -> dict[str, FieldInfo]:

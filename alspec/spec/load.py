@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from alspec.errors import Problem, SpecError
+from alspec.spec.extends import with_bases
 from alspec.spec.fields import Template
 from alspec.spec.keys import is_project
 from alspec.spec.model import Study
@@ -98,7 +99,9 @@ def located(
     """
     source, _ = _read(path, overrides)
     return [
-        source.problem(problem.loc, problem.what) if problem.loc else problem
+        source.problem(problem.loc, problem.what, against=problem.against)
+        if problem.loc
+        else problem
         for problem in problems
     ]
 
@@ -151,7 +154,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _read(path: Path, overrides: Sequence[str]) -> tuple[Source, list[Problem]]:
-    source = read_yaml(path)
+    source = with_bases(read_yaml(path), path)
     if source.data is None:
         raise SpecError([source.problem((), "the file is empty; `alspec init` writes a spec")])
     if not isinstance(source.data, dict):

@@ -13,6 +13,7 @@ from alspec.errors import PluginError
 from alspec.spec.dataset import DatasetSpec
 from alspec.spec.method import METHOD_KEYS, Method
 from alspec.spec.model import Study
+from alspec.spec.project import AUTO, KIND, Project
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 IDENTITY = "http://alspec.invalid/spec.schema.json"
@@ -33,34 +34,60 @@ _EXTENDS = {
 def json_schema() -> dict[str, Any]:
     """A JSON schema that every valid spec fits, with the names and parameters of all plugins.
 
-    A plugin that cannot be loaded is known by its name; what it takes is left open.
+    A spec with the key `project` is a labelling project's, any other a study's. A plugin that
+    cannot be loaded is known by its name; what it takes is left open.
     """
     definitions: dict[str, Any] = {}
-    study = _model(Study, definitions)
+    study, project = _study(definitions), _project(definitions)
     definitions["Dataset"] = _choice(
         "kind",
         {kind: _dataset(kind, definitions) for kind in plugins.names("alspec.datasets")},
         DatasetSpec.model_fields["kind"].description,
     )
     definitions["Method"] = _method(definitions)
-    keys = study["properties"]
-    keys["extends"] = _EXTENDS
-    keys["datasets"]["items"] = _ref("Dataset")
-    keys["methods"]["items"] = {
-        "anyOf": [
-            {"type": "string", "enum": list(plugins.names("alspec.acquisition"))},
-            _ref("Method"),
-        ]
+    for spec in (study, project):
+        spec["properties"]["extends"] = _EXTENDS
+        spec["anyOf"] = [{"required": spec.pop("required")}, {"required": ["extends"]}]
+    definitions |= {"Study": study, "Project": project}
+    for name in ("DatasetSpec", "Redundancy"):
+        definitions.pop(name, None)
+    return {
+        "$schema": DRAFT,
+        "$id": IDENTITY,
+        "type": "object",
+        "if": {"required": ["project"]},
+        "then": _ref("Project"),
+        "else": _ref("Study"),
+        "definitions": definitions,
     }
+
+
+def _study(definitions: dict[str, Any]) -> dict[str, Any]:
+    """A study: lists of datasets, budgets and methods, each of which has a short form."""
+    study = _model(Study, definitions)
+    keys = study["properties"]
+    keys["datasets"]["items"] = _ref("Dataset")
+    keys["methods"]["items"] = _method_or_name()
     _accept_percent_budgets(keys["budgets"])
     keys["ssl"] = {
         "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "boolean"}}],
         **{key: keys["ssl"][key] for key in ("description", "default") if key in keys["ssl"]},
     }
-    for name in ("DatasetSpec", "Redundancy"):
-        definitions.pop(name, None)
-    study["anyOf"] = [{"required": study.pop("required")}, {"required": ["extends"]}]
-    return {"$schema": DRAFT, "$id": IDENTITY, **study, "definitions": definitions}
+    return study
+
+
+def _project(definitions: dict[str, Any]) -> dict[str, Any]:
+    """A labelling project: one dataset of the kind `folder`, one method or `auto`."""
+    project = _model(Project, definitions)
+    keys = project["properties"]
+    keys["dataset"] = _dataset(KIND, definitions)
+    keys["method"] = {**_method_or_name(AUTO), "description": keys["method"]["description"]}
+    return project
+
+
+def _method_or_name(*others: str) -> dict[str, Any]:
+    names = [*others, *plugins.names("alspec.acquisition")]
+    return {"anyOf": [{"type": "string", "enum": names}, _ref("Method")]}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from alspec.errors import Problem
@@ -27,6 +28,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A file's name, as the user calls it, and its lines."""
+
+    name: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a value, and the key before it, were written.
 
@@ -34,11 +43,13 @@ class Place:
         value: the value's stretch of the file; None when an override set it.
         key: the key's, for values in a mapping.
         override: the argument that set the value, as `--set training.epochs=1`.
+        text: the file; None for the spec's own, another for what it extends.
     """
 
     value: Span | None = None
     key: Span | None = None
     override: str = ""
+    text: Text | None = None
 
 
 @dataclass(slots=True)
@@ -57,16 +68,35 @@ class Source:
     data: Any = None
     local_paths: dict[Loc, Place] = field(default_factory=dict)
 
-    def problem(self, loc: Loc, what: str, *, at_key: bool = False) -> Problem:
+    def problem(
+        self, loc: Loc, what: str, *, at_key: bool = False, against: Sequence[Loc] = ()
+    ) -> Problem:
         """A problem at the deepest place that `loc` leads to.
 
         Parts of the loc that lead nowhere are skipped, such as a key that is missing.
+
+        Args:
+            loc: the place.
+            what: the problem in words.
+            at_key: point at the key instead of the value.
+            against: places that this one does not agree with; their lines follow.
         """
-        known = self.known(loc)
-        place = self.local_paths[known]
+        place = self.local_paths[self.known(loc)]
         if place.override:
-            return Problem(f"--set {place.override}", what, loc=loc)
-        return self.at(place.key if at_key and place.key else place.value, what, loc)
+            found = Problem(f"--set {place.override}", what, loc=loc)
+        else:
+            span = place.key if at_key and place.key else place.value
+            found = self.at(span, what, loc, place.text)
+        others = [self.local_paths[self.known(other)] for other in against]
+        shown = [self._of_file(other, place) for other in others if other.value]
+        excerpt = "\n".join(part for part in (found.excerpt, *shown) if part)
+        return replace(found, excerpt=excerpt, against=tuple(against))
+
+    def _of_file(self, place: Place, beside: Place) -> str:
+        """A place's line; with the file's name where that is another than that of `beside`."""
+        text = place.text or Text(self.name, self.lines)
+        excerpt = _excerpt(text.lines, place.value) if place.value else ""
+        return excerpt if place.text == beside.text else f"in {text.name}:\n{excerpt}"
 
     def value(self, loc: Loc) -> Any:
         """The value at a loc; None where there is none."""
@@ -86,18 +116,20 @@ class Source:
                 known = (*known, part)
         return known
 
-    def at(self, span: Span | None, what: str, loc: Loc = ()) -> Problem:
+    def at(self, span: Span | None, what: str, loc: Loc = (), text: Text | None = None) -> Problem:
         """A problem with the line it is about, counted from 1, and a caret below."""
+        text = text or Text(self.name, self.lines)
         if span is None:
-            return Problem(self.name, what, loc=loc)
-        where = f"{self.name}:{span.line + 1}:{span.column + 1}"
-        return Problem(where, what, self._excerpt(span), loc)
+            return Problem(text.name, what, loc=loc)
+        where = f"{text.name}:{span.line + 1}:{span.column + 1}"
+        return Problem(where, what, _excerpt(text.lines, span), loc)
 
-    def _excerpt(self, span: Span) -> str:
-        line = self.lines[span.line] if span.line < len(self.lines) else ""
-        first = max(0, span.column - _CONTEXT // 2) if len(line) > _CONTEXT else 0
-        shown = line[first : first + _CONTEXT]
-        shown = "".join(char if char.isprintable() else " " for char in shown)
-        carets = "^" * max(1, min(span.width, _CONTEXT - (span.column - first)))
-        number = f"{span.line + 1:>5}"
-        return f"{number} | {shown.rstrip()}\n{'':>5} | {'':>{span.column - first}}{carets}"
+
+def _excerpt(lines: Sequence[str], span: Span) -> str:
+    line = lines[span.line] if span.line < len(lines) else ""
+    first = max(0, span.column - _CONTEXT // 2) if len(line) > _CONTEXT else 0
+    shown = line[first : first + _CONTEXT]
+    shown = "".join(char if char.isprintable() else " " for char in shown)
+    carets = "^" * max(1, min(span.width, _CONTEXT - (span.column - first)))
+    number = f"{span.line + 1:>5}"
+    return f"{number} | {shown.rstrip()}\n{'':>5} | {'':>{span.column - first}}{carets}"

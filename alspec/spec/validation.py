@@ -43,17 +43,17 @@ def distinct(what: str, key: Callable[[Any], Hashable] = lambda value: value) ->
     """Refuses a list where two items have the same key, at the place of the second."""
 
     def check(values: Sequence[Any]) -> Sequence[Any]:
-        seen: set[Hashable] = set()
+        seen: dict[Hashable, int] = {}
         errors: list[InitErrorDetails] = []
         for index, value in enumerate(values):
             if key(value) in seen:
                 kind = PydanticCustomError(
                     "repeated",
                     "the {what} `{value}` stands here a second time",
-                    {"what": what, "value": str(key(value))},
+                    {"what": what, "value": str(key(value)), "first": seen[key(value)]},
                 )
                 errors.append(InitErrorDetails(type=kind, loc=(index,), input=value))
-            seen.add(key(value))
+            seen.setdefault(key(value), index)
         if errors:
             raise ValidationError.from_exception_data("repeated", errors)
         return values
@@ -94,7 +94,7 @@ def validate_plugin(model: type[Model], value: Any, field: str) -> Model:
 
 def tag_missing(tag: str, value: Mapping[str, Any], known: Collection[str]) -> ValidationError:
     """The key that says which model to use is missing; a misspelt one is reported beside it."""
-    typos = [key for key in value if key not in known and nearest(key, [tag])]
+    typos = [key for key in value if key not in known and (key == "type" or nearest(key, [tag]))]
     extra = [failure("extra_forbidden", value[key], (key,)) for key in typos]
     return together([failure("missing", value, (tag,)), *extra])
 

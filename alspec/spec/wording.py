@@ -11,8 +11,9 @@ from pydantic_core import ErrorDetails
 
 from alspec.errors import Problem
 from alspec.spec.fields import NAME_PATTERN, Template
-from alspec.spec.keys import keys_at
-from alspec.spec.source import Source
+from alspec.spec.hints import as_list, better_value, meant_key
+from alspec.spec.keys import keys_at, spec_model
+from alspec.spec.source import Loc, Source
 from alspec.spec.validation import nearest
 
 NO_TEMPLATE = "`${...}` stands for paths only; write the value itself"
@@ -39,8 +40,6 @@ _WORDS: Mapping[str, str] = {
     "string_too_long": "expected at most {max_length} characters, got {got}",
     "too_short": "expected at least {min_length} in the list, got {actual_length}",
     "too_long": "expected at most {max_length} in the list, got {actual_length}",
-    "tuple_type": "expected a list, got {got}",
-    "list_type": "expected a list, got {got}",
     "dict_type": "expected a mapping of keys to values, got {got}",
     "model_type": "expected a mapping of keys to values, got {got}",
     "model_attributes_type": "expected a mapping of keys to values, got {got}",
@@ -52,9 +51,15 @@ _WORDS: Mapping[str, str] = {
 def in_words(err: ValidationError, source: Source) -> list[Problem]:
     """The problems of a spec, in the order of its lines; overrides come last."""
     errors = [error for error in err.errors(include_url=False) if not _only_follows(error)]
-    renamed = {(*e["loc"][:-1], _near(e, source)) for e in errors if e["type"] == "extra_forbidden"}
+    unknown = [e["loc"] for e in errors if e["type"] == "extra_forbidden"]
+    renamed = {(*loc[:-1], meant_key(loc, source) or "") for loc in unknown}
     problems = [
-        source.problem(e["loc"], _sentence(e, source), at_key=e["type"] == "extra_forbidden")
+        source.problem(
+            e["loc"],
+            _sentence(e, source),
+            at_key=e["type"] == "extra_forbidden",
+            against=_against(e),
+        )
         for e in errors
         if not (e["type"] == "missing" and e["loc"] in renamed)
     ]
@@ -92,19 +97,18 @@ def _missing(error: ErrorDetails, source: Source) -> str:
 
 
 def _unknown_key(error: ErrorDetails, source: Source) -> str:
-    near = _near(error, source)
-    if near:
-        return f"unknown key. Did you mean `{near}`?"
+    meant = meant_key(error["loc"], source)
+    if meant:
+        top = len(error["loc"]) > 1 and meant in spec_model(source).model_fields
+        moved = top and meant not in keys_at(error["loc"][:-1], source)
+        return f"unknown key. Did you mean `{meant}`{', at the top of the spec' * moved}?"
     return f"unknown key. Known: {', '.join(keys_at(error['loc'][:-1], source)) or 'none'}"
 
 
-def _near(error: ErrorDetails, source: Source) -> str | None:
-    """The key that is meant, rather one that is not there yet."""
-    *parents, key = error["loc"]
-    given = source.value(tuple(parents)) or {}
-    known = keys_at(tuple(parents), source)
-    absent = [name for name in known if name not in given]
-    return nearest(str(key), absent) or nearest(str(key), known)
+def _against(error: ErrorDetails) -> tuple[Loc, ...]:
+    """The first of two that are the same."""
+    first = error.get("ctx", {}).get("first")
+    return ((*error["loc"][:-1], int(first)),) if first is not None else ()
 
 
 def _wrong_value(error: ErrorDetails) -> str:
@@ -113,15 +117,22 @@ def _wrong_value(error: ErrorDetails) -> str:
         return NO_TEMPLATE
     if kind in ("literal_error", "enum"):
         return _not_among(value, re.findall(r"'([^']*)'", str(context["expected"])))
+    if kind in ("tuple_type", "list_type"):
+        return as_list(str(error["loc"][-1]), value, shown(value))
     if kind not in _WORDS:
         return error["msg"].replace("Input should be", "expected", 1)
     if "pattern" in context:
         context["pattern"] = _PATTERNS.get(context["pattern"], f"text like {context['pattern']}")
     is_plain = isinstance(value, (bool, int, float)) or value is None
-    return _WORDS[kind].format(got=shown(value), quotes=_QUOTES if is_plain else "", **context)
+    said = _WORDS[kind].format(got=shown(value), quotes=_QUOTES if is_plain else "", **context)
+    better = better_value(str(error["loc"][-1]), kind, value)
+    quoted = " without quotes" if better == value else ""
+    return f"{said}. Write `{better}`{quoted}" if better else said
 
 
 def _not_among(value: Any, known: list[str]) -> str:
+    if isinstance(value, str) and value.endswith(".py"):
+        return f"a config file is named by a key. Write `{{config: {value}}}`"
     near = nearest(value, known) if isinstance(value, str) else None
     hint = f"Did you mean `{near}`? " if near else ""
     return f"{shown(value)} is not known. {hint}Known: {', '.join(known)}"

@@ -16,6 +16,8 @@ from alspec.spec.source import LINE_END, Loc, Place, Source, Span
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 _MAX_DIGITS = 300
+_GLUED = re.compile(r"\s*(?:- )?(\w+:)([^\s/].*)")
+"""A key and its value that a blank should separate."""
 _MAX_PROBLEMS = 100
 
 SCALARS = {
@@ -116,6 +118,9 @@ def _compose(text: str, source: Source) -> yaml.Node | None:
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
         what = _not_yaml(err)
+        begun = source.lines[err.context_mark.line] if err.context_mark else ""
+        if glued := _GLUED.fullmatch(begun):
+            mark, what = err.context_mark, f"put a blank after the colon: `{glued[1]} {glued[2]}`"
         if mark and source.lines[mark.line][: mark.column + 1].endswith("${"):
             what = "between brackets or braces, put text with `${...}` in quotes"
         problem = source.at(_span(mark, mark) if mark else None, what)

@@ -10,8 +10,9 @@ from factories.packages import installed
 from factories.toy import TOY
 
 from alspec.errors import SpecError
-from alspec.spec.load import load_study
+from alspec.spec.load import load_project, load_study
 from alspec.spec.model import Study
+from alspec.spec.project import Project
 from alspec.spec.schema import DRAFT, json_schema
 from alspec.spec.templates import template, template_names
 
@@ -56,14 +57,55 @@ def test_unions_of_mappings_say_that_they_are_objects(schema):
     assert all(union["type"] == "object" for union in whole)
 
 
-def test_every_key_of_a_study_is_there(schema):
-    assert set(schema["properties"]) == {*Study.model_fields, "extends"}
-    assert schema["additionalProperties"] is False
+@pytest.mark.parametrize("model", [Study, Project])
+def test_every_key_of_a_spec_is_there(schema, model):
+    described = schema["definitions"][model.__name__]
+    assert set(described["properties"]) == {*model.model_fields, "extends"}
+    assert described["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("name", template_names())
 def test_every_template_fits(errors, name):
     assert errors(yaml.safe_load(template(name).replace("1e-", "1.0e-"))) == []
+
+
+PROJECT = {
+    "project": "drive",
+    "dataset": {
+        "name": "drive",
+        "kind": "folder",
+        "root": ".",
+        "images": "frames",
+        "masks": "labels",
+        "classes": ["road", "car"],
+        "image_size": [32, 64],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fits"),
+    [
+        ("method", "auto", True),
+        ("method", {"name": "bald", "passes": 5}, True),
+        ("method", "atuo", False),
+        ("ssl", "auto", True),
+        ("ssl", "maybe", False),
+        ("dataset", {**PROJECT["dataset"], "kind": "voc"}, False),
+        ("batch", 0, False),
+        ("methods", ["random"], False),
+        ("study", "both", False),
+    ],
+)
+def test_a_project_fits_as_the_loader_has_it(errors, tmp_path, key, value, fits):
+    path = tmp_path / "project.yaml"
+    path.write_text(yaml.safe_dump({**PROJECT, key: value}))
+    assert (errors({**PROJECT, key: value}) == []) is fits
+    if fits:
+        load_project(path)
+    else:
+        with pytest.raises(SpecError):
+            load_project(path)
 
 
 CHANGES = [

@@ -47,7 +47,12 @@ CURATED = [
     ("[64, 128]", "[64, 128, 3]", "5:17", "at most 2 in the list, got 3"),
     ("[64, 128]", "[64, 4]", "5:22", "datasets.0.image_size.1: expected a number of at least 8"),
     ("[64, 128]", "[64.0, 128]", "5:18", "datasets.0.image_size.0: expected a whole number"),
-    ("[64, 128]", "64x128", "5:17", "expected a list, got the text `64x128`"),
+    (
+        "[64, 128]",
+        "64x128",
+        "5:17",
+        "expected height and width, got the text `64x128`. Write `[64, 128]`",
+    ),
     ("kind: frames", "kind: frame", "6:24", "Did you mean `frames`? Known: all, every, frames"),
     ("kind: frames, ", "", "6:17", "datasets.0.redundancy: the key `kind` is missing"),
     ("size: 44", "size: 45", "6:17", "45 is not a multiple of 11 (a frame and its 10 followers)"),
@@ -114,7 +119,8 @@ def test_one_mistake_is_one_problem_at_its_place(problems, monkeypatch, old, new
     assert where == place
     assert what in problem.what
     line, column = map(int, place.split(":"))
-    shown, carets = problem.excerpt.splitlines()
+    shown, carets, *others = problem.excerpt.splitlines()
+    assert len(others) == (2 if "a second time" in problem.what else 0), "both lines are shown"
     source = FULL.replace(old, new, 1).splitlines()[line - 1]
     assert shown.startswith(f"{line:>5} | ")
     if len(source) <= 100:

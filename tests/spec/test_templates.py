@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from alspec.errors import InputError
-from alspec.spec.load import load_study
+from alspec.spec.load import load_spec
+from alspec.spec.model import Study
+from alspec.spec.project import Project
 from alspec.spec.templates import SCHEMA_FILE, template, template_names, with_values, write_spec
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
@@ -26,7 +28,8 @@ def test_a_template_is_a_valid_spec_with_comments_and_lines_for_editors(
         monkeypatch.setenv(variable, str(tmp_path))
     path = tmp_path / "made" / "it.yaml"
     schema = write_spec(path, template(name))
-    assert load_study(path).study
+    spec = load_spec(path)
+    assert isinstance(spec, Project if name == "project" else Study)
     assert schema == path.parent / SCHEMA_FILE
     first, second, *others = path.read_text().splitlines()
     assert first == f"# yaml-language-server: $schema=./{schema.name}"

@@ -1,0 +1,110 @@
+"""`extends: base.yaml`: a spec that says only what differs from another one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from alspec.errors import SpecError
+from alspec.spec.fields import Template
+from alspec.spec.source import Loc, Place, Source, Text
+from alspec.spec.yaml_text import read_yaml
+
+KEY = "extends"
+_TAGS = ("kind", "name")
+_NAMES = ("study", "project")
+
+
+def with_bases(source: Source, path: Path) -> Source:
+    """The spec with what it extends below it: mappings are merged key by key, all else replaced.
+
+    A mapping whose `kind` or `name` differs from the base's replaces it whole. Every value keeps
+    the place where it was written. The extending spec names its own study: two studies of one name
+    would share a results folder.
+
+    Args:
+        source: what was read from the file.
+        path: the file; the base's path starts in its folder.
+
+    Raises:
+        SpecError: the base is no spec that can be read, or leads back to this one, or the spec
+            has no name of its own.
+    """
+    return _merged(source, path, (path.resolve(),))
+
+
+def _merged(source: Source, path: Path, chain: tuple[Path, ...]) -> Source:
+    if not isinstance(source.data, dict) or KEY not in source.data:
+        return source
+    base_path = _base_of(source, path)
+    if base_path.resolve() in chain:
+        names = " -> ".join(each.name for each in (*chain, base_path))
+        raise SpecError([source.problem((KEY,), f"a spec cannot extend itself: {names}")])
+    if not any(name in source.data for name in _NAMES):
+        what = "a spec that extends another needs a name of its own: add `study: some_name`"
+        raise SpecError([source.problem((KEY,), what)])
+    if not base_path.is_file():
+        raise SpecError([source.problem((KEY,), f"there is no file {base_path}")])
+    base = _merged(read_yaml(base_path), base_path, (*chain, base_path.resolve()))
+    if not isinstance(base.data, dict):
+        raise SpecError([source.problem((KEY,), f"{base_path} holds no spec")])
+    own = {name for name in _NAMES if name in source.data}
+    for name in (*_NAMES, KEY):
+        if name == KEY or (own and name not in own):
+            _forget(base, name)
+    del source.data[KEY]
+    _forget_places(source, (KEY,))
+    _take(source, base)
+    return source
+
+
+def _base_of(source: Source, path: Path) -> Path:
+    value = source.data[KEY]
+    try:
+        text = value.expand() if isinstance(value, Template) else value
+    except PydanticCustomError as err:
+        raise SpecError([source.problem((KEY,), err.message())]) from None
+    if not isinstance(text, str) or not text:
+        raise SpecError([source.problem((KEY,), "expected the file of another spec")])
+    return path.parent / Path(text).expanduser()
+
+
+def _forget(source: Source, key: str) -> None:
+    source.data.pop(key, None)
+    _forget_places(source, (key,))
+
+
+def _forget_places(source: Source, loc: Loc) -> None:
+    for place in [known for known in source.local_paths if known[: len(loc)] == loc]:
+        del source.local_paths[place]
+
+
+def _take(source: Source, base: Source, loc: Loc = ()) -> None:
+    """Add to the mapping at `loc` what the base's has and it has not."""
+    here, there = source.value(loc), base.value(loc)
+    for key, value in there.items():
+        at = (*loc, key)
+        if key not in here:
+            here[key] = value
+            _copy_places(source, base, at)
+        elif _merge(here[key], value):
+            _take(source, base, at)
+
+
+def _merge(own: Any, other: Any) -> bool:
+    both = isinstance(own, dict) and isinstance(other, dict)
+    return both and all(own.get(tag, other.get(tag)) == other.get(tag) for tag in _TAGS)
+
+
+def _copy_places(source: Source, base: Source, loc: Loc) -> None:
+    text = Text(base.name, base.lines)
+    for known, place in base.local_paths.items():
+        if known[: len(loc)] == loc:
+            source.local_paths[known] = _of(place, text)
+
+
+def _of(place: Place, text: Text) -> Place:
+    return replace(place, text=place.text or text)
