@@ -112,6 +112,11 @@ class Candidates:
     Attributes:
         ids: N image ids.
         sequences: the sequence of each candidate.
+        positions: the place of each candidate among its sequence's images in the pool, from 0,
+            labelled ones counted; empty where candidates are all there is.
+        labelled_ids: M image ids, in the order they were labelled.
+        labelled_sequences: the sequence of each labelled image.
+        labelled_positions: the place of each.
         features_ND: a feature vector for each candidate (need: features), else None.
         labelled_features_MD: the same for the labelled set (need: features), else None.
         reduced_N: what the method's `reduce` kept of each candidate, (N, ...), where it has one.
@@ -120,6 +125,10 @@ class Candidates:
 
     ids: Sequence[ImageId]
     sequences: Sequence[str]
+    positions: Sequence[int] = ()
+    labelled_ids: Sequence[ImageId] = ()
+    labelled_sequences: Sequence[str] = ()
+    labelled_positions: Sequence[int] = ()
     features_ND: Tensor | None = None
     labelled_features_MD: Tensor | None = None
     reduced_N: Tensor | None = None
@@ -158,6 +167,9 @@ class BatchAcquisition(Acquisition, Protocol):
     A method of family batch that needs more than features also has `reduce(outputs) -> (B, ...)`:
     what it wants kept of each image of a batch of `Outputs`. It is called for the candidates and
     the labelled set, and comes back in `Candidates.reduced_N` and `labelled_reduced_M`.
+
+    A method that needs nothing of a model and has `chooses_first = True` also chooses its own
+    initial set, from a pool where nothing is labelled.
     """
 
     def select(self, candidates: Candidates, n: int, rng: np.random.Generator) -> Sequence[ImageId]:

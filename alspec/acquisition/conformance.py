@@ -188,6 +188,7 @@ def _reversed(candidates: Candidates) -> Candidates:
         candidates,
         ids=candidates.ids[backwards],
         sequences=candidates.sequences[backwards],
+        positions=candidates.positions[backwards],
         features_ND=None if features is None else features.flip(0),
         reduced_N=None if reduced is None else reduced.flip(0),
     )

@@ -93,9 +93,14 @@ def synthetic_candidates(
     if reduce is not None:
         batch = reduce(SyntheticOutputs(needs, passes))
         reduced = torch.cat([batch] * (-(-(size + 3) // IMAGES)))[: size + 3]
+    first = size // 3
     return Candidates(
         ids=[ImageId(f"video/{row:04d}.png") for row in range(size)],
-        sequences=["first" if row < size // 3 else "second" for row in range(size)],
+        sequences=["first" if row < first else "second" for row in range(size)],
+        positions=[row + 1 if row < first else row - first for row in range(size)],
+        labelled_ids=[ImageId(f"video/label{row}.png") for row in range(3)],
+        labelled_sequences=["first", "second", "second"],
+        labelled_positions=[0, size - first, size - first + 1],
         features_ND=features,
         labelled_features_MD=labelled,
         reduced_N=None if reduced is None else reduced[:size],

@@ -46,6 +46,12 @@ def acquisition_function(name: str) -> Any:
     return function
 
 
+def chooses_first(name: str) -> bool:
+    """Whether an acquisition function chooses its own initial set; it needs no model then."""
+    function = acquisition_function(name)
+    return bool(getattr(function, "chooses_first", False)) and not function.needs
+
+
 def arms_of(study: Study) -> Iterator[Arm]:
     """Every arm, whether or not a method belongs to it."""
     for mc_dropout in (False, True):

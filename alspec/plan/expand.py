@@ -10,7 +10,14 @@ from typing import Any
 from alspec.datasets.files.resizing import RESIZING
 from alspec.errors import InputError, Problem
 from alspec.plan.absolute_paths import with_absolute_paths
-from alspec.plan.arms import Arm, acquisition_function, arms_of, baseline_arms, methods_of
+from alspec.plan.arms import (
+    Arm,
+    acquisition_function,
+    arms_of,
+    baseline_arms,
+    chooses_first,
+    methods_of,
+)
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.model_files import ModelFiles, model_files
 from alspec.plan.names import FULL, INITIAL, check_labels, check_names
@@ -100,12 +107,16 @@ class _Builder:
 
     def _run(self, pool: ListedPool, budget: Budget, method: Method, arm: Arm, seed: int) -> Run:
         size = len(pool.frames)
+        pool = pool.restricted(method.candidates.every) if method.candidates else pool
+        self.add(pool.step)
         about = f"{pool.spec.name} {budget.name} {method.label}{_words(arm)} seed {seed}"
         labelled: StepKey | None = None
         sets: list[LabelledSet] = []
         for cycle, images in enumerate(budget.labelled_images(size)):
             label = f"{about} cycle {cycle}"
-            if labelled is None:
+            if labelled is None and chooses_first(method.name):
+                labelled = self._acquire(pool, method, images, seed, {}, f"{label} acquire")
+            elif labelled is None:
                 start = f"{pool.spec.name} {budget.name} seed {seed} initial set"
                 labelled = self._initial(pool, images, seed, start)
             else:
@@ -162,9 +173,12 @@ class _Builder:
         before: dict[str, StepKey],
         label: str,
     ) -> StepKey:
-        """The next labelled set; reads the model of the last one only where the method needs it."""
-        params = acquire_params(method, images, seed)
-        inputs = {"pool": pool.step.key, "labelled": before["labelled"]}
+        """The next labelled set, or a method's own first; reads a model only where it needs one."""
+        # A method's candidates are a pool of their own.
+        params = acquire_params(method, images, seed) | {"candidates": None}
+        inputs = {"pool": pool.step.key}
+        if "labelled" in before:
+            inputs["labelled"] = before["labelled"]
         local_paths: dict[str, Any] = {}
         if acquisition_function(method.name).needs:
             inputs["train"] = before["train"]

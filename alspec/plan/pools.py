@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +44,14 @@ class ListedPool:
             return tuple((budget, ("budgets", i)) for i, budget in enumerate(study.budgets))
         own = ("datasets", study.datasets.index(self.spec), "budgets")
         return tuple((budget, (*own, i)) for i, budget in enumerate(self.spec.budgets))
+
+    def restricted(self, every: int) -> ListedPool:
+        """The pool of a method whose candidates are every n-th frame: it sees nothing else."""
+        frames = candidates(self.frames, every)
+        params = {**self.step.params, "candidates": {"every": every}}
+        label = f"{self.step.label} every {every}"
+        step = Step(StepKind.POOL, params, {}, self.step.local_paths, label)
+        return replace(self, frames=frames, step=step)
 
     @property
     def name(self) -> str:
@@ -155,8 +163,8 @@ def _short_of_candidates(
         if have < last:
             yield Problem(
                 "methods",
-                f"{method.label} has {have} candidates in the pool `{pool.spec.name}`, too few to "
-                f"be sure of the {last} images of {budget.name}. Use a smaller `every`",
+                f"{method.label} has {have} candidates in the pool `{pool.spec.name}`, fewer than "
+                f"the {last} images of {budget.name}. Use a smaller `every`",
                 loc=("methods", index, "candidates"),
                 against=(budget_loc,),
             )

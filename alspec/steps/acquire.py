@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def perform(context: StepContext) -> None:
         rows = context.rng("select").choice(len(pool), total, replace=False)
         selected = [pool[row].id for row in rows]
     else:
-        labelled = context.labelled()
+        # Without labels this is a method's own initial set.
+        labelled = context.labelled() if "labelled" in context.step.inputs else ()
         selected = _acquire(context, context.pool(), labelled, total - len(labelled))
     failpoints.at("acquire.save", context.folder)
     write_text(context.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
@@ -67,17 +69,15 @@ def _acquire(
         )
     with blamed_on(params["method"]):
         function = kind(kind.Params.model_validate(params["method_params"]))
+    offered_of = pool
     if params["candidates"]:
-        pool = every_nth(pool, params["candidates"]["every"])
+        offered_of = every_nth(pool, params["candidates"]["every"])
     already = {*labelled, *params.get("excluded", ())}
-    open_frames = [frame for frame in pool if frame.id not in already]
+    open_frames = [frame for frame in offered_of if frame.id not in already]
     if kind.family is Family.SINGLE:
         selected = _highest(context, function, [frame.id for frame in open_frames], n)
     else:
-        offered = Candidates(
-            ids=[frame.id for frame in open_frames],
-            sequences=[frame.sequence for frame in open_frames],
-        )
+        offered = _offered(pool, open_frames, labelled)
         if kind.needs:
             offered = _with_outputs(context, function, offered, labelled)
         with blamed_on(params["method"]):
@@ -90,6 +90,25 @@ def _acquire(
             selected = list(chosen)
     _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
     return selected
+
+
+def _offered(
+    pool: Sequence[Frame], frames: Sequence[Frame], labelled: Sequence[ImageId]
+) -> Candidates:
+    """Some frames of a pool as candidates, and where in their sequences they and the labels lie."""
+    counts: dict[str, int] = {}
+    places: dict[ImageId, tuple[str, int]] = {}
+    for frame in pool:
+        places[frame.id] = frame.sequence, counts.get(frame.sequence, 0)
+        counts[frame.sequence] = places[frame.id][1] + 1
+    return Candidates(
+        ids=[frame.id for frame in frames],
+        sequences=[frame.sequence for frame in frames],
+        positions=[places[frame.id][1] for frame in frames],
+        labelled_ids=list(labelled),
+        labelled_sequences=[places[image][0] for image in labelled],
+        labelled_positions=[places[image][1] for image in labelled],
+    )
 
 
 def _highest(
@@ -134,9 +153,8 @@ def _with_outputs(
         require_finite(what, images, rows.isfinite().reshape(len(images), -1).all(dim=1), method)
     n = len(offered.ids)
     features, reduced = kept.get("features"), kept.get("reduced")
-    return Candidates(
-        offered.ids,
-        offered.sequences,
+    return replace(
+        offered,
         features_ND=None if features is None else features[:n],
         labelled_features_MD=None if features is None else features[n:],
         reduced_N=None if reduced is None else reduced[:n],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alspec.datasets.base import Split
-from alspec.datasets.pools.construction import build_pool
+from alspec.datasets.pools.construction import build_pool, candidates
 from alspec.datasets.pools.redundancy import measured_redundancy
 from alspec.errors import StepFailed
 from alspec.steps.work import StepContext
@@ -19,15 +19,18 @@ def perform(context: StepContext) -> None:
             raise StepFailed(
                 f"the list of {dataset.spec.name}'s pool changed since the plan was made; run again"
             )
-        share, level = measured_redundancy(dataset, pool.frames)
+        kept = pool.frames
+        if restricted := context.step.params.get("candidates"):
+            kept = candidates(kept, restricted["every"])
+        share, level = measured_redundancy(dataset, kept)
     failpoints.at("pool.save", context.folder)
-    rows = [(frame.id, frame.sequence) for frame in pool.frames]
+    rows = [(frame.id, frame.sequence) for frame in kept]
     write_csv(context.folder / "pool.csv", ("id", "sequence"), rows)
     write_json(
         context.folder / "pool.json",
         {
-            "images": len(pool.frames),
-            "sequences": len({frame.sequence for frame in pool.frames}),
+            "images": len(kept),
+            "sequences": len({frame.sequence for frame in kept}),
             "near_copy_share": share,
             "redundancy": level,
             "notes": list(pool.notes),

@@ -212,6 +212,97 @@ def test_uniform_in_one_sequence_and_in_two():
     assert uniform.select(candidates_of([8, 4]), 3, rng()) == ["0/002", "0/006", "1/002"]
 
 
+def after(lengths, chosen):
+    """Candidates of sequences where some positions are labelled."""
+    places = [(s, i) for s, length in enumerate(lengths) for i in range(length)]
+    rest = [place for place in places if place not in set(chosen)]
+    return Candidates(
+        ids=[f"{s}/{i:05d}" for s, i in rest],
+        sequences=[str(s) for s, _ in rest],
+        positions=[i for _, i in rest],
+        labelled_ids=[f"{s}/{i:05d}" for s, i in chosen],
+        labelled_sequences=[str(s) for s, _ in chosen],
+        labelled_positions=[i for _, i in chosen],
+    )
+
+
+def places_of(ids):
+    return [tuple(map(int, image.split("/"))) for image in ids]
+
+
+def mean_distance(lengths, places):
+    """Frames to the nearest label of the same sequence, by its definition; none is its length."""
+    total = 0
+    for sequence, length in enumerate(lengths):
+        labels = np.array([i for s, i in places if s == sequence])
+        frames = np.arange(length)
+        total += np.abs(frames[:, None] - labels).min(axis=1).sum() if len(labels) else length**2
+    return total / sum(lengths)
+
+
+def spread(lengths, counts):
+    """The labelled sets of Uniform, cycle by cycle."""
+    places: list = []
+    for count in counts:
+        added = Uniform(Params()).select(after(lengths, places), count - len(places), rng())
+        places = places + places_of(added)
+        assert len(set(places)) == count
+        yield places
+
+
+A2D2_SEQUENCES = [
+    3093, 2744, 2611, 2540, 2431, 2300, 2263, 2161, 2087, 2010, 1956, 1873, 1801, 1738, 1655, 1577,
+    1493, 1242, 984, 700, 538, 338,
+]  # fmt: skip
+"""Lengths like those of A2D2's 22 sequences, 40,135 frames together."""
+
+
+@pytest.mark.parametrize(
+    ("lengths", "counts"),
+    [
+        (A2D2_SEQUENCES, [1000, 2000, 3000]),
+        (A2D2_SEQUENCES, [803, 1606, 2409, 3211, 4014]),
+        ([100] * 20, [40, 80, 120, 160, 200]),
+        ([60] * 4, [24, 48, 72, 96, 120]),
+        ([97, 5, 33, 1, 64], [20, 40, 60, 80, 100]),
+    ],
+)
+def test_uniform_is_nearly_a_grid_at_every_cycle_and_better_than_random(lengths, counts):
+    places = [(s, i) for s, length in enumerate(lengths) for i in range(length)]
+    for number, labelled in enumerate(spread(lengths, counts)):
+        (grid,) = spread(lengths, [len(labelled)])
+        found, best = mean_distance(lengths, labelled), mean_distance(lengths, grid)
+        assert found <= 1.2 * best
+        assert number or found == best
+        for seed in range(3):
+            drawn = rng(seed).choice(len(places), len(labelled), replace=False)
+            assert found < mean_distance(lengths, [places[row] for row in drawn])
+
+
+def test_a2d2_s_geometry_is_its_size():
+    assert (len(A2D2_SEQUENCES), sum(A2D2_SEQUENCES)) == (22, 40_135)
+
+
+@QUICK
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
+def test_uniform_s_next_label_shrinks_distances_as_much_as_any_could(lengths, data):
+    places = [(s, i) for s, length in enumerate(lengths) for i in range(length)]
+    labelled = [(s, data.draw(st.integers(0, length - 1))) for s, length in enumerate(lengths)]
+    labelled += data.draw(st.lists(st.sampled_from(places), max_size=4))
+    labelled = list(dict.fromkeys(labelled))
+    left = [place for place in places if place not in labelled]
+    if not left:
+        return
+    (chosen,) = places_of(Uniform(Params()).select(after(lengths, labelled), 1, rng()))
+    best = min(mean_distance(lengths, [*labelled, place]) for place in left)
+    assert mean_distance(lengths, [*labelled, chosen]) == pytest.approx(best)
+
+
+def test_uniform_refuses_more_than_there_are():
+    with pytest.raises(ValueError, match="n=4 images from 3"):
+        Uniform(Params()).select(after([4], [(0, 1)]), 4, rng())
+
+
 def test_uniform_does_not_depend_on_the_generator():
     generator = rng(1)
     before = generator.bit_generator.state

@@ -83,7 +83,9 @@ def test_an_arm_shares_its_first_cycle_and_seeds_share_nothing(data):
     plan = plan_of(data)
     first = {}
     for run in plan.runs:
-        if run.method != "full":
+        if run.method == "uniform":  # spreads its own first set
+            assert "train" not in plan.steps[run.sets[0].acquire].inputs
+        elif run.method != "full":
             where = (run.dataset, run.budget, run.ssl, run.mc_dropout, run.seed)
             assert first.setdefault(where, run.sets[0]) == run.sets[0]
     initial = {}
@@ -169,6 +171,32 @@ def test_the_dropout_arms_random_is_the_users_own(toy_study):
     ]  # fmt: skip
     first, second = plan.runs[0].sets, plan.runs[1].sets
     assert [s.acquire for s in first] == [s.acquire for s in second]
+
+
+def test_uniform_has_an_initial_set_of_its_own_for_all_arms(toy_study):
+    plan = expand(toy_study(methods=["entropy", "uniform"], ssl=[False, True], baselines=[]))
+    starts = {run.name: plan.steps[run.sets[0].acquire] for run in plan.runs}
+    own = {step.key for name, step in starts.items() if "uniform" in name}
+    others = {step.key for name, step in starts.items() if "uniform" not in name}
+    assert (len(own), len(others), own & others) == (1, 1, set())
+    (first,) = (plan.steps[key] for key in own)
+    assert first.params["method"] == "uniform"
+    assert set(first.inputs) == {"pool"}
+
+
+def test_candidates_are_the_whole_pool_of_their_method(toy_study):
+    filtered = {"name": "entropy", "label": "some", "candidates": {"every": 2}}
+    study = toy_study(methods=["entropy", filtered], budgets=["10-10"], ssl=[True], baselines=[])
+    plan = expand(study)
+    whole, some = (next(r for r in plan.runs if r.method == m) for m in ("entropy", "some"))
+    pools = {}
+    for name, run in (("whole", whole), ("some", some)):
+        steps = [plan.steps[key] for s in run.sets for key in (s.acquire, s.train)]
+        (pools[name],) = {step.inputs["pool"] for step in steps}
+        assert all(not step.params.get("candidates") for step in steps)
+    assert plan.steps[pools["some"]].params["candidates"] == {"every": 2}
+    assert "candidates" not in plan.steps[pools["whole"]].params
+    assert [s.labelled_percent for s in some.sets] == [s.labelled_percent for s in whole.sets]
 
 
 def test_only_bald_means_no_full_without_dropout(toy_study):

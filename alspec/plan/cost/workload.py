@@ -96,7 +96,7 @@ def _amount(
     if step.kind is StepKind.EVALUATE:
         size = params.get("image_size")
         return setting.validation_images, FORWARD_FACTOR, {"image_size": size}
-    every = (params["candidates"] or {"every": 1})["every"]
+    every = plan.steps[step.inputs["pool"]].params.get("candidates", {"every": 1})["every"]
     passes = 0
     if Need.PASSES in acquisition_function(params["method"]).needs:
         passes = params["method_params"].get("passes", 0)
