@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from alspec.cli import console
-from alspec.cli.planning import locate_errors_in_spec
+from alspec.cli.display import closing_display
 from alspec.datasets.files.listing import capped
 from alspec.datasets.miniature import Drawing
 from alspec.datasets.miniature import make as make_miniature
 from alspec.datasets.open import open_dataset
 from alspec.datasets.statistics import SplitFacts, Survey, survey
 from alspec.errors import DataError, InputError, Problem
-from alspec.spec.load import load_study
+from alspec.spec.load import load_study, locate_errors
 from alspec.spec.validation import plugin_model
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def check(what: str, root: Path | None, overrides: Sequence[str]) -> None:
     else:
         spec = Path(what)
         study = load_study(spec, overrides)
-        with locate_errors_in_spec(spec, overrides):
+        with locate_errors(study):
             _check(study.datasets)
     console.out.print(f"{what}: good", markup=False)
 
@@ -52,8 +52,8 @@ def check(what: str, root: Path | None, overrides: Sequence[str]) -> None:
 def _check(specs: Sequence[DatasetSpec]) -> None:
     problems: list[Problem] = []
     for index, spec in enumerate(specs):
-        with console.Reading() as progress:
-            found = survey(open_dataset(spec), partial(progress, spec.name))
+        with closing_display() as display:
+            found = survey(open_dataset(spec), partial(display.reading, spec.name))
         _say(spec.name, found)
         problems += [
             replace(problem, loc=("datasets", index, *problem.loc)) if problem.loc else problem

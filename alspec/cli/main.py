@@ -228,10 +228,11 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Advise a method: the paper's guide, with its evidence and its limits."""
-    from alspec.cli import recommend as advice
+    from alspec.cli import recommend as commands
+    from alspec.recommend.advise import Known
 
-    known = advice.Known(redundancy and redundancy.value, budget and budget.value, ssl)
-    advice.recommend(spec, overrides or (), known, as_json=as_json)
+    known = Known(redundancy and redundancy.value, budget and budget.value, ssl)
+    commands.recommend(spec, overrides or (), known, as_json=as_json)
 
 
 @app.command()

@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+from alspec import api
 from alspec.cli import console
-from alspec.cli.planning import locate_errors_in_spec, planned, planned_to_run
-from alspec.errors import AlspecError, ExitCode, InputError, SpecError, StoreError
+from alspec.cli.display import closing_display
+from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.plan.dag import Plan
-from alspec.spec.load import dump_study
-from alspec.store.permissions import check_owners
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_text
-
-if TYPE_CHECKING:
-    from alspec.plan.step import Step, StepKey
-    from alspec.run.loop import RunSummary
 
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     """Validate, list and read everything; print what was found."""
-    from alspec.run.preflight.data import check_data
-    from alspec.run.preflight.models import check_models
-
-    plan = planned_to_run(spec, overrides, trust_config=trust_config)
-    found: list[str] = []
-    with locate_errors_in_spec(spec, overrides), console.Reading() as progress:
-        check_models(plan.steps.values(), note=console.say_note)
-        images = check_data(plan.study.datasets, progress, note=found.append)
-    for line in found:
+    with closing_display() as display:
+        study = api.load(spec, overrides)
+        found = api.check(study, trust_config=trust_config, progress=display)
+    for line in found.facts:
         console.out.print(line, markup=False)
-    for setting in plan.settings:
+    for setting in found.plan.settings:
         counts = ", ".join(map(str, setting.labelled_images))
-        console.out.print(
-            f"{setting.dataset}: pool of {setting.pool_images} ({setting.pool}), "
-            f"{setting.budget} labels {counts}",
-            markup=False,
-        )
-    read = f"{sum(images.values())} images read" if any(images.values()) else "nothing new to read"
+        pool = f"pool of {setting.pool_images} ({setting.pool})"
+        text = f"{setting.dataset}: {pool}, {setting.budget} labels {counts}"
+        console.out.print(text, markup=False)
+    read = (
+        f"{sum(found.images.values())} images read"
+        if any(found.images.values())
+        else "nothing new to read"
+    )
     console.out.print(f"{spec}: good; {read}", markup=False)
 
 
@@ -60,47 +50,43 @@ def plan(
 ) -> None:
     """Print the plan as a table, as JSON or as a graph."""
     from alspec.plan.graph import mermaid
-    from alspec.plan.summary import as_data, step_rows
-    from alspec.run import timing
-    from alspec.run.devices import parse_devices
-    from alspec.run.loop import needed
-    from alspec.run.preflight.disk import disk_space_for, in_words
+    from alspec.plan.summary import as_data
 
-    slots = parse_devices(devices)
-    if calibrate:
-        expanded = planned_to_run(spec, overrides, trust_config=trust_config)
-    else:
-        expanded = planned(spec, overrides)
-    folder = StudyFolder(work_dir, expanded.study.study)
-    store = folder.store
-    done = store.done(expanded.steps)
+    expanded = api.plan(api.load(spec, overrides), trust_config=trust_config)
     if graph:
+        done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
-    if calibrate:
-        with _writable(folder), locate_errors_in_spec(spec, overrides):
-            console.say_note(f"a sample of {expanded.study.study} is timed on {slots[0]}")
-            timing.calibrate(expanded, store, slots, trust_config=trust_config)
-    estimate = timing.estimate(expanded, store, needed(expanded, store), slots)
-    data = as_data(expanded, done, estimate.seconds)
+    with closing_display() as display:
+        options: dict[str, Any] = {"calibrate": calibrate, "trust_config": trust_config}
+        cost = api.outlook(
+            expanded, work_dir=work_dir, devices=devices, progress=display, **options
+        )
     if as_json:
-        console.say_json(data)
-        return
+        console.say_json(as_data(expanded, cost.done, cost.seconds))
+    else:
+        _print_plan(expanded, cost)
+
+
+def _print_plan(expanded: Plan, cost: api.Outlook) -> None:
+    from alspec.plan.summary import as_data, step_rows
+    from alspec.run.preflight.disk import in_words
+
     header = ("dataset", "pool", "budget", "images", "labelled at each cycle")
     rows = [
         (s.dataset, s.pool, s.budget, s.pool_images, " ".join(map(str, s.labelled_images)))
         for s in expanded.settings
     ]
     console.say_table(f"{expanded.study.study}: labelled images", header, rows)
-    console.say_table("", ("step", "distinct", "done", "to run"), step_rows(expanded, done))
+    steps = step_rows(expanded, cost.done)
+    console.say_table("", ("step", "distinct", "done", "to run"), steps)
+    data = as_data(expanded, cost.done)
     console.out.print(
         f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
         f"{data['trainings_unshared']}. {in_words(data['disk_bytes'])} on disk when finished."
     )
-    console.out.print(estimate.words, markup=False)
-    if todo := expanded.steps.keys() - done:
-        room = disk_space_for(expanded, todo, store, len(slots))
-        console.out.print(f"On {len(slots)} workers what is left {room}.", markup=False)
+    for text in filter(None, (cost.time, cost.disk)):
+        console.out.print(text, markup=False)
 
 
 def run(
@@ -114,109 +100,36 @@ def run(
     wait: bool = True,
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
-    from alspec.report.publish import publish_what_changed
-    from alspec.run.devices import parse_devices
-    from alspec.run.events import EventLog
-    from alspec.run.executors.local import LocalExecutor
-    from alspec.run.loop import run as run_plan
-    from alspec.run.preflight.data import check_data
-    from alspec.run.preflight.disk import disk_space_for, require_disk_space
-    from alspec.run.preflight.models import check_models
-    from alspec.run.repair import run_to_publication
-    from alspec.run.timing import costs_of, save_throughput
-
-    slots = parse_devices(devices)
-    expanded = planned_to_run(spec, overrides, trust_config=trust_config)
-    folder = StudyFolder(work_dir, expanded.study.study)
-    console.say_notes(check_owners(folder.store.root))
-
-    def run_steps(todo: Mapping[StepKey, Step]) -> RunSummary:
-        notes: list[str] = []
-        if todo:
-            room = disk_space_for(expanded, todo, folder.store, min(len(slots), len(todo)))
-            if warning := require_disk_space(room):
-                console.say_note(warning)
-            with locate_errors_in_spec(spec, overrides):
-                check_models(todo.values(), folder.store, notes.append)
-            console.say_notes(notes)
-        executor = LocalExecutor(
-            folder.store.root.absolute(), slots[: len(todo)], folder.logs, loader_workers
+    study = api.load(spec, overrides)
+    with closing_display() as display:
+        done = api.run(
+            study,
+            devices=devices,
+            work_dir=work_dir,
+            progress=display,
+            loader_workers=loader_workers,
+            trust_config=trust_config,
+            wait=wait,
         )
-        try:
-            with (
-                locate_errors_in_spec(spec, overrides),
-                console.Reading() as progress,
-                _made(folder),
-            ):
-                executor.warm_up()
-                found: list[str] = []
-                if todo:
-                    check_data(expanded.study.datasets, progress, folder.store, found.append)
-            console.say_notes(found)
-            write_text(folder.spec, dump_study(expanded.study))
-            for note in notes:
-                folder.log_event({"time": round(time.time(), 3), "event": "note", "message": note})
-            costs = costs_of(expanded, folder.store, todo, slots[0]) if todo else {}
-            cost = {key: costs[key] for key in todo}
-            with console.RunDisplay(len(todo), cost, waits=wait) as display:
-                log = EventLog(folder, display)
-                return run_plan(expanded, folder.store, executor, log, wait=wait)
-        finally:
-            executor.close()
-            with suppress(OSError):  # a disk that is full has been told of
-                save_throughput(expanded, folder.store, todo, slots[0])
-
-    with _writable(folder):
-        summary, written = run_to_publication(
-            expanded,
-            folder.store,
-            run_steps,
-            lambda: publish_what_changed(expanded, folder),
-            console.say_note,
-        )
-    elsewhere = f", {len(summary.elsewhere)} by other runs" if summary.elsewhere else ""
+    elsewhere = f", {done.elsewhere} by other runs" if done.elsewhere else ""
     console.out.print(
-        f"{expanded.study.study}: {len(summary.executed)} steps executed{elsewhere}, "
-        f"{summary.finished_before} were done before, {len(summary.failed)} failed, "
-        f"{len(summary.skipped)} wait for them. Report: {written}",
+        f"{study.study}: {done.executed} steps executed{elsewhere}, "
+        f"{done.finished_before} were done before, {len(done.failed)} failed, "
+        f"{done.skipped} skipped (an earlier step failed). Report: {done.report}",
         markup=False,
     )
-    for holder in sorted({str(holder) for holder in summary.held.values()}):
+    for holder in sorted(set(done.held.values())):
         console.say_note(f"{holder} works on steps that are left; this run does not wait for it")
-    if summary.failed or summary.held:
-        console.err.print(f"Finished steps stand. Go on with: alspec run {spec}", markup=False)
-        return ExitCode.STEP_FAILED if summary.failed else ExitCode.LOCKED
+    if done.failed or done.held:
+        text = f"Completed steps are kept. Resume with: alspec run {spec}"
+        console.err.print(text, markup=False)
+        return ExitCode.STEP_FAILED if done.failed else ExitCode.LOCKED
     return ExitCode.DONE
 
 
-@contextmanager
-def _made(folder: StudyFolder) -> Iterator[None]:
-    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except InputError:
-        if not folder.spec.exists():  # no run of this study got further
-            folder.remove_empty()
-        raise
-
-
-@contextmanager
-def _writable(folder: StudyFolder) -> Iterator[None]:
-    """Have an error of the disk say which path it was and what to do."""
-    try:
-        yield
-    except OSError as err:
-        where = err.filename or folder.root
-        raise StoreError(
-            f"{where}: cannot be written ({err.strerror or err}). Finished steps stand. Free or "
-            "repair the disk and run again, or choose another --work-dir"
-        ) from err
-
-
 def status(spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool) -> None:
-    """Print how far studies are; one whose spec or data are gone is told of and passed over."""
-    plans = [planned(spec, overrides)] if spec else list(_plans_in(work_dir))
+    """Print how far studies are; one whose spec or data are gone is reported and passed over."""
+    plans = [api.plan(api.load(spec, overrides))] if spec else list(_plans_in(work_dir))
     data = [_progress(plan, work_dir) for plan in plans]
     if as_json:
         console.say_json(data)
@@ -234,7 +147,7 @@ def status(spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_js
 def _plans_in(work_dir: Path) -> Iterator[Plan]:
     for path in sorted(work_dir.glob("*/spec.yaml")):
         try:
-            yield planned(path, ())
+            yield api.plan(api.load(path))
         except AlspecError as err:
             console.say_error(err)
 
@@ -256,22 +169,13 @@ def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
 
 def report(study: Path, overrides: Sequence[str], work_dir: Path, output: Path | None) -> None:
     """Write tables, figures and report of a spec's study, or of a study's folder."""
-    from alspec.report.publish import publish
-
     if study.is_dir():
-        folder = StudyFolder(study.absolute().parent, study.resolve().name)
-        if not folder.spec.is_file():
-            raise SpecError.at(study, "is not a study's folder: it has no spec.yaml")
-        expanded = planned(folder.spec, overrides)
+        done = api.publish(study, overrides=overrides)
     else:
-        expanded = planned(study, overrides)
-        folder = StudyFolder(work_dir, expanded.study.study)
-    with _writable(folder):
-        written = publish(expanded, folder)
+        done = api.publish(api.load(study, overrides), work_dir=work_dir)
     if output is not None:
-        _copy_report(folder, output)
-        written = output
-    console.out.print(str(written), markup=False)
+        _copy_report(done.folder, output)
+    console.out.print(str(output or done.report), markup=False)
 
 
 def _copy_report(folder: StudyFolder, output: Path) -> None:

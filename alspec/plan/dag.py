@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Study
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,20 @@ class Plan:
     def trainings_unshared(self) -> int:
         """Trainings if every run trained every one of its cycles itself."""
         return sum(len(run.sets) for run in self.runs)
+
+    def table(self) -> DataFrame:
+        """One row a labelled set, in the order of the runs: the identity columns of results.csv."""
+        from pandas import DataFrame
+
+        identity = ("dataset", "pool", "budget", "method", "family", "ssl", "mc_dropout", "seed")
+        point = ("cycle", "labelled_images", "labelled_percent")
+        rows = [
+            {name: getattr(run, name) for name in identity}
+            | {name: getattr(labelled, name) for name in point}
+            for run in self.runs
+            for labelled in run.sets
+        ]
+        return DataFrame(rows, columns=[*identity, *point])
 
     def consumers(self) -> Mapping[StepKey, tuple[StepKey, ...]]:
         """For each step the steps that read its artifacts."""

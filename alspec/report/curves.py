@@ -66,6 +66,18 @@ def draw_setting(comparisons: Sequence[Comparison]) -> Mapping[str, bytes]:
         }
 
 
+def figure_of(comparisons: Sequence[Comparison]) -> Figure:
+    """The same figure, for a notebook.
+
+    Raises:
+        IndexError: there is nothing to compare.
+    """
+    from matplotlib import style
+
+    with style.context(["default", dict(STYLE)]):
+        return _figure(comparisons)
+
+
 def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, bbox_inches="tight", pad_inches=0.06, **options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from alspec.plan.dag import Plan, Setting
+from alspec.plan.dag import Plan
+from alspec.recommend.advise import advice_of_setting
 from alspec.recommend.departures import departures, notes
-from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
 from alspec.recommend.match import comparable_rows, paper_setting
 from alspec.report.guidance import Guidance
 from alspec.report.markdown import write_report
@@ -50,7 +50,7 @@ def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:
         facts = pools.get(setting.pool_step)
         if facts is None or facts.redundancy not in ("low", "high"):
             continue
-        for entry in advice_for(setting, facts.redundancy).entries:
+        for entry in advice_of_setting(setting, facts.redundancy).entries:
             yield Guidance(
                 dataset=setting.dataset,
                 budget=setting.budget,
@@ -89,15 +89,3 @@ def figures_for(plan: Plan) -> Iterator[PaperFigures]:
             departures=departures(study, dataset, paper),
             notes=tuple(notes(dataset, setting, paper)),
         )
-
-
-def advice_for(setting: Setting, redundancy: str | None) -> Advice:
-    """The guide's advice for a setting, with and without SSL, both sides of what is not known."""
-    facts = {"redundancy": redundancy, "budget": budget_level_of(setting)}
-    return advise(Facts.model_validate(facts))
-
-
-def budget_level_of(setting: Setting) -> str:
-    """Where the setting's last labelled set stands in the guide: low, between or high."""
-    last = setting.labelled_images[-1]
-    return level_of_budget(100 * last / setting.pool_images, last)

@@ -15,12 +15,12 @@ from alspec.plan.arms import acquisition_function
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKey, StepKind
-from alspec.run.executors.base import Outcome
+from alspec.run.executors.base import Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
+from alspec.run.observer import Silence
 from alspec.spec.model import AllFrames, Budget, DatasetSpec, ListedFrames, Method, Study
 from alspec.store.drafts import new_draft
-from alspec.store.leases import Holder
 from alspec.store.store import Store
 from alspec.system.atomic import write_text
 
@@ -47,25 +47,6 @@ class Timed:
     keys: Sequence[StepKey]
 
 
-class _Unwatched:
-    """An observer that tells nobody."""
-
-    def started(self, step: Step) -> None:
-        """Nothing."""
-
-    def progressed(self, step: Step, done: int, total: int) -> None:
-        """Nothing."""
-
-    def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
-        """Nothing."""
-
-    def held(self, step: Step, holder: Holder) -> None:
-        """Nothing."""
-
-    def idle(self) -> None:
-        """Nothing."""
-
-
 @contextmanager
 def timed_sample(
     study: Study, store: Store, slots: Sequence[str], *, trust_config: bool = False
@@ -88,7 +69,7 @@ def timed_sample(
         own = Store(folder / "store")
         timed = [key for key, step in plan.steps.items() if step.params.get("seed") == TIMED]
         few = slots[:2] if slots[0] == "cpu" else slots[:1]
-        executor = LocalExecutor(own.root.absolute(), few, folder / "logs")
+        executor = LocalExecutor(Workplace(own.root.absolute(), few, folder / "logs"))
         try:
             _run(plan, plan.steps.keys() - timed, own, executor)
             _run(plan, plan.steps.keys(), own, executor)
@@ -101,7 +82,7 @@ def timed_sample(
 
 def _run(plan: Plan, keys: Collection[StepKey], store: Store, executor: LocalExecutor) -> None:
     part = replace(plan, steps={key: step for key, step in plan.steps.items() if key in keys})
-    failed = run(part, store, executor, _Unwatched()).failed
+    failed = run(part, store, executor, Silence()).failed
     if failed:
         raise StepFailed(f"the calibration failed: {next(iter(failed.values()))}")
 

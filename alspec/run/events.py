@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from alspec.plan.step import Step
+from alspec.plan.step import Step, StepKey
 from alspec.run.executors.base import Outcome
-from alspec.run.loop import Observer
+from alspec.run.observer import Observer
 from alspec.store.leases import Holder
 from alspec.store.study_folder import StudyFolder
 
@@ -18,6 +19,7 @@ class EventLog:
 
     folder: StudyFolder
     then: Observer
+    _notes: list[str] = field(default_factory=list)
 
     def started(self, step: Step) -> None:
         """Record that a step was handed to a worker."""
@@ -40,6 +42,27 @@ class EventLog:
     def idle(self) -> None:
         """Pass it on."""
         self.then.idle()
+
+    def note(self, text: str) -> None:
+        """Pass it on; recorded when steps begin, since bad input leaves nothing."""
+        self._notes.append(text)
+        self.then.note(text)
+
+    def reading(self, dataset: str, images: int) -> None:
+        """Pass it on."""
+        self.then.reading(dataset, images)
+
+    def steps_begin(self, costs: Mapping[StepKey, float], *, waits: bool) -> None:
+        """Record the notes so far and pass it on."""
+        for text in self._notes:
+            event = {"time": round(time.time(), 3), "event": "note", "message": text}
+            self.folder.log_event(event)
+        self._notes.clear()
+        self.then.steps_begin(costs, waits=waits)
+
+    def steps_end(self) -> None:
+        """Pass it on."""
+        self.then.steps_end()
 
     def _record(self, event: str, step: Step, message: str = "") -> None:
         entry = {"time": round(time.time(), 3), "event": event, "step": step.label, "key": step.key}

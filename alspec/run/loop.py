@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from alspec.errors import StoreError
 from alspec.plan.cost.priority import ranks
@@ -14,35 +13,12 @@ from alspec.plan.cost.retention import readers, retained_weights
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
+from alspec.run.observer import Observer
 from alspec.store.leases import Holder, Leases
 from alspec.store.store import Store
 from alspec.system import failpoints
 
 WEIGHTS = "weights.safetensors"
-
-
-class Observer(Protocol):
-    """Is told what happens; must not raise."""
-
-    def started(self, step: Step) -> None:
-        """A step was handed to a worker."""
-        ...
-
-    def progressed(self, step: Step, done: int, total: int) -> None:
-        """A step did some of its units."""
-        ...
-
-    def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
-        """A step ended, or was given up because one before it failed."""
-        ...
-
-    def held(self, step: Step, holder: Holder) -> None:
-        """A ready step is held by another living process; told once a process."""
-        ...
-
-    def idle(self) -> None:
-        """Nothing happened for a moment."""
-        ...
 
 
 @dataclass

@@ -78,8 +78,8 @@ def _forget(source: Source, key: str) -> None:
 
 
 def _forget_places(source: Source, loc: Loc) -> None:
-    for place in [known for known in source.local_paths if known[: len(loc)] == loc]:
-        del source.local_paths[place]
+    for place in [known for known in source.positions if known[: len(loc)] == loc]:
+        del source.positions[place]
 
 
 def _take(source: Source, base: Source, loc: Loc = ()) -> None:
@@ -101,9 +101,9 @@ def _merge(own: Any, other: Any) -> bool:
 
 def _copy_places(source: Source, base: Source, loc: Loc) -> None:
     text = Text(base.name, base.lines)
-    for known, place in base.local_paths.items():
+    for known, place in base.positions.items():
         if known[: len(loc)] == loc:
-            source.local_paths[known] = _of(place, text)
+            source.positions[known] = _of(place, text)
 
 
 def _of(place: Place, text: Text) -> Place:

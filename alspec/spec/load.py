@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from alspec.errors import Problem, SpecError
+from alspec.errors import InputError, Problem, SpecError
 from alspec.spec.extends import with_bases
 from alspec.spec.fields import Template
 from alspec.spec.keys import is_project
 from alspec.spec.model import Study
+from alspec.spec.origin import Origin
 from alspec.spec.override import apply_overrides
 from alspec.spec.project import Project
 from alspec.spec.source import Loc, Source
@@ -35,8 +38,8 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> Study | Project:
     """
     source, problems = _read(path, overrides)
     if is_project(source.data):
-        return _validated(Project, source, problems)
-    return _validated(Study, source, problems)
+        return _validated(Project, source, problems, Origin(path, tuple(overrides)))
+    return _validated(Study, source, problems, Origin(path, tuple(overrides)))
 
 
 def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
@@ -49,7 +52,7 @@ def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
     if not is_project(source.data):
         what = "is no labelling project: it has no key `project`. `alspec init DIR` writes one"
         raise SpecError([Problem(str(path), what)])
-    return _validated(Project, source, problems)
+    return _validated(Project, source, problems, Origin(path, tuple(overrides)))
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -70,10 +73,12 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
             "and `report` take it"
         )
         raise SpecError([Problem(str(path), what)])
-    return _validated(Study, source, problems)
+    return _validated(Study, source, problems, Origin(path, tuple(overrides)))
 
 
-def _validated(model: type[_Spec], source: Source, problems: list[Problem]) -> _Spec:
+def _validated(
+    model: type[_Spec], source: Source, problems: list[Problem], origin: Origin
+) -> _Spec:
     spec = None
     try:
         spec = model.model_validate(source.data)
@@ -83,7 +88,33 @@ def _validated(model: type[_Spec], source: Source, problems: list[Problem]) -> _
         problems += [source.problem(loc, NO_TEMPLATE) for loc in _templates(spec.model_dump(), ())]
     if problems or spec is None:
         raise SpecError(problems)
+    spec._origin = origin
     return spec
+
+
+@contextmanager
+def locate_errors(study: Study | Project) -> Iterator[None]:
+    """Give problems that know their place in the spec the file, line and column of it.
+
+    Args:
+        study: as `load_study` gives it; for one that was made otherwise, problems stay as they are.
+    """
+    try:
+        yield
+    except InputError as err:
+        if study._origin is None:
+            raise
+        problems = [_naming_its_file(problem) for problem in err.problems]
+        origin = study._origin
+        raise type(err)(located(origin.path, problems, origin.overrides)) from err
+
+
+def _naming_its_file(problem: Problem) -> Problem:
+    """Name the file that a problem is about also where the spec's place will precede it."""
+    about_file = problem.loc and Path(problem.where).is_absolute()
+    if not about_file or problem.where in problem.what:
+        return problem
+    return replace(problem, what=f"{problem.where}: {problem.what}")
 
 
 def located(

@@ -21,6 +21,7 @@ from alspec.spec.dataset import (
 )
 from alspec.spec.fields import Frozen, Name, NotNegative, OptionalPath, PathText, Positive, Size
 from alspec.spec.method import AnyMethod, Candidates, Method
+from alspec.spec.origin import Located
 from alspec.spec.validation import distinct
 
 __all__ = [
@@ -128,7 +129,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-class Study(Frozen):
+class Study(Located):
     """A whole study: what is compared, on which data, at which budgets."""
 
     study: Name = Field(description="names the results folder")

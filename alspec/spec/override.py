@@ -37,8 +37,8 @@ def _apply(source: Source, override: str) -> None:
     for loc in list(_locs(source, keys)):
         value = parse_yaml(text, "value")
         _set(source, loc, value.data, override)
-        for inner in value.local_paths:
-            source.local_paths[(*loc, *inner)] = Place(override=override)
+        for inner in value.positions:
+            source.positions[(*loc, *inner)] = Place(override=override)
 
 
 def _locs(source: Source, keys: Sequence[str], start: Loc = ()) -> Iterator[Loc]:
@@ -72,10 +72,10 @@ def _set(source: Source, loc: Loc, value: Any, override: str) -> None:
     for depth, part in enumerate(loc[:-1], start=1):
         if isinstance(here, dict) and here.get(part) is None:
             here[part] = {}
-            source.local_paths[loc[:depth]] = Place(override=override)
+            source.positions[loc[:depth]] = Place(override=override)
         here = here[part]
-    for old in [place for place in source.local_paths if place[: len(loc)] == loc]:
-        del source.local_paths[old]
+    for old in [place for place in source.positions if place[: len(loc)] == loc]:
+        del source.positions[old]
     here[loc[-1]] = value
 
 

@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.spec.dataset import DatasetSpec
-from alspec.spec.fields import Frozen, Name, OptionalPath
+from alspec.spec.fields import Name, OptionalPath
 from alspec.spec.method import Method, method_from_yaml
 from alspec.spec.model import S4GAN, ModelConfig, ModelName, Training, model_of_its_form
+from alspec.spec.origin import Located
 from alspec.spec.validation import failure, plugin_model, tag_missing, validate_plugin
 
 AUTO: Literal["auto"] = "auto"
@@ -39,7 +40,7 @@ def _method_or_auto(value: Any) -> Any:
     return AUTO if value == AUTO else method_from_yaml(value)
 
 
-class Project(Frozen):
+class Project(Located):
     """Which images are there, what they show, and how the next ones to label are chosen."""
 
     project: Name = Field(description="names the results folder")

@@ -60,13 +60,13 @@ class Source:
         name: the file as the user calls it, or the argument.
         lines: the text.
         data: mappings, lists, text, numbers, booleans, None, and `Template` for text with `${`.
-        local_paths: the place of every value, by its loc.
+        positions: the place of every value, by its loc.
     """
 
     name: str
     lines: list[str]
     data: Any = None
-    local_paths: dict[Loc, Place] = field(default_factory=dict)
+    positions: dict[Loc, Place] = field(default_factory=dict)
 
     def problem(
         self, loc: Loc, what: str, *, at_key: bool = False, against: Sequence[Loc] = ()
@@ -81,13 +81,13 @@ class Source:
             at_key: point at the key instead of the value.
             against: places that this one does not agree with; their lines follow.
         """
-        place = self.local_paths[self.known(loc)]
+        place = self.positions[self.known(loc)]
         if place.override:
             found = Problem(f"--set {place.override}", what, loc=loc)
         else:
             span = place.key if at_key and place.key else place.value
             found = self.at(span, what, loc, place.text)
-        others = [self.local_paths[self.known(other)] for other in against]
+        others = [self.positions[self.known(other)] for other in against]
         shown = [self._of_file(other, place) for other in others if other.value]
         excerpt = "\n".join(part for part in (found.excerpt, *shown) if part)
         return replace(found, excerpt=excerpt, against=tuple(against))
@@ -112,7 +112,7 @@ class Source:
         """The parts of a loc that stand in the spec."""
         known: Loc = ()
         for part in loc:
-            if (*known, part) in self.local_paths:
+            if (*known, part) in self.positions:
                 known = (*known, part)
         return known
 

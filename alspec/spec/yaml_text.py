@@ -71,7 +71,7 @@ def parse_yaml(text: str, name: str) -> Source:
     node = _compose(text, source)
     problems: list[Problem] = []
     source.data = None if node is None else _construct(node, (), None, source, problems)
-    source.local_paths.setdefault((), Place(Span(0, 0, 1)))
+    source.positions.setdefault((), Place(Span(0, 0, 1)))
     if problems:
         raise SpecError(problems[:_MAX_PROBLEMS])
     return source
@@ -149,7 +149,7 @@ def _span(start: Any, end: Any) -> Span:
 def _construct(
     node: Any, loc: Loc, key: Span | None, source: Source, problems: list[Problem]
 ) -> Any:
-    source.local_paths[loc] = Place(_span(node.start_mark, node.end_mark), key)
+    source.positions[loc] = Place(_span(node.start_mark, node.end_mark), key)
     if isinstance(node, yaml.SequenceNode):
         return [
             _construct(item, (*loc, index), None, source, problems)
@@ -163,7 +163,7 @@ def _construct(
     try:
         value = scalar(node.value, plain=not node.style)
     except ValueError as err:
-        problems.append(source.at(source.local_paths[loc].value, str(err), loc))
+        problems.append(source.at(source.positions[loc].value, str(err), loc))
         return None
     return Template(value) if isinstance(value, str) and "${" in value else value
 

@@ -15,6 +15,7 @@ from figure import Figure
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKey, StepKind
+from alspec.run.executors.base import Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
 from alspec.spec.model import Study
@@ -79,7 +80,7 @@ def figures() -> Iterator[Figure]:
     plan = expand(Study.model_validate(SPEC))
     with tempfile.TemporaryDirectory() as folder:
         store, clock = Store(Path(folder) / ".store"), Clock()
-        executor = LocalExecutor(store.root, ["cpu"], Path(folder) / "logs")
+        executor = LocalExecutor(Workplace(store.root, ["cpu"], Path(folder) / "logs"))
         try:
             summary = run(plan, store, executor, clock)
         finally:

@@ -188,10 +188,10 @@ def test_a_calibration_that_fails_is_an_error(cli, monkeypatch):
 @pytest.mark.parametrize("there", [False, True])
 def test_a_run_that_finds_bad_data_leaves_nothing(cli, monkeypatch, tmp_path, there):
     class Logging(FakeTrainer):
-        def __init__(self, root, devices, logs, loader_workers):
-            super().__init__(root, devices)
-            logs.mkdir(parents=True)
-            (logs / "worker-0.txt").touch()
+        def __init__(self, place):
+            super().__init__(place)
+            place.logs.mkdir(parents=True)
+            (place.logs / "worker-0.txt").touch()
 
     def bad(*_):
         raise DataError.at("a.png", "is broken")

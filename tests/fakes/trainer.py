@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from unittest import mock
@@ -19,14 +20,12 @@ from unittest import mock
 import numpy as np
 from factories.toy import TOY
 
+from alspec import api
 from alspec.plan.expand import expand
 from alspec.plan.step import Step, StepKind
-from alspec.report.publish import publish_what_changed
-from alspec.run.events import EventLog
 from alspec.run.executors.base import Ended, Outcome
-from alspec.run.loop import WEIGHTS, run
-from alspec.run.repair import run_to_publication
-from alspec.spec.load import dump_study
+from alspec.run.loop import WEIGHTS
+from alspec.run.observer import Silence
 from alspec.spec.model import Study
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
@@ -88,8 +87,10 @@ def perform(step: Step, store: Store, folder: Path) -> None:
 class FakeTrainer:
     """Performs steps in this process, and notes in a file which it began and ended."""
 
-    def __init__(self, root, devices=("cpu", "cpu"), logs=None, notes=None):
-        self.root, self.slots, self.notes = Path(root), max(1, len(devices)), notes
+    def __init__(self, place, notes=None):
+        """At a place, or with two slots for a store whose root is given."""
+        self.root = Path(getattr(place, "store", place))
+        self.slots, self.notes = max(1, len(getattr(place, "devices", "ab"))), notes
         self.queue, self.silence = deque(), SimpleQueue()
 
     @property
@@ -127,17 +128,14 @@ class FakeTrainer:
         pass
 
 
-class Silent:
-    """An observer that keeps what ended and who holds what."""
+class Heard(Silence):
+    """An observer that records notes, how steps ended and who has leases."""
 
     def __init__(self):
-        self.ends, self.holders = [], []
+        self.notes, self.ends, self.holders = [], [], []
 
-    def started(self, step):
-        pass
-
-    def progressed(self, step, done, total):
-        pass
+    def note(self, text):
+        self.notes.append(text)
 
     def ended(self, step, outcome, message, log):
         self.ends.append((outcome, message))
@@ -145,30 +143,20 @@ class Silent:
     def held(self, step, holder):
         self.holders.append(holder)
 
-    def idle(self):
-        pass
-
 
 def drawn(group):
     return {"svg": b"<svg/>", "png": b"a figure"}
 
 
 def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
-    """What `alspec run` does after planning; the summary and what was told of damage."""
-    folder, told = StudyFolder(work_dir, plan.study.study), []
-    observer = observer or Silent()
-
-    def run_steps(todo):
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_text(folder.spec, dump_study(plan.study))
-        trainer = executor or FakeTrainer(folder.store.root, notes=notes)
-        return run(plan, folder.store, trainer, EventLog(folder, observer), **how)
-
+    """`api.run` with a made-up trainer and figure, on no real disk: its summary, and its notes."""
+    observer = observer or Heard()
+    make = (lambda _: executor) if executor else partial(FakeTrainer, notes=notes)
     with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
-        summary, _ = run_to_publication(
-            plan, folder.store, run_steps, lambda: publish_what_changed(plan, folder), told.append
+        done = api.run(
+            plan.study, devices="cpu:2", work_dir=work_dir, progress=observer, executor=make, **how
         )
-    return summary, told
+    return done.summary, observer.notes
 
 
 def results_of(work_dir, plan):
@@ -230,8 +218,8 @@ def serve():
 class Together(FakeTrainer):
     """Takes no step before all processes of a round would: all studies have said what they need."""
 
-    def __init__(self, root, notes, together):
-        super().__init__(root, notes=notes)
+    def __init__(self, place, notes, together):
+        super().__init__(place, notes)
         self.together = together
 
     @property

@@ -25,7 +25,7 @@ def plans(toy_study, tmp_path):
 
 def likes(plan, kind):
     loads = workloads(plan)
-    return {loads[step.key].like for step in plan.in_order() if step.kind is kind}
+    return {loads[step.key].timing_key for step in plan.in_order() if step.kind is kind}
 
 
 @pytest.mark.parametrize("ssl", [[False], [False, True]])

@@ -7,7 +7,7 @@ import random
 import shutil
 
 import pytest
-from fakes.trainer import FakeTrainer, Silent, results_of, run_study, tiny_plan
+from fakes.trainer import FakeTrainer, Heard, results_of, run_study, tiny_plan
 
 from alspec.errors import StoreError
 from alspec.plan.step import StepKind
@@ -246,7 +246,7 @@ class Damaging(FakeTrainer):
 def test_damage_that_a_step_meets_at_work_is_made_again_at_once(whole, tmp_path, kind, name):
     _, plan, results = whole
     key = plan.runs[0].sets[0].acquire if kind == "acquire" else keys_of(plan, kind)[0]
-    executor, observer = Damaging(tmp_path / ".store", key, name), Silent()
+    executor, observer = Damaging(tmp_path / ".store", key, name), Heard()
     summary, _ = run_study(tmp_path, plan, executor=executor, observer=observer)
     assert not summary.failed
     assert summary.executed.count(key) == 2
@@ -259,19 +259,16 @@ def test_damage_that_the_report_meets_is_made_again_at_once(whole, tmp_path):
     key = keys_of(plan, "evaluate")[0]
 
     class DamagingLast(FakeTrainer):
+        """Damages what the report reads when every step is done, once."""
+
+        whole = True
+
         def close(self):
-            zeroed(self.root / key / "confusion.npy", None)
+            if self.whole:
+                zeroed(self.root / key / "confusion.npy", None)
+            self.whole = False
 
-    executor = DamagingLast(tmp_path / ".store")
-    run_steps_once = iter([executor.close])
-
-    class Watching(Silent):
-        def ended(self, step, outcome, message, log):
-            super().ended(step, outcome, message, log)
-            if len(self.ends) == len(plan.steps):
-                next(run_steps_once)()
-
-    summary, told = run_study(tmp_path, plan, executor=executor, observer=Watching())
+    summary, told = run_study(tmp_path, plan, executor=DamagingLast(tmp_path / ".store"))
     assert summary.executed.count(key) == 2
     assert len(told) >= 1
     assert results_of(tmp_path, plan) == results

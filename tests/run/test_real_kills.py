@@ -184,7 +184,7 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path, name):
             assert "lost its worker" in err, case
             assert "SIGKILL" in err, case
             assert "1 failed" in out, case
-            assert "Go on with: alspec run study.yaml" in err, case
+            assert "Resume with: alspec run study.yaml" in err, case
         else:
             assert code == -signal.SIGKILL, (case, err)
         assert before <= committed(home), f"{case}: a step was lost"

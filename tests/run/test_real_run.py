@@ -228,7 +228,7 @@ def test_killed_workers_and_interrupted_runs_go_on_to_the_same_results(finished,
     code, out, err = begun.finish()
     assert code == 1, err
     assert "1 failed" in out
-    assert "Go on with: alspec run study.yaml" in err
+    assert "Resume with: alspec run study.yaml" in err
 
     code, out, err = run(home)
     assert code == 0, err

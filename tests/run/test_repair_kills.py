@@ -102,7 +102,7 @@ def test_killed_at_every_point_of_a_repair(server, damaged, tmp_path):
 def test_killed_again_and_again_while_it_repairs(server, damaged, tmp_path):
     work_dir, plan, results, keys, _ = damaged
     copy = shutil.copytree(work_dir, tmp_path / "copy")
-    faults = ("repair.verify:3", "aside.renamed:1", "commit.renamed:1", "publish.figures:1")
+    faults = ("repair.verify:3", "quarantine.renamed:1", "commit.renamed:1", "publish.figures:1")
     for fault in faults:
         assert server.run(copy, fault=f"{fault}:kill", studies={"kept": 1}) == [KILLED], fault
     summary, _ = run_study(copy, plan)

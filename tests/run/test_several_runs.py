@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 import pytest
-from fakes.trainer import STUDIES, FakeTrainer, Silent, results_of, run_study, tiny_plan
+from fakes.trainer import STUDIES, FakeTrainer, Heard, results_of, run_study, tiny_plan
 
 from alspec.run.executors.base import Outcome
 from alspec.run.loop import WEIGHTS
@@ -84,7 +84,7 @@ def test_a_living_run_is_waited_for_and_a_killed_one_taken_over(alone, tmp_path)
     os.read(ready, 1)
     killed_at = began_at = None
 
-    class Killing(Silent):
+    class Killing(Heard):
         def idle(self):
             nonlocal killed_at
             if self.holders and killed_at is None:
@@ -115,7 +115,7 @@ def test_what_another_run_finished_is_not_done_again(alone, tmp_path):
     key = next(iter(plan.steps))
     assert other.take(key) is None
 
-    class Letting(Silent):
+    class Letting(Heard):
         def held(self, step, holder):
             super().held(step, holder)
             trainer = FakeTrainer(folder.store.root)
@@ -140,7 +140,7 @@ def test_a_run_that_does_not_wait_leaves_what_others_hold(alone, tmp_path):
     other = Leases(folder.store.root / "leases")
     key = plan.runs[0].sets[-1].train
     assert other.take(key) is None
-    observer = Silent()
+    observer = Heard()
     summary, _ = run_study(tmp_path, plan, observer=observer, wait=False)
     assert {held: holder.process for held, holder in summary.held.items()} == {key: os.getpid()}
     assert [holder.process for holder in observer.holders] == [os.getpid()]

@@ -140,11 +140,11 @@ def fault_or_study(path, data):
     try:
         load_study(path)
     except SpecError as err:
-        local_paths = [problem.where for problem in err.problems if problem.what]
+        positions = [problem.where for problem in err.problems if problem.what]
     else:
         return
-    assert len(local_paths) > 0
-    assert all(str(path) in place for place in local_paths)
+    assert len(positions) > 0
+    assert all(str(path) in place for place in positions)
 
 
 TOKENS = [

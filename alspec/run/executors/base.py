@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from alspec.plan.step import StepKey
@@ -74,3 +76,23 @@ class Executor(Protocol):
     def close(self) -> None:
         """Stop, at once."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where an executor's steps run and what they may use.
+
+    Attributes:
+        store: root of the store, absolute.
+        devices: one device name a worker, as torch spells it.
+        logs: folder for the logs of workers.
+        loader_workers: processes that prepare a training's batches; no result depends on it.
+    """
+
+    store: Path
+    devices: Sequence[str]
+    logs: Path
+    loader_workers: int = 0
+
+
+ExecutorFactory: TypeAlias = Callable[[Workplace], Executor]

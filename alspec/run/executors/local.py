@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 from alspec.plan.step import StepKey
 from alspec.run.devices import readers_beside
-from alspec.run.executors.base import Ended, Event, Outcome, Progressed
+from alspec.run.executors.base import Ended, Event, Outcome, Progressed, Workplace
 from alspec.run.executors.worker import STOP
 from alspec.system import failpoints
 from alspec.system.interpreter import python_command, python_environment
@@ -40,13 +40,9 @@ class _Worker:
 class LocalExecutor:
     """Runs steps in worker processes on this machine, started when first needed or `warm_up`."""
 
-    def __init__(
-        self, store: Path, devices: Sequence[str], logs: Path, loader_workers: int = 0
-    ) -> None:
-        self._store = store
-        self._devices = list(devices)
-        self._logs = logs
-        self._loader_workers = loader_workers
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        self._devices = list(place.devices)
         self._workers: list[_Worker | None] = [None] * len(self._devices)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._lock = threading.Lock()
@@ -99,10 +95,10 @@ class LocalExecutor:
         self._workers = [None] * len(self._devices)
 
     def _start(self, slot: int) -> _Worker:
-        self._logs.mkdir(parents=True, exist_ok=True)
-        log = self._logs / f"worker-{slot}.txt"
-        arguments = ["--store", str(self._store), "--device", self._devices[slot]]
-        arguments += ["--loader-workers", str(self._loader_workers)]
+        self._place.logs.mkdir(parents=True, exist_ok=True)
+        log = self._place.logs / f"worker-{slot}.txt"
+        arguments = ["--store", str(self._place.store), "--device", self._devices[slot]]
+        arguments += ["--loader-workers", str(self._place.loader_workers)]
         arguments += ["--readers", str(readers_beside(len(self._devices)))]
         failpoints.at("log.open", log)
         with log.open("a", encoding="utf-8") as file:

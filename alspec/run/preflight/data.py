@@ -68,7 +68,9 @@ def check_data(
         DataError: all problems of all datasets; a class without a pixel is one unless the dataset's
             `absent` names it.
     """
-    cache = ArrayCache.of_user(*([store.folders.checked] if store else []))
+    # Bad data of a first run leave nothing, so a store is not made for the cache.
+    folders = [store.folders.checked] if store and store.root.is_dir() else []
+    cache = ArrayCache.of_user(*folders)
     problems: list[Problem] = []
     images: dict[str, int] = {}
     trees: dict[str, _Tree] = {}

@@ -10,7 +10,7 @@ import pytest
 from factories.processes import has_ended
 
 from alspec.run.executors import local
-from alspec.run.executors.base import Ended, Outcome, Progressed
+from alspec.run.executors.base import Ended, Outcome, Progressed, Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.system import failpoints
 
@@ -29,7 +29,9 @@ def executor(tmp_path, monkeypatch):
         path.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(path))
         monkeypatch.setattr(local, "STOP_SECONDS", 0.2)
-        made.append(LocalExecutor(tmp_path / "store", ["cpu"] * slots, tmp_path / "logs"))
+        made.append(
+            LocalExecutor(Workplace(tmp_path / "store", ["cpu"] * slots, tmp_path / "logs"))
+        )
         return made[-1]
 
     yield with_worker

@@ -81,6 +81,9 @@ def test_without_a_home_the_store_caches(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     assert checked([spec(tmp_path)])[0] == {"d": 5}
     assert checked([spec(tmp_path)], store=store)[0] == {"d": 5}
+    assert not store.root.exists(), "a store is not made for the cache"
+    store.root.mkdir()
+    assert checked([spec(tmp_path)], store=store)[0] == {"d": 5}
     assert checked([spec(tmp_path)], store=store)[0] == {"d": 0}
 
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from factories.disk import disk_of
 from factories.toy import TOY
-from fakes.trainer import FakeTrainer, Silent, drawn, tiny_plan
+from fakes.trainer import FakeTrainer, Heard, drawn, tiny_plan
 
 from alspec.errors import ExitCode, InputError
 from alspec.plan.cost.disk import WEIGHT_BYTES, DiskNeed, cache_bytes
 from alspec.plan.step import Step
-from alspec.run.executors.base import Ended, Outcome
+from alspec.run.executors.base import Ended, Outcome, Workplace
 from alspec.run.loop import run
 from alspec.run.preflight.disk import DiskSpaceCheck, disk_space_for, in_words, require_disk_space
 from alspec.store.store import Store
@@ -150,7 +150,7 @@ class RealTrainer(FakeTrainer):
 
         from alspec.steps.work import WorkerContext
 
-        super().__init__(root, devices=("cpu",))
+        super().__init__(Workplace(root, ("cpu",), root / "logs"))
         self.worker_context = WorkerContext(torch.device("cpu"), checkpoint_iterations=1)
 
     def wait(self, timeout_seconds):
@@ -187,7 +187,7 @@ def test_the_need_is_within_a_fifth_of_what_is_used(tmp_path, monkeypatch, chang
 
     monkeypatch.setattr(failpoints, "at", measuring)
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    assert not run(plan, store, RealTrainer(store.root), Silent()).failed
+    assert not run(plan, store, RealTrainer(store.root), Heard()).failed
     assert need.peak == pytest.approx(most, rel=0.2)
     assert need.end == pytest.approx(used(), rel=0.2, abs=1_000_000)
     assert need.peak > 6 * WEIGHT_BYTES["deeplabv3plus_tiny"]

@@ -1,0 +1,392 @@
+"""Load, plan, check, run, read results, advise: everything a person does goes through here.
+
+The command line and the tests of reliability are clients of this module. Nothing here prints;
+progress goes to an observer, errors are `AlspecError`s with the command line's text and exit code.
+torch is imported by worker processes alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from alspec.errors import InputError, SpecError, StoreError
+from alspec.plan.config_file import require_trust
+from alspec.plan.dag import Plan
+from alspec.plan.expand import expand
+from alspec.run.devices import parse_devices
+from alspec.run.observer import Observer, observer_of
+from alspec.spec.load import dump_study, load_study, locate_errors
+from alspec.spec.model import Study
+from alspec.store.study_folder import StudyFolder
+
+if TYPE_CHECKING:
+    from alspec.plan.step import Step, StepKey
+    from alspec.recommend.guide import Entry
+    from alspec.report.study_results import StudyResults
+    from alspec.run.events import EventLog
+    from alspec.run.executors.base import ExecutorFactory
+    from alspec.run.loop import RunSummary
+
+__all__ = ["check", "load", "outlook", "plan", "publish", "recommend", "results", "run"]
+
+Progress: TypeAlias = "Observer | Callable[[str], object] | None"
+"""An observer, a function that is given lines of text (`print`), or None."""
+
+WORK_DIR = Path("work_dirs")
+
+
+def load(path: str | Path, overrides: Mapping[str, object] | Sequence[str] = ()) -> Study:
+    """Read and validate a spec.
+
+    Args:
+        path: a YAML file.
+        overrides: values that replace those of the file: `{"training.epochs": 2}`, or as on the
+            command line `["training.epochs=2"]`.
+
+    Returns:
+        The study, frozen.
+
+    Raises:
+        SpecError: everything that is wrong with the spec, each problem with line and column.
+    """
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    return load_study(Path(path), overrides)
+
+
+def plan(study: Study, *, trust_config: bool = False) -> Plan:
+    """Everything a study will do; lists files, reads no pixel, writes nothing.
+
+    Args:
+        study: as `load` gives it.
+        trust_config: training may run the study's own MMSegmentation config, which is code.
+
+    Returns:
+        Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.
+
+    Raises:
+        InputError: files that are not there, or budgets that a pool cannot fill.
+    """
+    with locate_errors(study):
+        return expand(study, trust_config=trust_config)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A study that is good to run.
+
+    Attributes:
+        plan: the study, expanded.
+        images: how many images of each dataset were read now; 0 where nothing is new.
+        facts: a line each on the pixels of the classes in a pool or val.
+    """
+
+    plan: Plan
+    images: Mapping[str, int]
+    facts: tuple[str, ...]
+
+
+def check(study: Study, *, trust_config: bool = False, progress: Progress = None) -> Checked:
+    """Read every image and mask, and build what starts from weights in files; writes nothing.
+
+    Returns:
+        What was found.
+
+    Raises:
+        InputError: everything that is wrong.
+    """
+    from alspec.run.preflight.data import check_data
+    from alspec.run.preflight.models import check_models
+
+    observer = observer_of(progress)
+    expanded = _plan_to_run(study, trust_config=trust_config)
+    with locate_errors(study):
+        check_models(expanded.steps.values(), note=observer.note)
+        found: list[str] = []
+        images = check_data(expanded.study.datasets, observer.reading, note=found.append)
+    return Checked(expanded, images, tuple(found))
+
+
+def run(
+    study: Study,
+    *,
+    devices: str | None = None,
+    work_dir: str | Path = WORK_DIR,
+    progress: Progress = None,
+    executor: ExecutorFactory | None = None,
+    loader_workers: int = 0,
+    trust_config: bool = False,
+    wait: bool = True,
+) -> StudyResults:
+    """Run what of a study is not done yet, and publish its tables, figures and report.
+
+    Args:
+        study: as `load` gives it.
+        devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; every GPU that is there if None.
+        work_dir: where the study's folder and the store are.
+        progress: hears what happens.
+        executor: makes the executor of the steps; local worker processes if None.
+        loader_workers: processes that prepare a training's batches; no result depends on it.
+        trust_config: training may run the study's own MMSegmentation config, which is code.
+        wait: for steps that other runs have the leases of, when nothing else is left.
+
+    Returns:
+        What was executed and what failed, and the tables of all that is finished.
+
+    Raises:
+        InputError: the spec, the data, the models or the disk do not allow the study.
+        StoreError: the store is corrupt again and again, or cannot be written.
+    """
+    from alspec.report.publish import publish_what_changed
+    from alspec.report.study_results import StudyResults
+    from alspec.run.events import EventLog
+    from alspec.run.repair import run_to_publication
+    from alspec.store.permissions import check_owners
+
+    slots = parse_devices(devices)
+    expanded = _plan_to_run(study, trust_config=trust_config)
+    folder = StudyFolder(Path(work_dir), expanded.study.study)
+    log = EventLog(folder, observer_of(progress))
+    for warning in check_owners(folder.store.root):
+        log.note(warning)
+    steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait)
+    with writable(folder):
+        summary, written = run_to_publication(
+            expanded,
+            folder.store,
+            steps.run,
+            lambda: publish_what_changed(expanded, folder),
+            log.note,
+        )
+    return StudyResults(folder, expanded, written, summary)
+
+
+@dataclass(frozen=True)
+class _StepRunner:
+    """Checks what steps need, then has an executor do them."""
+
+    study: Study
+    plan: Plan
+    folder: StudyFolder
+    slots: Sequence[str]
+    log: EventLog
+    executor: ExecutorFactory | None
+    loader_workers: int
+    wait: bool
+
+    def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
+        """Run some steps; models, disk and data are checked before the first."""
+        from alspec.run.executors.base import Workplace
+        from alspec.run.executors.local import LocalExecutor
+        from alspec.run.loop import run as run_steps
+        from alspec.run.timing import costs_of, save_throughput
+        from alspec.system.atomic import write_text
+
+        self._check_disk_and_models(todo)
+        store, device = self.folder.store, self.slots[0]
+        place = Workplace(
+            store.root.absolute(), self.slots[: len(todo)], self.folder.logs, self.loader_workers
+        )
+        executor = (self.executor or LocalExecutor)(place)
+        try:
+            with locate_errors(self.study), _made(self.folder):
+                executor.warm_up()
+                self._check_data(todo)
+            write_text(self.folder.spec, dump_study(self.plan.study))
+            costs = costs_of(self.plan, store, todo, device) if todo else {}
+            self.log.steps_begin({key: costs[key] for key in todo}, waits=self.wait)
+            try:
+                return run_steps(self.plan, store, executor, self.log, wait=self.wait)
+            finally:
+                self.log.steps_end()
+        finally:
+            executor.close()
+            save_throughput(self.plan, store, todo, device)
+
+    def _check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
+        from alspec.run.preflight.disk import disk_space_for, require_disk_space
+        from alspec.run.preflight.models import check_models
+
+        if not todo:
+            return
+        workers = min(len(self.slots), len(todo))
+        space = disk_space_for(self.plan, todo, self.folder.store, workers)
+        if warning := require_disk_space(space):
+            self.log.note(warning)
+        with locate_errors(self.study):
+            check_models(todo.values(), self.folder.store, note=self.log.note)
+
+    def _check_data(self, todo: Collection[StepKey]) -> None:
+        from alspec.run.preflight.data import check_data
+
+        if todo:
+            datasets = self.plan.study.datasets
+            check_data(datasets, self.log.reading, self.folder.store, self.log.note)
+
+
+def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
+    """What of a study is finished, read from its folder; writes nothing.
+
+    Args:
+        folder: `work_dirs/<study>`.
+        overrides: as in `load`.
+
+    Raises:
+        SpecError: it is not a study's folder.
+    """
+    from alspec.report.study_results import StudyResults
+
+    found = study_folder(Path(folder))
+    expanded = plan(load(found.spec, overrides))
+    return StudyResults(found, expanded, found.report)
+
+
+def publish(
+    study: Study | str | Path, *, work_dir: str | Path = WORK_DIR, overrides: Sequence[str] = ()
+) -> StudyResults:
+    """Write tables, figures and report of what is finished, whether or not the study is.
+
+    Args:
+        study: as `load` gives it, or a study's folder.
+        work_dir: where the study's folder is; not for a folder.
+        overrides: as in `load`, for a folder's spec.
+    """
+    from alspec.report.publish import publish as write
+    from alspec.report.study_results import StudyResults
+
+    if isinstance(study, Study):
+        folder = StudyFolder(Path(work_dir), study.study)
+    else:
+        folder = study_folder(Path(study))
+        study = load(folder.spec, overrides)
+    expanded = plan(study)
+    with writable(folder):
+        return StudyResults(folder, expanded, write(expanded, folder))
+
+
+def study_folder(root: Path) -> StudyFolder:
+    """A study's folder by its path. Raises SpecError where there is no spec.yaml."""
+    folder = StudyFolder(root.absolute().parent, root.resolve().name)
+    if not folder.spec.is_file():
+        raise SpecError.at(root, "is not a study's folder: it has no spec.yaml")
+    return folder
+
+
+def recommend(
+    study: Study | None = None,
+    *,
+    redundancy: str | None = None,
+    budget: str | None = None,
+    ssl: bool | None = None,
+) -> list[Entry]:
+    """The guide's advice (paper, Table 6), with its evidence and its limits.
+
+    Args:
+        study: its pools are measured and its budgets read where they are not given.
+        redundancy: low or high.
+        budget: low (at most 10 % labelled) or high.
+        ssl: may training use unlabelled images; both if None.
+
+    Returns:
+        An entry for each cell of the guide that fits.
+    """
+    from alspec.recommend.advise import Known, advice_for
+
+    known = Known(redundancy, budget, ssl)
+    expanded = plan(study) if study else None
+    return [entry for _, advice in advice_for(expanded, known) for entry in advice.entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a plan will cost where it is to run.
+
+    Attributes:
+        done: the steps that the store has.
+        seconds: wall time of the others; None where nothing like them was measured.
+        time: the same in words, with its origin.
+        disk: what the others need of the disk, in words; empty if nothing is left.
+    """
+
+    done: frozenset[StepKey]
+    seconds: float | None
+    time: str
+    disk: str
+
+
+def outlook(
+    expanded: Plan,
+    *,
+    work_dir: str | Path = WORK_DIR,
+    devices: str | None = None,
+    calibrate: bool = False,
+    trust_config: bool = False,
+    progress: Progress = None,
+) -> Outlook:
+    """Time and disk of what of a plan is not done.
+
+    Args:
+        expanded: as `plan` gives it.
+        work_dir: where it is to run.
+        devices: on what, as `--devices`.
+        calibrate: time a sample on the device first, for seconds.
+        trust_config: the sample may run the study's own config.
+        progress: hears of the calibration.
+    """
+    from alspec.run import timing
+    from alspec.run.loop import needed
+    from alspec.run.preflight.disk import disk_space_for
+
+    slots = parse_devices(devices)
+    folder = StudyFolder(Path(work_dir), expanded.study.study)
+    store = folder.store
+    if calibrate:
+        require_trust(expanded.study, trusted=trust_config)
+        observer_of(progress).note(f"a sample of {folder.study} is timed on {slots[0]}")
+        with writable(folder):
+            timing.calibrate(expanded, store, slots, trust_config=trust_config)
+    there = store.done(expanded.steps)
+    done = frozenset(key for key in expanded.steps if key in there)
+    found = timing.estimate(expanded, store, needed(expanded, store), slots)
+    todo = expanded.steps.keys() - done
+    space = disk_space_for(expanded, todo, store, len(slots)) if todo else ""
+    disk = f"On {len(slots)} workers what is left {space}." if todo else ""
+    return Outlook(done, found.seconds, found.words, disk)
+
+
+def _plan_to_run(study: Study, *, trust_config: bool) -> Plan:
+    """The plan of a study whose config is trusted. Raises InputError as `plan`, or if it is not."""
+    expanded = plan(study, trust_config=trust_config)
+    with locate_errors(study):
+        require_trust(expanded.study, trusted=trust_config)
+    return expanded
+
+
+@contextmanager
+def _made(folder: StudyFolder) -> Iterator[None]:
+    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if not folder.spec.exists():  # no run of this study got further
+            folder.remove_empty()
+        raise
+
+
+@contextmanager
+def writable(folder: StudyFolder) -> Iterator[None]:
+    """Have an error of the disk say which path it was and what to do."""
+    try:
+        yield
+    except OSError as err:
+        where = err.filename or folder.root
+        raise StoreError(
+            f"{where}: cannot be written ({err.strerror or err}). Completed steps are kept. Free "
+            "or repair the disk and run again, or choose another --work-dir"
+        ) from err
