@@ -57,6 +57,8 @@ class ReportFormat(str, Enum):
     """What a report is written as."""
 
     md = "md"
+    html = "html"
+    text = "text"
 
 
 class ExecutorName(str, Enum):
@@ -204,14 +206,17 @@ def report(
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     form: Annotated[
-        ReportFormat, typer.Option("--format", help="What to write.")
+        ReportFormat,
+        typer.Option("--format", help="The report to name or copy; text is printed."),
     ] = ReportFormat.md,
-    output: Annotated[Path | None, typer.Option("-o", help="Also copy the report here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="Also copy the report of this format here.")
+    ] = None,
 ) -> None:
-    """Write tables, figures and report of what is finished."""
+    """Write tables, figures and reports (md, html) of what is finished."""
     from alspec.cli import study as commands
 
-    commands.report(study, overrides or (), work_dir, output)
+    commands.report(study, overrides or (), work_dir, form.value, output)
 
 
 @app.command()

@@ -167,22 +167,46 @@ def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
     }
 
 
-def report(study: Path, overrides: Sequence[str], work_dir: Path, output: Path | None) -> None:
-    """Write tables, figures and report of a spec's study, or of a study's folder."""
+def report(
+    study: Path, overrides: Sequence[str], work_dir: Path, form: str, output: Path | None
+) -> None:
+    """Write tables, figures and reports of a spec's study, or of a study's folder.
+
+    Args:
+        study: the spec, or the folder.
+        overrides: of the spec.
+        work_dir: where studies are, for a spec.
+        form: `md` and `html` name the file that was written; `text` is printed.
+        output: where the report in this form is copied to; the text is then not printed.
+    """
     if study.is_dir():
         done = api.publish(study, overrides=overrides)
     else:
         done = api.publish(api.load(study, overrides), work_dir=work_dir)
+    folder, written = done.folder, done.report
+    if form == "text":
+        from alspec.report.publish import text_of
+
+        said = text_of(done.plan, folder)
+    else:
+        written = folder.report_html if form == "html" else folder.report
+        said = written.read_text("utf-8")
     if output is not None:
-        _copy_report(done.folder, output)
-    console.out.print(str(output or done.report), markup=False)
+        _copy_report(_with_figures_of(folder, said, output) if form == "md" else said, output)
+    if form == "text" and output is None:
+        console.out.print(said, markup=False, end="")
+    else:
+        console.out.print(str(output or written), markup=False)
 
 
-def _copy_report(folder: StudyFolder, output: Path) -> None:
-    """Copy the report; its figures stay in the study's folder and are linked from there."""
+def _with_figures_of(folder: StudyFolder, said: str, output: Path) -> str:
+    """A markdown report whose figures stay in the study's folder and are linked from there."""
     figures = quote(Path(os.path.relpath(folder.figures, output.parent)).as_posix())
-    text = folder.report.read_text("utf-8").replace("](figures/", f"]({figures}/")
+    return said.replace("](figures/", f"]({figures}/")
+
+
+def _copy_report(said: str, output: Path) -> None:
     try:
-        write_text(output, text)
+        write_text(output, said)
     except OSError as err:
         raise InputError.at(output, f"cannot be written ({err.strerror})") from err

@@ -9,7 +9,8 @@ from typing import Any
 
 from alspec.plan.dag import Plan, Run
 from alspec.plan.step import StepKey
-from alspec.report.markdown_text import UNKNOWN, code, counted, number, percent, table, text
+from alspec.report.document import Block, Heading, Paragraph, code, items, strong, table, text
+from alspec.report.phrases import UNKNOWN, counted, number, percent
 from alspec.results.pools import PoolFacts
 from alspec.results.standings import Comparison
 from alspec.results.table import Results
@@ -21,7 +22,7 @@ _LONGEST = 100
 
 def settings_section(
     plan: Plan, comparisons: tuple[Comparison, ...], pools: Mapping[StepKey, PoolFacts]
-) -> str:
+) -> list[Block]:
     """Pools, budgets, model and training."""
     header = ("Setting", "Pool", "Images", "Sequences", "Near copies", "Redundancy", "Labelled")
     budgets = {id(c.setting): c.budget_percent for c in comparisons}
@@ -41,13 +42,12 @@ def settings_section(
             )
         )
         for note in facts.notes if facts else ():
-            notes.append(f"- {text(setting.dataset)}: {text(note)}")
-    blocks = [
-        table(header, rows, left=2),
-        "\n".join(dict.fromkeys(notes)),
-        table(("What", "Value"), list(_choices(plan.study)), left=2),
-    ]
-    return "\n\n".join(filter(None, ["## Settings", *blocks]))
+            notes.append(f"{text(setting.dataset)}: {text(note)}")
+    blocks: list[Block] = [Heading("Settings"), table(header, rows, left=2, caption="Pools")]
+    if notes:
+        blocks.append(items(*dict.fromkeys(notes)))
+    choices = list(_choices(plan.study))
+    return [*blocks, table(("What", "Value"), choices, left=2, caption="Choices of the study")]
 
 
 def _redundancy(facts: PoolFacts | None) -> tuple[str, str, str]:
@@ -106,11 +106,11 @@ def _without_folders(value: str) -> str:
     return PurePath(value).name if value.startswith(("/", "~")) else value
 
 
-def unfinished_section(plan: Plan, results: Results, command: str) -> str:
+def unfinished_section(plan: Plan, results: Results, command: str) -> list[Block]:
     """How many labelled sets are missing, and whose; empty for a finished study."""
     missing = missing_sets(plan, results)
     if not missing:
-        return ""
+        return []
     planned: dict[tuple[str, ...], int] = {}
     lacking: dict[tuple[str, ...], int] = {}
     for run in plan.runs:
@@ -119,13 +119,11 @@ def unfinished_section(plan: Plan, results: Results, command: str) -> str:
         absent = sum((run.name, labelled.cycle) in missing for labelled in run.sets)
         lacking[group] = lacking.get(group, 0) + absent
     rows = [(*group, f"{n} of {planned[group]}") for group, n in lacking.items() if n]
-    return "\n\n".join(
-        [
-            "## What is missing",
-            f"{_missing_phrase(plan, results)} {code(command)} makes the rest.",
-            table(("Setting", "Method", "Labelled sets missing"), rows, left=2),
-        ]
-    )
+    return [
+        Heading("What is missing"),
+        Paragraph(f"{_missing_phrase(plan, results)} {code(command)} makes the rest."),
+        table(("Setting", "Method", "Labelled sets missing"), rows, left=2),
+    ]
 
 
 def _group(run: Run) -> tuple[str, str]:
@@ -155,48 +153,5 @@ def progress_sentence(plan: Plan, results: Results) -> str:
     """How much of the study is missing, in one sentence; empty for a finished one."""
     if not missing_sets(plan, results):
         return ""
-    said = f"**{_missing_phrase(plan, results)}**"
+    said = strong(_missing_phrase(plan, results))
     return said if results.sets.empty else f"{said} All that follows is about the others."
-
-
-def time_section(results: Results) -> str:
-    """Hours of training by device; equal trainings are counted once, as they were run once."""
-    trained = results.sets.drop_duplicates("train_key")
-    trained = trained[trained["train_seconds"].notna()]
-    if trained.empty:
-        return ""
-    rows = []
-    for device, group in trained.groupby("device", sort=False):
-        seconds = group["train_seconds"].astype(float)
-        rows.append(
-            (
-                text(device) or UNKNOWN,
-                str(len(group)),
-                number(seconds.sum() / 3600),
-                number(seconds.mean() / 60),
-            )
-        )
-    header = ("Device", "Distinct trainings", "Hours of training", "Minutes a training")
-    blocks = ["## Time", table(header, rows), _acquisition_sentence(results)]
-    return "\n\n".join(filter(None, blocks))
-
-
-def _acquisition_sentence(results: Results) -> str:
-    """Seconds of one acquisition by method; the draw of the initial set is nobody's own."""
-    own = results.sets[(results.sets["cycle"] > 0) & results.sets["acquire_seconds"].notna()]
-    means = own.groupby("method", sort=False)["acquire_seconds"].mean()
-    if means.empty:
-        return ""
-    listed = ", ".join(f"{text(method)} {number(seconds, 1)}" for method, seconds in means.items())
-    return f"Seconds of one acquisition, on average: {listed}."
-
-
-def repeat_section(command: str, version: str) -> str:
-    """How to have these numbers again."""
-    return (
-        "## To repeat this\n\n"
-        f"With alspec {text(version)}: {code(command)}\n\n"
-        "`spec.yaml` holds every choice of this study with its value. Beside this report stand "
-        "`results.csv` (a row a labelled set), `runs.csv` (a row a run), `classes.csv` (a row a "
-        "class) and `selections/` (the images each run chose, in order)."
-    )

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from alspec.report.markdown_text import listed, number, percent, text
+from alspec.report.document import Block, Heading, Item, Items, Paragraph, items, strong, text
+from alspec.report.phrases import listed, number, percent
 from alspec.report.verdict import judged
-from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
+from alspec.results.intervals import Difference, Outcome, difference
+from alspec.results.standings import Comparison, Entry, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +52,23 @@ Asked: TypeAlias = tuple[Guidance, Comparison]
 """An advice and the setting it is for."""
 
 
-def guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> str:
+def guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> list[Block]:
     """The guide beside the study, each advice and each caveat once; empty without any advice."""
     here = {(c.setting.dataset, c.setting.budget): c for c in compared if not c.mc_dropout}
     asked = [(g, here[g.dataset, g.budget]) for g in guidance if (g.dataset, g.budget) in here]
     if not asked:
-        return ""
+        return []
     cells: dict[tuple[str, str, bool], list[Asked]] = {}
     for advice, comparison in asked:
         cell = advice.redundancy, advice.budget_level, advice.ssl
         cells.setdefault(cell, []).append((advice, comparison))
     about = "What Table 6 of the paper advises for pools and budgets such as these."
-    items = "\n".join(guidance_item(same) for same in cells.values())
+    listing = Items(tuple(guidance_item(same) for same in cells.values()))
     caveats = caveats_block([advice for advice, _ in asked])
-    return "\n\n".join(filter(None, ["## The guide", about, items, caveats]))
+    return [Heading("The guide"), Paragraph(about), listing, *caveats]
 
 
-def guidance_item(same: Sequence[Asked]) -> str:
+def guidance_item(same: Sequence[Asked]) -> Item:
     """One list item: the advice, its evidence, and what this study says to it in each setting.
 
     Args:
@@ -75,70 +77,102 @@ def guidance_item(same: Sequence[Asked]) -> str:
     guidance = same[0][0]
     arm = "with s4GAN allowed" if guidance.ssl else "without s4GAN"
     such = f" ({listed([text(m) for m in guidance.methods], 'or')})" if guidance.methods else ""
-    parts = [
-        f"- Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
-        f"the guide advises **{text(guidance.label)}**{such}."
-    ]
+    said = (
+        f"Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
+        f"the guide advises {strong(text(guidance.label))}{such}."
+    )
     if guidance.evidence:
-        parts.append(f"The paper: {text(guidance.evidence)}")
+        said += f" The paper: {text(guidance.evidence)}"
     found = [
-        f"  - {_place(advice)}: this study {_agreement(advice, comparison)}."
+        f"{_place(advice)}: this study {agreement(advice, comparison)}."
         for advice, comparison in same
     ]
-    return "\n".join([" ".join(parts), *found])
+    return Item(said, tuple(found))
 
 
-def caveats_block(advice: Sequence[Guidance]) -> str:
+def caveats_block(advice: Sequence[Guidance]) -> list[Block]:
     """The caveats of several entries, each once, with its settings if not all have it."""
     places: dict[str, dict[str, None]] = {}
     for guidance in advice:
         for caveat in guidance.caveats:
             places.setdefault(caveat, {})[_place(guidance)] = None
     if not places:
-        return ""
+        return []
     everywhere = {_place(guidance) for guidance in advice}
     lines = []
     for caveat, where in places.items():
         whose = "" if set(where) == everywhere else f"{listed(list(where))}: "
-        lines.append(f"- {whose}{text(caveat)}")
-    return "Caveats:\n\n" + "\n".join(lines)
+        lines.append(f"{whose}{text(caveat)}")
+    return [Paragraph("Caveats:"), items(*lines)]
 
 
 def _place(guidance: Guidance) -> str:
     return f"{text(guidance.dataset)} {text(guidance.budget)}"
 
 
-def _agreement(guidance: Guidance, comparison: Comparison) -> str:
+def agreement(guidance: Guidance, comparison: Comparison) -> str:
+    """Whether the study agrees with an advice, disagrees or cannot tell, with the numbers."""
     eligible = [entry for entry in comparison.methods if guidance.ssl or not entry.ssl]
     advised = [entry for entry in eligible if guidance.describes(entry)]
+    others = [entry for entry in eligible if not guidance.describes(entry)]
     if not advised:
         return "cannot tell: it has no such method"
     if not any(entry.miou for entry in advised):
         return "cannot tell yet: no such method is finished"
-    if len(eligible) == len(advised):
+    if not others:
         return "cannot tell: it has no other method to compare with"
     if comparison.at_initial_set:
         return "cannot tell: all methods still share the initial set"
-    found = standing(eligible, "miou")
-    if found is None or found.over_next is None:
+    one, other = _best(advised, "miou"), _best(others, "miou")
+    if one is None or other is None or not set(one.miou) & set(other.miou):
         return "cannot tell yet: too little is finished"
-    return _compared(guidance, found, eligible, percent(comparison.miou_at))
+    found = {"miou": _over(one, others, "miou", comparison)}
+    area = _best(advised, "auc")
+    if comparison.auc_at is not None and area and any(entry.auc for entry in others):
+        found["auc"] = _over(area, others, "auc", comparison)
+    return _said(found, comparison)
 
 
-def _compared(guidance: Guidance, found: Standing, eligible: Sequence[Entry], at: str) -> str:
-    best = f"{text(found.best.name)} is best at {at} %"
-    agrees = guidance.describes(found.best)
-    rivals = [entry for entry in eligible if guidance.describes(entry) is not agrees]
-    margin = _over_best_of(found.best, rivals)
-    if margin is None:
-        return f"cannot tell yet: {best}, but nothing stands against it"
-    against = f"{best}, {number(margin.points)} above {text(margin.other.name)}, {judged(margin)}"
-    return f"agrees: {against}" if agrees else f"does not agree: {against}"
+_Rival = tuple[Entry, Entry, Difference]
+"""The best advised method, the best other one, and their difference."""
 
 
-def _over_best_of(best: Entry, rivals: Sequence[Entry]) -> Margin | None:
-    """The margin over the best rival."""
-    found = standing([best, *rivals], "miou")
-    if found is None or found.over_next is None or found.best.key != best.key:
-        return None
-    return found.over_next
+def _best(entries: Sequence[Entry], measure: str) -> Entry | None:
+    found = standing(entries, measure)
+    return found.best if found else None
+
+
+def _over(best: Entry, others: Sequence[Entry], measure: str, comparison: Comparison) -> _Rival:
+    rival = _best(others, measure) or next(e for e in others if getattr(e, measure))
+    apart = difference(
+        getattr(best, measure),
+        getattr(rival, measure),
+        comparisons=sum(bool(getattr(e, measure)) for e in others),
+        margin=comparison.margin(measure),
+    )
+    return best, rival, apart
+
+
+def _said(found: dict[str, _Rival], comparison: Comparison) -> str:
+    outcomes = {apart.outcome for _, _, apart in found.values()}
+    numbers = "; ".join(_numbers(m, rival, comparison) for m, rival in found.items())
+    if outcomes <= {Outcome.TIE}:
+        return f"finds the advice as good as the best other method, a tie: {numbers}"
+    if Outcome.WIN in outcomes and Outcome.LOSS not in outcomes:
+        return f"agrees: {numbers}"
+    if Outcome.LOSS in outcomes and Outcome.WIN not in outcomes:
+        return f"disagrees: {numbers}"
+    return f"cannot tell: {numbers}"
+
+
+def _numbers(measure: str, rival: _Rival, comparison: Comparison) -> str:
+    one, other, apart = rival
+    title = "AUC" if measure == "auc" else f"mIoU at {percent(comparison.miou_at)} %"
+    side = "above" if apart.points >= 0 else "below"
+    ahead = sum(value > 0 for value in apart.by_seed.values())
+    seeds = len(apart.by_seed)
+    each = f", ahead in {ahead} of {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"by {title} {text(one.name)} is {number(abs(apart.points))} {side} {text(other.name)}"
+        f"{each}, {judged(apart)}"
+    )

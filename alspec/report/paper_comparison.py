@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alspec.report.markdown_text import UNKNOWN, number, over_seeds, percent, table, text
-from alspec.results.standings import BySeed, Comparison, Entry
+from alspec.report.document import Block, Heading, Paragraph, Table, table, text
+from alspec.report.phrases import UNKNOWN, number, over_seeds, percent, signed
+from alspec.results.intervals import BySeed
+from alspec.results.standings import Comparison, Entry
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import cycle_at
 
@@ -42,7 +44,7 @@ class PaperFigures:
     notes: tuple[str, ...] = ()
 
 
-def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures]) -> str:
+def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures]) -> list[Block]:
     """The section of the report; empty where the paper has none of the study's settings."""
     shown = []
     for printed in paper:
@@ -51,7 +53,7 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
         if rows:
             shown.append((printed, _table(rows, printed, here)))
     if not shown:
-        return ""
+        return []
     everywhere = [
         departure
         for departure in shown[0][0].departures
@@ -61,14 +63,15 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
         "This study's means over seeds ± standard deviation beside the means that the paper "
         "prints. The difference is this study minus the paper, in points."
     )
-    blocks = ["## Against the paper", f"{about} {_departs(everywhere, shown)}".strip()]
+    blocks: list[Block] = [Heading("Against the paper")]
+    blocks.append(Paragraph(f"{about} {_departs(everywhere, shown)}".strip()))
     for printed, figures in shown:
-        title = f"### {text(printed.dataset)}, budget {text(printed.budget)}: the paper"
-        blocks += [title, figures, _remarks(printed, everywhere)]
-    return "\n\n".join(blocks)
+        title = f"{text(printed.dataset)}, budget {text(printed.budget)}: the paper"
+        blocks += [Heading(title, 3), figures, Paragraph(_remarks(printed, everywhere))]
+    return blocks
 
 
-def _departs(everywhere: Sequence[str], shown: Sequence[tuple[PaperFigures, str]]) -> str:
+def _departs(everywhere: Sequence[str], shown: Sequence[tuple[PaperFigures, Table]]) -> str:
     if everywhere:
         return f"Read it with care: this study has {_listed(everywhere)}."
     if any(printed.departures for printed, _ in shown):
@@ -84,7 +87,7 @@ def _place(comparison: Comparison) -> tuple[str, str]:
     return comparison.setting.dataset, comparison.setting.budget
 
 
-def _table(rows: list[list[str]], printed: PaperFigures, here: Sequence[Comparison]) -> str:
+def _table(rows: list[list[str]], printed: PaperFigures, here: Sequence[Comparison]) -> Table:
     measures = [f"mIoU@{percent(printed.miou_at)}"]
     if here[0].auc_at is not None:
         times = f" x {printed.auc_factor}" if printed.auc_factor != 1 else ""
@@ -124,7 +127,7 @@ def _beside(ours: BySeed, entry: Entry, theirs: float | None) -> list[str]:
     return [
         over_seeds(list(ours.values()), len(entry.seeds)),
         UNKNOWN if theirs is None else number(theirs),
-        UNKNOWN if math.isnan(apart) else f"{apart:+.2f}",
+        signed(apart),
     ]
 
 

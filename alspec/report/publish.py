@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from alspec.plan.dag import Plan
 from alspec.recommend.advise import advice_of_setting
 from alspec.recommend.departures import departures, notes
 from alspec.recommend.match import comparable_rows, paper_setting
+from alspec.report.album import Album
+from alspec.report.document import Document
+from alspec.report.findings import read_findings
 from alspec.report.guidance import Guidance
-from alspec.report.markdown import write_report
+from alspec.report.html import to_html
+from alspec.report.markdown import to_markdown
 from alspec.report.paper_comparison import PaperFigures
+from alspec.report.study_report import study_report
+from alspec.report.terminal import to_text
 from alspec.report.up_to_date import input_digest_of, is_up_to_date, record_published
 from alspec.results.pools import read_pools
+from alspec.results.table import Results, collect, write_tables
 from alspec.store.drafts import sweep
 from alspec.store.study_folder import StudyFolder
+from alspec.system import failpoints
+from alspec.system.atomic import write_bytes, write_text
 
 
 def publish(plan: Plan, folder: StudyFolder) -> Path:
-    """Write tables, selections, figures and report of what is finished; the path of the report."""
+    """Write tables, selections, figures and reports of what is finished; the path of report.md.
+
+    Raises:
+        StoreError: an artifact is damaged.
+    """
     sweep(folder.root, "**/*")
     input_digest = input_digest_of(plan, folder)
-    written = write_report(plan, folder, list(guidance_for(plan, folder)), list(figures_for(plan)))
+    failpoints.at("publish.tables", folder.root)
+    document, album = document_of(plan, folder, write_tables(plan, folder))
+    failpoints.at("publish.figures", folder.figures)
+    folder.figures.mkdir(parents=True, exist_ok=True)
+    files = album.draw()
+    for name, data in files.items():
+        write_bytes(folder.figures / name, data)
+    _remove_old(folder, files)
+    failpoints.at("publish.report", folder.report)
+    write_text(folder.report_html, to_html(document, files))
+    write_text(folder.report, to_markdown(document))
     record_published(input_digest, folder)
-    return written
+    return folder.report
+
+
+def document_of(plan: Plan, folder: StudyFolder, results: Results) -> tuple[Document, Album]:
+    """The report of a study's finished steps, and its figures, not drawn yet.
+
+    Args:
+        plan: the study, expanded.
+        folder: where its store is.
+        results: what is finished of it.
+    """
+    findings = read_findings(
+        plan, folder.store, results, list(guidance_for(plan, folder)), list(figures_for(plan))
+    )
+    album = Album()
+    return study_report(findings, album), album
+
+
+def text_of(plan: Plan, folder: StudyFolder) -> str:
+    """The report of what is finished as plain text, for a terminal; writes nothing."""
+    return to_text(document_of(plan, folder, collect(plan, folder.store))[0])
+
+
+def _remove_old(folder: StudyFolder, files: Collection[str]) -> None:
+    """Remove figures that the report no longer shows."""
+    for path in folder.figures.iterdir():
+        if path.suffix in (".svg", ".png") and path.name not in files:
+            path.unlink(missing_ok=True)
 
 
 def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:

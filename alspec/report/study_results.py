@@ -122,13 +122,13 @@ class StudyResults:
         Raises:
             IndexError: there is no such setting, or nothing of it is finished.
         """
-        from alspec.report.curves import figure_of
+        from alspec.report.figures.budget_curves import curves_figure
 
         wanted = self.plan.settings[setting]
         compared = [c for c in comparisons(self.plan, self.tables) if c.setting == wanted]
-        return figure_of(compared)
+        return curves_figure(compared[0])
 
     def _repr_html_(self) -> str:
-        state = "finished" if self.ok else "not finished"
-        head = f"<p>{len(self.results)} labelled sets; {state}</p>"
-        return head + str(self.curves.to_html(index=False, float_format="{:.2f}".format))
+        from alspec.report.notebook import html_of
+
+        return html_of(self.folder.root)

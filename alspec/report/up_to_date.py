@@ -20,7 +20,7 @@ from alspec.system.atomic import sha256_of, write_json
 _CODE = ("results", "report", "recommend")
 """What decides the published bytes for the same store, below the package."""
 
-_LIBRARIES = ("numpy", "pandas", "matplotlib")
+_LIBRARIES = ("numpy", "pandas", "matplotlib", "scipy")
 
 
 def input_digest_of(plan: Plan, folder: StudyFolder) -> str:
@@ -69,7 +69,12 @@ def _record(folder: StudyFolder) -> Path:
 
 def _written(folder: StudyFolder) -> dict[str, str]:
     """Path below the study's folder to SHA-256 of every published file."""
-    paths = [folder.report, *folder.root.glob("*.csv"), *folder.figures.glob("*")]
+    paths = [
+        folder.report,
+        folder.report_html,
+        *folder.root.glob("*.csv"),
+        *folder.figures.glob("*"),
+    ]
     paths += folder.selections.glob("*/*.txt")
     whole = sorted(path for path in paths if not path.name.startswith("."))
     return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in whole}

@@ -1,40 +1,46 @@
-"""What a comparison lets one say, in sentences."""
+"""What a comparison lets one say, in sentences that somebody can act on."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from alspec.report.markdown_text import UNKNOWN, counted, listed, number, percent, table, text
+from alspec.report.document import Block, Paragraph, code, strong, table, text
+from alspec.report.phrases import UNKNOWN, counted, listed, number, percent, signed, span
 from alspec.results.doubts import Doubts, doubts
+from alspec.results.intervals import LEAST_SEEDS, MARGIN, Difference, Outcome
 from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
 from alspec.results.stats import mean_and_spread
 
 _MEASURES = {"miou": "mIoU", "auc": "AUC"}
 
+MOST_NAMED = 3
+"""Methods and classes that a sentence names; of more it says how many."""
+
 
 def verdict(comparison: Comparison) -> str:
-    """Who won a setting at the headline budget and over the whole curve, and how sure that is."""
+    """What to do in a setting, by mIoU at the headline budget and by the whole curve."""
     doubt = doubts(comparison)
     if doubt.allow_no_order:
         return " ".join([_no_order(doubt, comparison), *_doubtful(doubt)])
-    found = {measure: standing(comparison.methods, measure) for measure in _MEASURES}
+    found = {m: standing(comparison.methods, m, comparison.margin(m)) for m in _MEASURES}
+    miou, auc = found["miou"], found["auc"] if comparison.auc_at is not None else None
+    at = f"With {percent(comparison.miou_at)} % of the images labelled"
     sentences = []
-    at = f"With {percent(comparison.miou_at)} % of the images labelled,"
-    if found["miou"] and comparison.at_initial_set:
-        sentences.append(f"{at} all methods still share the initial set: nothing to compare.")
-    elif found["miou"]:
-        said = _ranking(found["miou"], "mIoU") + _basis(found["miou"], comparison)
-        sentences.append(f"{at} {said}{_of_full(comparison, found)}.")
-    if found["auc"] and comparison.auc_at is not None:
-        by = f"Over the whole budget (AUC@{percent(comparison.auc_at)}),"
-        said = _ranking(found["auc"], "AUC") + _basis(found["auc"], comparison)
-        sentences.append(f"{by} {said}.")
+    if miou and comparison.at_initial_set:
+        sentences.append(f"{at}, all methods still share the initial set: nothing to compare.")
+    elif miou:
+        sentences.append(f"{at}, {_ranking(miou, 'mIoU')}{_basis(miou, comparison)}.")
+        sentences += _of_full(comparison, miou)
+    if auc:
+        by = f"Over the whole budget (AUC@{percent(comparison.auc_at or 0)})"
+        sentences.append(f"{by}, {_ranking(auc, 'AUC')}{_basis(auc, comparison)}.")
     if not sentences:
         return _nothing_yet(comparison)
-    if len(comparison.methods) > 1:
-        sentences += _caution([s for s in found.values() if s], comparison)
-    return " ".join([*sentences, *_doubtful(doubt)])
+    opening = "" if comparison.at_initial_set or miou is None else _advice(miou, auc)
+    missing = [entry for entry in comparison.methods if not entry.miou]
+    if missing and len(comparison.methods) > 1:
+        sentences.append(f"No result at this budget yet: {_names(missing)}.")
+    return " ".join(filter(None, [opening, *sentences, *_doubtful(doubt)]))
 
 
 def _no_order(doubt: Doubts, comparison: Comparison) -> str:
@@ -44,11 +50,11 @@ def _no_order(doubt: Doubts, comparison: Comparison) -> str:
     if doubt.one_class:
         return (
             f"Every model predicts one class only ({listed([text(n) for n in doubt.one_class])}), "
-            "so this says nothing yet: train longer, or check `training.lr` and the masks."
+            f"so this says nothing yet: train longer, or check {code('training.lr')} and the masks."
         )
     mean = mean_and_spread(list(doubt.tied[0].miou.values()))[0]
     return (
-        f"With {percent(comparison.miou_at)} % of the images labelled, {_names([*doubt.tied])} are "
+        f"With {percent(comparison.miou_at)} % of the images labelled, {_names(doubt.tied)} are "
         f"level ({number(mean)} mIoU), so none is best."
     )
 
@@ -57,21 +63,82 @@ def _doubtful(doubt: Doubts) -> list[str]:
     """What makes numbers doubtful that are there."""
     said = []
     if doubt.fewer and not doubt.one_class:
-        fewer = [
-            f"{text(entry.name)} never predicts {listed([text(name) for name in names])}"
-            for entry, names in doubt.fewer
-        ]
-        said.append(f"Of the classes in the validation set, {'; '.join(fewer)}: claim nothing.")
+        said.append(_never_predicted(doubt))
     if doubt.above_full and not doubt.one_class:
         said.append(
-            f"Training on all images is below {_names([*doubt.above_full])}, so trainings have not "
+            f"Training on all images is below {_names(doubt.above_full)}, so trainings have not "
             "converged or seeds are too few: claim nothing."
         )
     return said
 
 
-def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
-    """Who won each of many settings, a row a setting.
+def _never_predicted(doubt: Doubts) -> str:
+    if len(doubt.fewer) <= MOST_NAMED and all(len(n) <= MOST_NAMED for _, n in doubt.fewer):
+        fewer = [
+            f"{text(entry.name)} never predicts {listed([text(name) for name in names])}"
+            for entry, names in doubt.fewer
+        ]
+        return f"Of the classes in the validation set, {'; '.join(fewer)}: claim nothing."
+    own = [len(names) for entry, names in doubt.fewer if entry.family != "full"]
+    counts = own or [len(names) for _, names in doubt.fewer]
+    several = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    never = "never predicts" if len(counts) == 1 else "never predict"
+    of = "of the classes in the validation set: claim nothing."
+    return f"{counted(len(counts), 'method')} {never} {several} {of}"
+
+
+def _advice(miou: Standing, auc: Standing | None) -> str:
+    """The first words: what to do, or what would let one know."""
+    best = text(miou.best.name)
+    margin = miou.over_random or miou.over_next
+    if margin is None:
+        return ""
+    if not margin.difference.together.known:
+        return f"{strong('No decision.')} {_too_few(miou)}"
+    if miou.best.reference:
+        return _random_first(miou)
+    other = text(margin.other.name)
+    outcome = margin.difference.outcome
+    if outcome is Outcome.WIN:
+        rest = miou.over_next
+        alone = rest is not None and rest.difference.outcome is Outcome.WIN
+        return strong(f"Use {best}." if alone else f"{best} beats {other}.")
+    if outcome is Outcome.TIE:
+        return strong(f"{best} and {other} are equally good.")
+    if auc and auc.over_random and auc.over_random.difference.outcome is Outcome.WIN:
+        winner = auc.over_random
+        return strong(f"{text(auc.best.name)} beats {text(winner.other.name)} by AUC.")
+    return f"{strong('Undecided.')}{_would_decide(margin.difference)}"
+
+
+def _random_first(found: Standing) -> str:
+    margin = found.over_next
+    if margin is None:
+        return ""
+    if margin.difference.outcome is Outcome.WIN:
+        return strong("Stay with random.")
+    if margin.difference.outcome is Outcome.TIE:
+        return strong(f"{text(margin.other.name)} is no better than random.")
+    return f"{strong('No method beats random here.')}{_would_decide(margin.difference)}"
+
+
+def _too_few(found: Standing) -> str:
+    run = f"run at least {LEAST_SEEDS}"
+    if len(found.seeds) == 1:
+        return f"One seed shows an order that may be chance; {run}."
+    return f"{counted(len(found.seeds), 'seed')} give no interval; {run}."
+
+
+def _would_decide(found: Difference) -> str:
+    """How many seeds would decide it; empty where nothing tells."""
+    if found.seeds_to_decide is None:
+        return " No number of seeds in reach would decide it." if found.together.known else ""
+    more = found.seeds_to_decide - found.together.seeds
+    return f" About {found.seeds_to_decide} seeds ({more} more) would decide it."
+
+
+def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> list[Block]:
+    """Who leads each of many settings, a row a setting.
 
     Args:
         compared: comparisons with their titles.
@@ -79,39 +146,45 @@ def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> str:
     rows = []
     for title, comparison in compared:
         decided = not comparison.at_initial_set and not doubts(comparison).allow_no_order
-        miou = standing(comparison.methods, "miou") if decided else None
-        auc = standing(comparison.methods, "auc") if comparison.auc_at is not None else None
+        miou = standing(comparison.methods, "miou", MARGIN) if decided else None
+        auc = None
+        if comparison.auc_at is not None:
+            auc = standing(comparison.methods, "auc", comparison.margin("auc"))
         rows.append((title, percent(comparison.miou_at), *_leader(miou), *_leader(auc)))
-    header = ("Setting", "B", "Best mIoU@B", "", "over Random", "Best AUC", "", "over Random")
+    header = ("Setting", "B", "Highest mIoU@B", "mIoU", "over Random", "Highest AUC", "AUC",
+              "over Random")  # fmt: skip
     about = (
-        "B: percent labelled. Clear: above the spread over the seeds. Runners-up and missing "
-        "seeds are told under Results."
+        "B: percent labelled. A win or tie is said where margin and interval decide it over the "
+        "seeds; else it is undecided, and the highest mean is no claim."
     )
-    return f"{table(header, rows)}\n\n{about}"
+    return [table(header, rows, caption="Leader of each setting"), Paragraph(about)]
 
 
 def _leader(found: Standing | None) -> tuple[str, str, str]:
-    """Name, mean and margin over Random of the best."""
+    """Name, mean and margin over Random of the highest."""
     if found is None:
         return UNKNOWN, UNKNOWN, UNKNOWN
-    margin = found.over_random
-    over = UNKNOWN if margin is None else f"{margin.points:+.2f} {_surely(margin)}"
-    return text(found.best.name), number(found.mean), over
+    over = found.over_random
+    shown = UNKNOWN if over is None else f"{signed(over.points)} ({_short(over.difference)})"
+    return text(found.best.name), number(found.mean), shown
 
 
-def _surely(margin: Margin) -> str:
-    if math.isnan(margin.spread):
-        return "(one seed)"
-    return "(clear)" if margin.points > margin.spread else "(within the spread)"
+def _short(found: Difference) -> str:
+    if not found.together.known:
+        return counted(found.together.seeds, "seed")
+    return found.outcome.value
 
 
-def judged(margin: Margin) -> str:
-    """Whether the spread over seeds lets a margin count."""
-    if math.isnan(margin.spread):
+def judged(found: Difference) -> str:
+    """What the seeds say to a difference, as the end of a sentence."""
+    if found.together.seeds == 1:
         return "which one seed cannot confirm"
-    if margin.points > margin.spread:
-        return f"more than the spread over the seeds ({number(margin.spread)})"
-    return f"within the spread over the seeds ({number(margin.spread)}), so no clear difference"
+    if not found.together.known:
+        return f"which {counted(found.together.seeds, 'seed')} cannot confirm"
+    interval = f"95 % interval {span(found.together, sign=True)}"
+    if found.outcome is Outcome.UNDECIDED:
+        return f"undecided ({interval})"
+    return f"a {found.outcome.value} ({interval})"
 
 
 def _ranking(found: Standing, unit: str) -> str:
@@ -120,21 +193,21 @@ def _ranking(found: Standing, unit: str) -> str:
     if following is None:
         return f"{best} is the only method with a result {reached}"
     if found.best.reference:
-        said = f"no method beats Random: **{best}** is best {reached}, "
-        return said + f"{number(following.points)} above {_margin(following)}"
-    said = f"**{best}** is best {reached}"
+        return f"{strong('random')} is highest {reached}, {_above(following, found)}"
+    said = f"{strong(best)} is highest {reached}"
     over = found.over_random
     if over is None:
-        return f"{said}, {number(following.points)} above {_margin(following)}"
-    said += f", {number(over.points)} above {_margin(over)}"
+        return f"{said}, {_above(following, found)}"
+    said += f", {_above(over, found)}"
     if following.other.key == over.other.key:
         return said
-    return f"{said}; it is {number(following.points)} above the runner-up {_margin(following)}"
+    return f"{said}; it is {_above(following, found, 'the runner-up ')}"
 
 
-def _margin(margin: Margin) -> str:
-    unknown = math.isnan(margin.spread)  # the caution at the end says it once
-    return text(margin.other.name) + ("" if unknown else f", {judged(margin)}")
+def _above(margin: Margin, found: Standing, title: str = "") -> str:
+    few = len(found.seeds) == 1  # said once, in the opening
+    end = "" if few else f", {judged(margin.difference)}"
+    return f"{number(margin.points)} above {title}{text(margin.other.name)}{end}"
 
 
 def _basis(found: Standing, comparison: Comparison) -> str:
@@ -144,29 +217,17 @@ def _basis(found: Standing, comparison: Comparison) -> str:
         return ""
     named = listed([str(seed) for seed in found.seeds])
     if len(found.seeds) == 1:
-        return f" (so far over seed {named} alone, so no claim)"
+        return f" (so far over seed {named} alone)"
     return f" (so far over seeds {named})"
 
 
-def _of_full(comparison: Comparison, found: dict[str, Standing | None]) -> str:
-    """How much of the best Full baseline the winner reaches."""
+def _of_full(comparison: Comparison, found: Standing) -> list[str]:
+    """How much of the best Full baseline the leader reaches."""
     means = [mean_and_spread(list(e.miou.values()))[0] for e in comparison.full if e.miou]
-    best = found["miou"]
-    if not means or best is None or not max(means) > 0:
-        return ""
-    share = 100 * best.mean / max(means)
-    return f". The best reaches {number(share, 0)} % of the mIoU of training on all images"
-
-
-def _caution(found: list[Standing], comparison: Comparison) -> list[str]:
-    """What keeps the sentences above from being claims."""
-    said = []
-    if all(len(s.seeds) == 1 for s in found):
-        said.append("This rests on one seed: an order seen once may be chance, so claim nothing.")
-    missing = [entry for entry in comparison.methods if not entry.miou]
-    if missing:
-        said.append(f"No result at this budget yet: {_names(missing)}.")
-    return said
+    if not means or not max(means) > 0:
+        return []
+    share = 100 * found.mean / max(means)
+    return [f"That is {number(share, 0)} % of the mIoU of training on all images."]
 
 
 def _nothing_yet(comparison: Comparison) -> str:
@@ -176,10 +237,5 @@ def _nothing_yet(comparison: Comparison) -> str:
     return f"No method has reached {at} % labelled yet, so there is nothing to compare."
 
 
-def _names(entries: list[Entry]) -> str:
+def _names(entries: Sequence[Entry]) -> str:
     return listed([text(entry.name) for entry in entries])
-
-
-def seeds_phrase(seeds: tuple[int, ...]) -> str:
-    """The study's seeds as prose: `3 seeds (0, 1, 2)`."""
-    return f"{counted(len(seeds), 'seed')} ({', '.join(str(seed) for seed in seeds)})"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from alspec.plan.dag import Plan, Run, Setting
+from alspec.results.intervals import MARGIN, BySeed, Difference, difference
 from alspec.results.predicted import PredictedClasses
 from alspec.results.stats import mean_and_spread
 from alspec.results.table import Results, cycle_at, headline_budget
 
-BySeed = Mapping[int, float]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,24 @@ class Comparison:
     methods: tuple[Entry, ...]
     full: tuple[Entry, ...]
 
+    def reference_of(self, entry: Entry) -> Entry | None:
+        """Random of the entry's SSL arm; None where the comparison has none."""
+        return next((e for e in self.methods if e.reference and e.ssl is entry.ssl), None)
+
+    def margin(self, measure: str) -> float:
+        """The difference that matters, in the unit of `miou` or `auc`."""
+        span = (self.budget_percent[-1] - self.budget_percent[0]) / 100
+        return MARGIN * span if measure == "auc" and span > 0 else MARGIN
+
+    @property
+    def headline_cycle(self) -> int | None:
+        """The cycle at which `Entry.miou` is taken."""
+        return cycle_at(self.budget_percent, self.miou_at)
+
     @property
     def at_initial_set(self) -> bool:
         """Whether `miou_at` is the first cycle, where all methods have the same labelled set."""
-        return cycle_at(self.budget_percent, self.miou_at) == 0
+        return self.headline_cycle == 0
 
     @property
     def last_common_cycle(self) -> int | None:
@@ -93,13 +110,16 @@ class Margin:
 
     Attributes:
         other: the one behind.
-        points: difference of the means; negative if `other` is ahead.
-        spread: the larger standard deviation of the two over seeds; NaN for one seed.
+        difference: of the two, paired by seed; negative if `other` is ahead.
     """
 
     other: Entry
-    points: float
-    spread: float
+    difference: Difference
+
+    @property
+    def points(self) -> float:
+        """Difference of the means."""
+        return self.difference.points
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +176,34 @@ def comparisons(plan: Plan, results: Results) -> tuple[Comparison, ...]:
     return tuple(made)
 
 
-def standing(entries: Sequence[Entry], measure: str) -> Standing | None:
+def over_random(
+    comparison: Comparison, measure: str = "miou"
+) -> Mapping[tuple[str, bool], Difference]:
+    """Every method minus Random of its SSL arm, by the method's key; intervals hold together."""
+    pairs = [
+        (entry, reference)
+        for entry in comparison.methods
+        if not entry.reference and getattr(entry, measure)
+        if (reference := comparison.reference_of(entry)) and getattr(reference, measure)
+    ]
+    return {
+        entry.key: difference(
+            getattr(entry, measure),
+            getattr(reference, measure),
+            comparisons=len(pairs),
+            margin=comparison.margin(measure),
+        )
+        for entry, reference in pairs
+    }
+
+
+def standing(entries: Sequence[Entry], measure: str, least: float = MARGIN) -> Standing | None:
     """Who is best by `miou` or `auc`, over the seeds that all methods with a result have.
+
+    Args:
+        entries: the methods to compare.
+        measure: `miou` or `auc`.
+        least: difference that matters, in the measure's unit.
 
     Returns:
         None if no method has a result, or no seed is common.
@@ -169,37 +215,38 @@ def standing(entries: Sequence[Entry], measure: str) -> Standing | None:
     common = sorted(set.intersection(*(set(values[entry.key]) for entry in ranked)))
     if not common:
         return None
-    stats = {e.key: mean_and_spread([values[e.key][seed] for seed in common]) for e in ranked}
+    shared = {e.key: {seed: values[e.key][seed] for seed in common} for e in ranked}
+    means = {key: mean_and_spread(list(by_seed.values()))[0] for key, by_seed in shared.items()}
+    against = {(e.ssl, e.reference): e for e in reversed(ranked)}
+    measured = [e for e in ranked if not e.reference and (e.ssl, True) in against]
 
-    def margin(best: Entry, other: Entry) -> Margin:
-        (mean, spread), (others_mean, others_spread) = stats[best.key], stats[other.key]
-        return Margin(other, mean - others_mean, max(spread, others_spread))
+    def margin(best: Entry, other: Entry, comparisons: int) -> Margin:
+        pair = shared[best.key], shared[other.key]
+        return Margin(other, difference(*pair, comparisons=comparisons, margin=least))
 
-    best, *rest = sorted(ranked, key=lambda entry: -stats[entry.key][0])
-    randoms = [entry for entry in rest if entry.reference and entry.ssl is best.ssl]
+    best, *rest = sorted(ranked, key=lambda entry: -means[entry.key])
+    random = None if best.reference else against.get((best.ssl, True))
     return Standing(
         best=best,
-        mean=stats[best.key][0],
+        mean=means[best.key],
         seeds=tuple(common),
-        over_next=margin(best, rest[0]) if rest else None,
-        over_random=margin(best, randoms[0]) if randoms and not best.reference else None,
+        over_next=margin(best, rest[0], len(rest)) if rest else None,
+        over_random=margin(best, random, len(measured)) if random else None,
     )
 
 
-def class_iou(
-    results: Results, comparison: Comparison, entry: Entry, cycle: int
-) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def class_iou(classes: DataFrame, cycle: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Class names and their IoU in percent, mean over the seeds in which the class is known.
+
+    Args:
+        classes: rows of classes.csv of one method in one comparison.
+        cycle: of the labelled sets.
 
     Returns:
         Two tuples of C items, NaN for a class absent in all seeds; empty if nothing is finished.
     """
-    frame, setting = results.classes, comparison.setting
-    wanted = (*_place(setting), entry.method, entry.ssl, comparison.mc_dropout, cycle)
-    columns = ("dataset", "pool", "budget", "method", "ssl", "mc_dropout", "cycle")
-    for column, value in zip(columns, wanted, strict=True):
-        frame = frame[frame[column] == value]
-    by_seed = [(list(rows["class"]), list(rows["iou"])) for _, rows in frame.groupby("seed")]
+    here = classes[classes["cycle"] == cycle]
+    by_seed = [(list(rows["class"]), list(rows["iou"])) for _, rows in here.groupby("seed")]
     if not by_seed:
         return (), ()
     ious = zip(*(iou for _, iou in by_seed), strict=True)

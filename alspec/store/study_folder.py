@@ -41,6 +41,11 @@ class StudyFolder:
         return self.root / "report.md"
 
     @property
+    def report_html(self) -> Path:
+        """The same report as a page."""
+        return self.root / "report.html"
+
+    @property
     def figures(self) -> Path:
         """The report's figures."""
         return self.root / "figures"

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -287,18 +288,29 @@ def test_a_report_of_nothing_finished(cli):
 
 def test_a_copied_report_links_to_the_figures(cli):
     Path("out of the way").mkdir()
-    from alspec.cli import study
-    from alspec.store.study_folder import StudyFolder
-
-    folder = StudyFolder(Path("work dirs"), "tiny")
-    folder.figures.mkdir(parents=True)
-    folder.report.write_text("![curve](figures/a.svg)\n")
-    study._copy_report(folder, Path("out of the way/mine.md"))
-    copied = Path("out of the way/mine.md").read_text()
-    assert copied == "![curve](../work%20dirs/tiny/figures/a.svg)\n"
+    copy = Path("out of the way/mine.md")
+    code, out, _ = cli("report", "study.yaml", "--work-dir", "work dirs", "-o", copy)
+    assert (code, out) == (0, f"{copy}\n")
+    links = re.findall(r"]\((.*\.svg)\)", copy.read_text())
+    assert links
+    for link in links:
+        assert (copy.parent / unquote(link)).is_file()
     code, _, err = cli("report", "study.yaml", "-o", "no/such/folder/x.md")
     assert code == 2
     assert "no/such/folder" in err
+
+
+def test_a_report_in_another_form(cli):
+    code, out, _ = cli("report", "study.yaml", "--format", "html")
+    assert (code, out) == (0, "work_dirs/tiny/report.html\n")
+    assert Path("work_dirs/tiny/report.html").read_text().startswith("<!DOCTYPE html>")
+    code, out, _ = cli("report", "study.yaml", "--format", "text")
+    assert code == 0
+    assert out.startswith("tiny\n====\n")
+    assert cli("report", "study.yaml", "--format", "text", "-o", "r.txt")[1] == "r.txt\n"
+    assert Path("r.txt").read_text() == out
+    cli("report", "study.yaml", "--format", "html", "-o", "r.html")
+    assert Path("r.html").read_bytes() == Path("work_dirs/tiny/report.html").read_bytes()
 
 
 def test_plugins_and_datasets(cli):

@@ -144,15 +144,16 @@ class Heard(Silence):
         self.holders.append(holder)
 
 
-def drawn(group):
-    return {"svg": b"<svg/>", "png": b"a figure"}
+def drawn(album):
+    """In place of `Album.draw`: drawing takes a second and none of it matters here."""
+    return {"toy.svg": b"<svg/>", "toy.png": b"a figure"}
 
 
 def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
     """`api.run` with a made-up trainer and figure, on no real disk: its summary, and its notes."""
     observer = observer or Heard()
     make = (lambda _: executor) if executor else partial(FakeTrainer, notes=notes)
-    with mock.patch("os.fsync"), mock.patch("alspec.report.markdown.draw_setting", drawn):
+    with mock.patch("os.fsync"), mock.patch("alspec.report.album.Album.draw", drawn):
         done = api.run(
             plan.study, devices="cpu:2", work_dir=work_dir, progress=observer, executor=make, **how
         )

@@ -1,149 +1,95 @@
-"""`ALSPEC_UPDATE_GOLDEN=1 pytest tests/report` writes the golden report anew; read its diff."""
+"""User text in markdown stays the text that it is."""
 
-import os
-import re
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
+import math
 
-from factories.study import CAMVID, MadeStudy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from alspec.report.guidance import Guidance
-from alspec.report.markdown import render, write_report
-from alspec.results.pools import read_pools
-from alspec.results.table import collect
-from alspec.spec.model import Budget, Evaluation
+from alspec.report.document import Document, Item, Items, Paragraph, code, strong, table, text
+from alspec.report.markdown import inline, to_markdown
+from alspec.report.phrases import counted, listed, over_seeds, percent, signed, with_interval
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "report.md"
-ADVICE = Guidance(
-    "camvid", "10-10", "high", "high", False, "batch", False, "Batch", ("coreset",),
-    "In 5 settings it is never below the best.", ("<b>Volatile</b> with few labels.",),
-)  # fmt: skip
+PAYLOADS = [
+    "<script>alert(1)</script>", "a|b", "`code`", "[x](javascript:alert(1))", "![x](http://e.x/y)",
+    "line\nbreak", "carriage\r\nreturn", "**bold**", "_it_", "&lt;", "\\|", "a\u2028b", "\x00",
+    "~~gone~~", "$x$", "\u202eflip", "\ue000x\ue001",
+]  # fmt: skip
 
 
-def report_of(made, folder, **options):
-    results, pools = collect(made.plan, folder.store), read_pools(made.plan, folder.store)
-    return render(made.plan, results, pools, version="0.0.0", **options)
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_user_text_stays_in_its_cell(payload):
+    shown = to_markdown(Document("t", "", (table(["Class", "IoU"], [[text(payload), "1"]]),)))
+    rows = [line for line in shown.splitlines() if line.startswith("| ")]
+    assert len(rows) == 3
+    row = rows[2]
+    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 3
+    assert "<" not in row
+    assert ">" not in row
 
 
-def test_report_is_the_golden_one(tmp_path):
-    made = MadeStudy(
-        methods=("random", "entropy", "coreset"), dropout=("random", "bald"), seeds=(0, 1)
-    )
-    folder = made.in_folder(
-        tmp_path,
-        lambda run, labelled: (run.method, run.seed, labelled.cycle) != ("entropy", 1, 4),
-    )
-    found = report_of(made, folder, guidance=[ADVICE])
-    if os.environ.get("ALSPEC_UPDATE_GOLDEN"):
-        GOLDEN.write_text(found, "utf-8")
-    assert found == GOLDEN.read_text("utf-8")
+def unescaped(shown):
+    """What a markdown viewer shows for escaped text."""
+    out, skip = [], False
+    for char in shown:
+        if char == "\\" and not skip:
+            skip = True
+        else:
+            out.append(char)
+            skip = False
+    return "".join(out).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def test_the_report_counts_what_is_missing(tmp_path):
-    made = MadeStudy(methods=("random", "entropy"), ssl=(False,), seeds=(0, 1))
-    folder = made.in_folder(tmp_path, lambda run, labelled: labelled.cycle < 3)
-    found = report_of(made, folder)
-    assert "**8 of 22 labelled sets are not there yet.**" in found
-    assert "| camvid, 10-10 | entropy | 4 of 10 |" in found
+@given(st.text(alphabet="ab_*|`<>&[]\\!$~ #", max_size=20))
+@settings(max_examples=50, derandomize=True)
+def test_text_shows_what_was_given(value):
+    assert unescaped(inline(text(value))) == value.strip()
 
 
-def test_a_finished_study_misses_nothing(tmp_path):
-    made = MadeStudy(methods=("random", "entropy"), ssl=(False,), seeds=(0,))
-    assert "What is missing" not in report_of(made, made.in_folder(tmp_path))
+def test_names_keep_their_underscores():
+    assert inline("deeplabv3plus_wrn38") == "deeplabv3plus_wrn38"
 
 
-def test_nothing_finished_is_a_report_all_the_same(tmp_path):
-    made = MadeStudy(methods=("random", "entropy"), seeds=(0,))
-    folder = made.in_folder(tmp_path, lambda run, labelled: False)
-    found = report_of(made, folder, guidance=[ADVICE])
-    assert "**22 of 22 labelled sets are not there yet.**" not in found
-    assert "**21 of 21 labelled sets are not there yet.**" in found
-    assert "No method has reached 30 % labelled yet" in found
-    assert "nan" not in found
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a b", "`a b`"), ("a`b", "``a`b``"), ("`a", "`` `a ``"), ("a\nb", "`a b`")],
+)
+def test_code_cannot_be_left(value, shown):
+    assert inline(code(value)) == shown
 
 
-def test_only_the_best_of_comparable_methods_is_bold(tmp_path):
-    made = MadeStudy(methods=("random", "coreset"), dropout=("random", "bald"), seeds=(0, 1))
-    found = report_of(made, made.in_folder(tmp_path))
-    rows = [line for line in found.splitlines() if line.startswith("| ") and "±" in line]
-    bold = [row.split("|")[1].strip() for row in rows if "**" in row]
-    assert bold == ["coreset", "bald"]
-    assert len([row for row in rows if row.startswith("| full ")]) == 2
+@pytest.mark.parametrize("address", ["http://e.x/y", "https://e.x", "www.e.x", "me@e.x"])
+def test_addresses_in_user_text_are_no_links(address):
+    assert address not in inline(text(address))
 
 
-def test_unlike_seeds_make_no_method_bold(tmp_path):
-    made = MadeStudy(methods=("random", "coreset"), ssl=(False,), seeds=(0, 1))
-    folder = made.in_folder(tmp_path, lambda run, s: (run.method, run.seed) != ("random", 1))
-    rows = [row for row in report_of(made, folder).splitlines() if row.startswith("| coreset ")]
-    assert rows
-    assert not any("**" in row for row in rows)
+@pytest.mark.parametrize("start", ["- a", "+ a", "1. a", "12) a", "= a"])
+def test_a_paragraph_starts_no_list(start):
+    shown = to_markdown(Document("t", "", (Paragraph(text(start)),)))
+    assert shown.splitlines()[2].replace("\\", "") == start
+    assert shown.splitlines()[2] != start
 
 
-def test_a_budget_without_the_wanted_percentage_shows_its_last(tmp_path):
-    made = MadeStudy(
-        methods=("random", "coreset"), seeds=(0,), evaluation=Evaluation(miou_at=(33.0,), auc=False)
-    )
-    found = report_of(made, made.in_folder(tmp_path))
-    assert "| Method | S/B | SSL | mIoU@50 |" in found
-    assert "AUC@50" not in found
+def test_marks_become_stars_and_lists_nest():
+    shown = to_markdown(Document("t", "", (Items((Item(strong("a*b"), ("c",)),)),)))
+    assert shown == "# t\n\n- **a\\*b**\n  - c\n"
 
 
-def test_each_setting_has_a_table_and_a_figure(tmp_path):
-    made = MadeStudy(
-        methods=("random", "entropy"),
-        seeds=(0,),
-        budgets=(Budget(name="10-10", initial=10, step=10), Budget(name="2-2", initial=2, step=2)),
-    )
-    folder = made.in_folder(tmp_path)
-    path = write_report(made.plan, folder, [ADVICE])
-    found = path.read_text("utf-8")
-    assert path == folder.report
-    images = re.findall(r"!\[.*\]\((.*)\)", found)
-    assert images == ["figures/camvid_10-10.svg", "figures/camvid_2-2.svg"]
-    for image in images:
-        assert (folder.root / image).is_file()
-        assert (folder.root / image).with_suffix(".png").is_file()
-    assert "mIoU@6 | AUC@10" in found
-    assert folder.table("results").is_file()
+def test_numbers_over_seeds():
+    assert over_seeds([60.0, 62.0, 64.0], 3) == "62.00 ± 2.00"
+    assert over_seeds([60.0], 1) == "60.00"
+    assert over_seeds([60.0, 62.0], 3) == "61.00 ± 1.41 (2 of 3 seeds)"
+    assert over_seeds([], 3) == "–"
+    assert over_seeds([math.nan], 1) == "–"
+    assert with_interval([60.0, 62.0, 64.0], 3) == "62.00 (57.03 to 66.97)"
+    assert with_interval([60.0, 62.0], 3) == "61.00 (2 of 3 seeds)"
+    assert with_interval([], 3) == "–"
 
 
-def test_many_settings_open_with_a_table_and_say_each_thing_once(tmp_path):
-    folders = [CAMVID.model_copy(update={"name": name}) for name in ("a", "b")]
-    made = MadeStudy(
-        methods=("random", "coreset"), dropout=("bald",), seeds=(0,), datasets=tuple(folders)
-    )
-    advice = [replace(ADVICE, dataset=name) for name in ("a", "b")]
-    found = report_of(made, made.in_folder(tmp_path), guidance=advice)
-    opening, results = found.split("## Results")
-    assert len([line for line in opening.splitlines() if line.startswith("| ")]) == 2 + 4
-    assert "lease nothing" not in opening
-    assert results.count("This rests on one seed") == 4
-    assert found.count("Volatile") == found.count("the guide advises") == 1
-    assert found.count("Dropout layers") == 1
-
-
-def test_images_of_their_own_size_are_said_to_be(tmp_path):
-    own = CAMVID.model_copy(update={"image_size": None})
-    made = MadeStudy(methods=("random",), seeds=(0,), datasets=(own,))
-    found = report_of(made, made.in_folder(tmp_path))
-    assert "| Dataset camvid | folder, images of their own size" in found
-
-
-def test_class_names_cannot_break_the_table_and_places_stay_private(tmp_path):
-    made = MadeStudy(methods=("random", "entropy"), seeds=(0,))
-    found = report_of(made, made.in_folder(tmp_path))
-    assert "| &lt;b&gt;sky&lt;/b&gt; |" in found
-    assert "| pole\\|\\`thin\\` |" in found
-    assert "<b>" not in found
-    assert "/secret" not in found
-
-
-def test_importing_the_report_loads_neither_matplotlib_nor_pandas_nor_torch():
-    heavy = "import sys, alspec.report.markdown as m; print([n for n in ('matplotlib', 'pandas', "
-    heavy += "'torch') if n in sys.modules])"
-    found = subprocess.run(
-        [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "[]"
+def test_small_words():
+    assert [percent(p) for p in (30.0, 7.5, 2.4916, 100.0)] == ["30", "7.5", "2.49", "100"]
+    assert [counted(n, "image") for n in (1, 1200)] == ["1 image", "1,200 images"]
+    assert [listed(items) for items in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a", "a and b", "a, b and c",
+    ]  # fmt: skip
+    assert [signed(v) for v in (1.0, -1.0, -0.001, math.nan)] == ["+1.00", "-1.00", "+0.00", "–"]

@@ -1,12 +1,13 @@
 """The paper's figures beside a made-up study's: arithmetic done by hand from the results."""
 
 import pytest
+from factories.reports import markdown_of
 from factories.study import MadeStudy
 
-from alspec.report.markdown import render
+from alspec.report.document import Document
+from alspec.report.markdown import to_markdown
 from alspec.report.paper_comparison import PaperFigures, against_section
 from alspec.report.publish import figures_for
-from alspec.results.pools import read_pools
 from alspec.results.standings import comparisons
 from alspec.results.table import collect
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, FollowingFrames, Method
@@ -31,7 +32,8 @@ def finished(made, root, wanted=lambda run, labelled: True):
 
 
 def section(made, results, paper):
-    return against_section(comparisons(made.plan, results), paper)
+    blocks = against_section(comparisons(made.plan, results), paper)
+    return to_markdown(Document("t", "", tuple(blocks)))
 
 
 def cells(found, start):
@@ -115,9 +117,8 @@ def test_a_study_without_the_papers_settings_has_no_such_section(tmp_path, paper
     made = MadeStudy(methods=("random",), seeds=(0,))
     store = Store(tmp_path)
     made.commit(store)
-    pools = read_pools(made.plan, store)
     assert list(figures_for(made.plan)) == []
-    found = render(made.plan, collect(made.plan, store), pools, paper=paper)
+    found = markdown_of(made, store, paper=paper)
     assert "Against the paper" not in found
 
 
@@ -127,15 +128,14 @@ def test_the_section_follows_the_guide_and_names_departures(tmp_path):
     )
     store = Store(tmp_path)
     made.commit(store)
-    found = render(
-        made.plan,
-        collect(made.plan, store),
-        read_pools(made.plan, store),
-        paper=list(figures_for(made.plan)),
-    )
+    found = markdown_of(made, store, paper=list(figures_for(made.plan)))
     headings = [line for line in found.splitlines() if line.startswith("## ")]
     place = headings.index("## Against the paper")
-    assert headings[place + 1] == "## Settings"
+    assert headings[place - 1 : place + 2] == [
+        "## IoU by class",
+        "## Against the paper",
+        "## Settings",
+    ]
     assert "model deeplabv3plus_tiny instead of deeplabv3plus_wrn38" in found
     assert "number of seeds 1 instead of 3" in found
     assert "nan" not in found

@@ -32,7 +32,7 @@ def publish_anew(work_dir, plan):
     """Whether a run that finds nothing to do writes its report again."""
     with (
         mock.patch.object(publish, "publish", wraps=publish.publish) as written,
-        mock.patch("alspec.report.markdown.draw_setting", drawn),
+        mock.patch("alspec.report.album.Album.draw", drawn),
     ):
         publish.publish_what_changed(plan, StudyFolder(work_dir, plan.study.study))
     return written.called
@@ -48,8 +48,8 @@ def test_nothing_changed_writes_nothing(copied):
 
 @pytest.mark.parametrize(
     "name",
-    ["report.md", "results.csv", "classes.csv", "runs.csv", "figures/*.svg", "figures/*.png",
-     "selections/*/cycle_1.txt"],
+    ["report.md", "report.html", "results.csv", "classes.csv", "runs.csv", "figures/*.svg",
+     "figures/*.png", "selections/*/cycle_1.txt"],
 )  # fmt: skip
 @pytest.mark.parametrize("harm", ["gone", "changed"])
 def test_a_file_that_was_harmed_comes_back(copied, name, harm):

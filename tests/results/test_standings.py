@@ -15,14 +15,14 @@ def entry(method, values, ssl=False):
     return Entry(method, "any", ssl, method == "random", tuple(values), {}, values, {})
 
 
-def test_the_highest_mean_is_best_and_margins_carry_the_larger_spread():
+def test_the_highest_mean_is_best_and_margins_are_paired_by_seed():
     random, entropy = entry("random", {0: 60.0, 1: 62.0}), entry("entropy", {0: 64.0, 1: 64.2})
     found = standing([random, entropy], "miou")
     assert found.best is entropy
     assert found.mean == pytest.approx(64.1)
     assert found.over_random.other is random
     assert found.over_random.points == pytest.approx(3.1)
-    assert found.over_random.spread == pytest.approx(math.sqrt(2))
+    assert found.over_random.difference.by_seed == pytest.approx({0: 4.0, 1: 2.2})
 
 
 def test_methods_are_compared_over_the_seeds_they_share():
@@ -31,7 +31,7 @@ def test_methods_are_compared_over_the_seeds_they_share():
     found = standing([quick, slow, entry("random", {})], "miou")
     assert found.best is slow
     assert found.seeds == (0,)
-    assert math.isnan(found.over_next.spread)
+    assert found.over_next.difference.by_seed == {0: pytest.approx(1.0)}
 
 
 def test_random_of_the_other_ssl_arm_is_no_reference():
@@ -68,13 +68,13 @@ def test_classes_are_averaged_over_the_finished_seeds(tmp_path):
     store = Store(tmp_path)
     made.commit(store)
     results = collect(made.plan, store)
-    (comparison,) = comparisons(made.plan, results)
-    names, ious = class_iou(results, comparison, comparison.methods[0], 2)
+    own = results.classes[results.classes["method"] == "entropy"]
+    names, ious = class_iou(own, 2)
     by_seed = [iou_of(made.confusions[run.sets[2].evaluate]) for run in made.plan.runs[:2]]
     assert names == CLASSES
     assert ious[:4] == pytest.approx(((by_seed[0] + by_seed[1]) / 2)[:4])
     assert math.isnan(ious[4])
-    assert class_iou(results, comparison, comparison.methods[0], 9) == ((), ())
+    assert class_iou(own, 9) == ((), ())
 
 
 def test_the_last_common_cycle_waits_for_the_slowest(tmp_path):
