@@ -37,6 +37,7 @@ class Need(str, Enum):
     MIRROR = "mirror"
     PASSES = "passes"
     FEATURES = "features"
+    GRADIENTS = "gradients"
 
 
 class Params(Frozen):
@@ -102,6 +103,15 @@ class Outputs(Protocol):
     @property
     def features_BD(self) -> Tensor:
         """A feature vector an image (need: features)."""
+        ...
+
+    @property
+    def gradients_BCD(self) -> Tensor:
+        """Gradient of an image's loss by the weights of the last layer, (B, C, D).
+
+        The loss is the mean cross-entropy over the pixels of the decode head's own resolution, as
+        if the predicted classes were the labels (need: gradients).
+        """
         ...
 
 

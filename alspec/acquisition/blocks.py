@@ -20,13 +20,14 @@ def mean_over(parts: Iterable[SomePart], score: Callable[[SomePart], Tensor]) ->
 
     Args:
         parts: at least one; together all rows of B images, each once.
-        score: a number for each of a part's images.
+        score: a row for each of a part's images: a number, or several.
 
     Returns:
-        A number for each image, (B,), of the type that `score` gives.
+        A row for each image, (B,) or (B, ...), of the type that `score` gives.
     """
     scored = [(part.images, part.pixel_fraction, score(part)) for part in parts]
-    total = scored[0][2].new_zeros(max(images.stop for images, _, _ in scored))
+    first = scored[0][2]
+    total = first.new_zeros((max(images.stop for images, _, _ in scored), *first.shape[1:]))
     for images, share, mean in scored:
         total[images] += mean * share
     return total

@@ -65,6 +65,15 @@ class SyntheticOutputs:
         """A feature vector an image."""
         return self._tensor(0, Need.FEATURES).mean(dim=(2, 3))
 
+    @property
+    def gradients_BCD(self) -> Tensor:
+        """Gradients of the last layer, (B, C, D), of a layer that the log-probabilities feed."""
+        log_p_BCHW = self._tensor(0, Need.GRADIENTS)
+        p_BCHW = log_p_BCHW.exp()
+        predicted = p_BCHW == p_BCHW.amax(dim=1, keepdim=True)
+        residual_BCHW = p_BCHW - predicted / predicted.sum(dim=1, keepdim=True)
+        return residual_BCHW.flatten(2) @ log_p_BCHW.flatten(2).mT / (HEIGHT * WIDTH)
+
 
 def synthetic_candidates(
     needs: frozenset[Need],

@@ -201,6 +201,39 @@ class BatchOutputs:
             "model", f"the decode head {type(head).__name__} never calls its `bottleneck`"
         )
 
+    @cached_property
+    def gradients_BCD(self) -> Tensor:
+        """Gradient of the mean cross-entropy by the last layer's weights, (B, C, D).
+
+        Predicted classes stand for labels, at the decode head's own resolution. For a 1x1
+        convolution that gradient is mean over pixels of (p - y) x^T with y one-hot (BADGE, Ash et
+        al., ICLR 2020, Proposition 1).
+
+        Raises:
+            InputError: the decode head does not end in a 1x1 convolution `conv_seg`.
+        """
+        head = self.segmentor.decode_head
+        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        classifier: Any = getattr(head, "conv_seg", None)
+        if getattr(classifier, "kernel_size", None) != (1, 1) or classifier.groups != 1:
+            raise InputError.at(
+                "model",
+                f"the decode head {type(head).__name__} does not end in a 1x1 convolution "
+                "`conv_seg`, whose gradients were asked for; choose another model or method",
+            )
+        inputs: list[Tensor] = []
+        handle = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        try:
+            logits_BChw = self._decoded(self._levels)
+        finally:
+            handle.remove()
+        residual_BChw = logits_BChw.softmax(dim=1)
+        predicted_B1hw = residual_BChw.argmax(dim=1, keepdim=True)
+        minus_one = residual_BChw.new_full((), -1.0).expand_as(predicted_B1hw)
+        residual_BChw.scatter_add_(1, predicted_B1hw, minus_one)
+        features_BPD = inputs[-1].float().flatten(2).mT
+        return residual_BChw.flatten(2) @ features_BPD / features_BPD.shape[1]
+
 
 class _Reached(Exception):
     """Not an error: nothing after this module is needed."""

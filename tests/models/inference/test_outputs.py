@@ -177,3 +177,24 @@ def test_a_head_that_returns_several_tensors_is_bad_input() -> None:
     )
     with pytest.raises(InputError, match="returns tuple"):
         _ = outputs_of(stub, images(1), CPU).logits_BCHW
+
+
+def test_gradients_are_autograds_of_the_loss_at_the_predicted_classes() -> None:
+    segmentor = tiny()
+    given = images(3, (32, 48))
+    with torch.inference_mode():
+        gradients = outputs_of(segmentor, given, CPU).gradients_BCD
+    weight = segmentor.decode_head.conv_seg.weight
+    assert gradients.shape == (3, *weight.shape[:2])
+    for image, expected in zip(given, gradients, strict=True):
+        inputs = segmentor.data_preprocessor({"inputs": [image]}, False)["inputs"]
+        logits = segmentor.decode_head(segmentor.extract_feat(inputs))
+        loss = F.cross_entropy(logits, logits.argmax(dim=1))
+        (gradient,) = torch.autograd.grad(loss, weight)
+        torch.testing.assert_close(expected, gradient[:, :, 0, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_need_a_last_layer() -> None:
+    pixels = images(1, (8, 8))
+    with pytest.raises(InputError, match="LastLevel does not end in a 1x1 convolution"):
+        _ = outputs_of(Pixelwise(), pixels, CPU).gradients_BCD
