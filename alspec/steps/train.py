@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from alspec.datasets.base import Split
+from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.errors import StepFailed, StoreError
 from alspec.models.nets.build import assemble, build_segmentor
 from alspec.models.nets.config import model_config
-from alspec.models.training.fit import Seeds, fit
+from alspec.models.training.fit import Seeds, Trained, fit
 from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
@@ -35,31 +35,10 @@ def perform(context: StepContext) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
     params = context.step.params
     training = Training.model_validate(params["training"])
-    s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
     labelled = context.labelled()
     config = config_of(context.step)
-    keeping = context.keeping
-    try:
-        with context.planned_dataset(Split.POOL) as dataset:
-            trained = fit(
-                lambda: initial_segmentor(context.step, config),
-                context.worker_context.frames(dataset),
-                labelled,
-                context.unlabelled(labelled),
-                training,
-                s4gan,
-                Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
-                context.device,
-                context.progress,
-                keeping,
-                context.worker_context.loader_workers,
-            )
-        state = trained.segmentor.state_dict()
-        weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
-        _refuse_infinite(weights)
-    except StepFailed:
-        keeping.checkpoints.clear()  # going on would only fail again
-        raise
+    with context.planned_dataset(Split.POOL) as dataset:
+        trained, weights = _trained(context, dataset, config, labelled)
     failpoints.at("train.save", context.folder)
     write_bytes(context.folder / "weights.safetensors", save(weights))
     # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
@@ -84,6 +63,36 @@ def perform(context: StepContext) -> None:
             "labelled_images": len(labelled),
         },
     )
+
+
+def _trained(
+    context: StepContext, dataset: Dataset, config: Mapping[str, Any], labelled: Sequence[ImageId]
+) -> tuple[Trained, dict[str, Tensor]]:
+    """The finished training and its finite weights, on the CPU."""
+    params = context.step.params
+    s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
+    keeping = context.keeping
+    try:
+        trained = fit(
+            lambda: initial_segmentor(context.step, config),
+            context.worker_context.frames(dataset),
+            labelled,
+            context.unlabelled(labelled),
+            Training.model_validate(params["training"]),
+            s4gan,
+            Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
+            context.device,
+            context.progress,
+            keeping,
+            context.worker_context.loader_workers,
+        )
+        state = trained.segmentor.state_dict()
+        weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+        _refuse_infinite(weights)
+    except StepFailed:
+        keeping.checkpoints.clear()  # going on would only fail again
+        raise
+    return trained, weights
 
 
 def config_of(step: Step) -> dict[str, Any]:

@@ -116,7 +116,8 @@ class StepContext:
 
     def _training(self) -> str:
         """SHA-256 of the recipe and of the images that it comes down to here."""
-        images = [list(self.labelled()), [frame.id for frame in self.pool()]]
+        labelled = self.labelled()
+        images = [labelled, self.unlabelled(labelled)]
         text = json.dumps([self.step.key, self.step.recipe, images], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
