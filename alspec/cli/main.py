@@ -347,9 +347,10 @@ def datasets_check(
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
     forget_current_folder()
-    for name in ("SIGTERM", "SIGUSR1"):  # Windows has no SIGUSR1
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+    for name in ("SIGTERM", "SIGUSR1", "SIGHUP"):  # Windows has no SIGUSR1
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     try:
         app(prog_name="alspec")
     except AlspecError as error:

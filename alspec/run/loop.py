@@ -14,6 +14,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey, StepKind
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
 from alspec.run.observer import Observer
+from alspec.store.drafts import sweep_unleased
 from alspec.store.leases import Holder, Leases
 from alspec.store.store import Store
 from alspec.system import failpoints
@@ -89,6 +90,7 @@ def run(
     leases = Leases(store.folders.leases)
     try:
         leases.clear()
+        sweep_unleased(store.folders.drafts, leases.keys)
         _clear_recipes(plan, store, leases, todo)
         _Loop(plan, store, executor, observer, todo, summary, leases, wait).run()
     finally:

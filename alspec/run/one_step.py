@@ -20,8 +20,11 @@ from alspec.store.store import Store
 STOP_SECONDS = 8
 """For a training to write a checkpoint before it is stopped anyway."""
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
-            if hasattr(signal, name)]  # fmt: skip
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP", "SIGALRM")
+    if hasattr(signal, name)
+]
 
 
 def do_step(step: Step, store: Store, device: str) -> bool:
@@ -37,7 +40,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
 
     Raises:
         Locked: another living process holds the step.
-        Interrupted: SIGTERM or SIGUSR1; a training wrote a checkpoint before.
+        Interrupted: SIGTERM, SIGUSR1 or SIGHUP; a training wrote a checkpoint before.
         KeyboardInterrupt: SIGINT; as well.
     """
     if is_finished(step, store):
@@ -75,7 +78,8 @@ def _keeping(stop: Event | None) -> Iterator[None]:
         if hasattr(signal, "alarm"):
             signal.alarm(STOP_SECONDS)
 
-    before: dict[int, Any] = {number: signal.signal(number, heard) for number in _SIGNALS}
+    heeded = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # as nohup has it
+    before: dict[int, Any] = {number: signal.signal(number, heard) for number in heeded}
     try:
         yield
     except Interrupted as err:

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,9 @@ STALE_SECONDS = 90.0
 """A lease from another machine that was not touched for this long is that of a dead process."""
 
 
+EMPTY_SECONDS = 10.0
+"""An empty lease is one that a power cut left: a live one is filled at once."""
+
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -43,6 +47,7 @@ class Holder:
         process: its number.
         start: when it was started, as the system counts.
         age: seconds since it last touched the lease.
+        ahead: seconds that the lease is dated in the future, by the disk's clock.
     """
 
     host: str
@@ -51,6 +56,7 @@ class Holder:
     process: int
     start: str
     age: float = 0.0
+    ahead: float = 0.0
 
     @classmethod
     def me(cls) -> Holder:
@@ -59,12 +65,25 @@ class Holder:
 
     @property
     def lives(self) -> bool:
-        """Whether the process is there; of another machine's, whether it was heard of lately."""
+        """Whether the process is there; of another machine's, whether it was heard of lately.
+
+        Where the system hides other users' processes, one of this number is there, and may be a
+        later one: then too it counts when it was heard of.
+        """
         if (self.here, self.boot) != (here(), boot()):
             return self.age < STALE_SECONDS
-        return is_alive(self.process) and start_of(self.process) == self.start
+        start = start_of(self.process)
+        if not start or not self.start:
+            return is_alive(self.process) and self.age < STALE_SECONDS
+        return is_alive(self.process) and start == self.start
 
     def __str__(self) -> str:
+        if self.ahead:
+            return (
+                f"process {self.process} on {self.host}, whose lease is dated {self.ahead:.0f} s "
+                f"in the future: a clock was set; it is taken over if it does not change for "
+                f"{STALE_SECONDS:.0f} s,"
+            )
         return f"process {self.process} on {self.host}, last heard of {self.age:.0f} s ago"
 
 
@@ -74,6 +93,7 @@ class Leases:
 
     folder: Path
     _mine: dict[str, Path] = field(default_factory=dict)
+    _ahead: dict[Path, tuple[int, float]] = field(default_factory=dict)
     _closed: threading.Event = field(default_factory=threading.Event)
     _beating: threading.Thread | None = None
 
@@ -90,7 +110,7 @@ class Leases:
         mine = self.folder / f"asked.{process_tag()}"
         failpoints.at("lease.write", mine)
         try:
-            mine.write_text(json.dumps(asdict(Holder.me())), "utf-8")
+            _write_synced(mine, json.dumps(asdict(Holder.me())))
             now = mine.stat().st_mtime  # the disk's clock, not this machine's
             return self._link(key, mine, now)
         finally:
@@ -100,21 +120,22 @@ class Leases:
     def _link(self, key: str, mine: Path, now: float) -> Holder | None:
         found = self._numbered(key)
         for path in found.values():
-            if (holder := _holder(path, now)) and holder.lives:
+            if (holder := self._holder(path, now)) and holder.lives:
                 return holder
         lease = self.folder / f"{key}.{max(found, default=0) + 1}"
         failpoints.at("lease.link", lease)
         if not _announced(mine, lease):
-            holder = _holder(lease, now)
+            holder = self._holder(lease, now)
             return holder if holder and holder.lives else self._link(key, mine, now)
         failpoints.at("lease.linked", lease)
         for path in self._numbered(key).values():
             if path == lease:
                 continue
-            if (holder := _holder(path, now)) and holder.lives:
+            if (holder := self._holder(path, now)) and holder.lives:
                 lease.unlink(missing_ok=True)
                 return holder
-            path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # somebody else's, in a folder where each has his own
+                path.unlink(missing_ok=True)
         self._mine[key] = lease
         return None
 
@@ -124,6 +145,11 @@ class Leases:
         if path is not None:
             failpoints.at("lease.release", path)
             path.unlink(missing_ok=True)
+
+    def keys(self) -> set[str]:
+        """The keys that have a lease, whoever holds it."""
+        names = (path.name.rpartition(".") for path in self.folder.glob("*.*"))
+        return {key for key, _, number in names if number.isdigit()}
 
     def clear(self) -> None:
         """Remove what dead processes left; each lease is taken first, so none is pulled away."""
@@ -146,6 +172,30 @@ class Leases:
             with suppress(OSError):
                 os.utime(path)
 
+    def _holder(self, path: Path, now: float) -> Holder | None:
+        """Who holds a lease; None if it is gone. One that says nothing is as old as it looks."""
+        try:
+            about = path.stat()
+        except FileNotFoundError:
+            return None
+        age = now - about.st_mtime
+        ahead = max(0.0, -age) if age < -1 else 0.0
+        if ahead:  # dated by another clock: it ages by ours, from when it was first seen like this
+            seen = self._ahead.get(path)
+            if seen is None or seen[0] != about.st_mtime_ns:
+                seen = self._ahead[path] = (about.st_mtime_ns, time.monotonic())
+            age = time.monotonic() - seen[1]
+        age = max(0.0, age)
+        try:
+            text = path.read_text("utf-8")
+            return Holder(**{**json.loads(text), "age": age, "ahead": ahead})
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            empty = about.st_size == 0 and age >= EMPTY_SECONDS
+            age = max(age, STALE_SECONDS) if empty else age
+            return Holder("a machine unknown", "", "?", 0, "", age, ahead)
+
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder)
@@ -166,6 +216,14 @@ class Leases:
                 yield int(number), path
 
 
+def _write_synced(path: Path, text: str) -> None:
+    """Write a file that is on the disk before anything refers to it."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _announced(mine: Path, lease: Path) -> bool:
     """Put a lease in its place, unless one is there."""
     try:
@@ -184,15 +242,3 @@ def _announced(mine: Path, lease: Path) -> bool:
         except FileExistsError:
             return False
     return True
-
-
-def _holder(path: Path, now: float) -> Holder | None:
-    """Who holds a lease; None if it is gone. A lease that says nothing is as old as it looks."""
-    try:
-        age = max(0.0, now - path.stat().st_mtime)
-        said = json.loads(path.read_text("utf-8"))
-        return Holder(**{**said, "age": age})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError):
-        return Holder("a machine unknown", "", "?", 0, "", age)

@@ -15,7 +15,7 @@ from typing import Any
 from alspec.errors import StoreError
 from alspec.store.hashing import sha256_once
 from alspec.system.atomic import json_text
-from alspec.system.processes import is_abandoned
+from alspec.system.processes import is_left_behind
 
 MANIFEST = "manifest.json"
 
@@ -138,6 +138,7 @@ def _written_now(path: Path) -> bool:
     """Whether a file is a manifest on its way; one whose writer is gone is removed."""
     if path.is_symlink() or not _BESIDE.fullmatch(path.name):
         return False
-    if is_abandoned(path.name):
-        path.unlink(missing_ok=True)
+    if is_left_behind(path):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
     return True

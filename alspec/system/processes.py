@@ -6,21 +6,27 @@ import hashlib
 import os
 import re
 import socket
+import time
 import uuid
 from functools import cache
 from pathlib import Path
+
+ABANDONED_SECONDS = 86_400.0
 
 _MARK = re.compile(r"([0-9a-f]{8})-(\d+)-[0-9a-f]{8}$")
 
 
 @cache
 def here() -> str:
-    """Names this machine and, in a container, its process numbers, in 8 hexadecimal digits."""
+    """Names this start of this machine and, in a container, its process numbers, in 8 digits.
+
+    Machines are cloned with their host names; when each was started tells them apart.
+    """
     try:
         numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, a name
     except OSError:
         numbers = ""
-    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{socket.gethostname()} {boot()} {numbers}".encode()).hexdigest()[:8]
 
 
 def boot() -> str:
@@ -57,6 +63,23 @@ def is_abandoned(name: str) -> bool:
     """Whether a name ends in the mark of a process of this machine that is gone."""
     found = _MARK.search(name)
     return found is not None and found[1] == here() and not is_alive(int(found[2]))
+
+
+def is_left_behind(path: Path) -> bool:
+    """Whether a file on its way was left by a process that is gone.
+
+    One of another machine, or of this one before it was started anew, has been when nothing
+    touched the file for a day; writing one takes seconds.
+    """
+    if is_abandoned(path.name):
+        return True
+    found = _MARK.search(path.name)
+    if found is None or found[1] == here():
+        return False
+    try:
+        return time.time() - path.lstat().st_mtime > ABANDONED_SECONDS
+    except OSError:
+        return False
 
 
 def _fields(process: int) -> list[str]:

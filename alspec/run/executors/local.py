@@ -17,12 +17,9 @@ from queue import Empty, SimpleQueue
 from alspec.plan.step import StepKey
 from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed, Workplace
-from alspec.run.executors.worker import STOP
+from alspec.run.executors.worker import STOP, STOP_SECONDS
 from alspec.system import failpoints
 from alspec.system.interpreter import python_command, python_environment
-
-STOP_SECONDS = 8.0
-"""For a training to write a checkpoint before its worker is killed."""
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -33,6 +34,9 @@ from alspec.system.atomic import describe_os_error
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
+STOP_SECONDS = 8.0
+"""For a training to write a checkpoint before its worker is killed."""
+
 KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
 """Environment variable: iterations between two checkpoints of a training, in place of a minute."""
 
@@ -166,6 +170,7 @@ def main() -> None:
     sys.stdin = io.StringIO()
     listening = (lines, keys, stop, training)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
+    _heed_signals(stop, training)
     store = Store(options.store)
     worker_context = prepare(options.device, store)
     worker_context.stop, worker_context.loader_workers, worker_context.readers = (
@@ -208,6 +213,23 @@ def _logged(err: AlspecError) -> str:
     return str(err)
 
 
+def _heed_signals(stop: Event, training: Event) -> None:
+    """Have what ends the whole group of processes end this one like the line `stop` does.
+
+    A scheduler or a closing terminal signals the run and its workers alike.
+    """
+
+    def heard(number: int, _frame: object) -> None:
+        stop.set()
+        if not training.is_set():
+            os._exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, heard)
+
+
 def words_of(err: Exception, device: str) -> str:
     """What broke a step, in a line; where memory ran out, what to do, and what it held is freed."""
     text = str(err)
@@ -242,6 +264,8 @@ def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training
         stop.set()
         if not training.is_set():
             break
+    if stop.is_set() and training.is_set():  # the parent ended first: the checkpoint is on its way
+        time.sleep(STOP_SECONDS)
     os._exit(0)
 
 

@@ -19,8 +19,11 @@ from factories.performed_steps import Performed, study
 from alspec.plan.expand import expand
 from alspec.plan.step import StepKind
 from alspec.run.executors import worker
-from alspec.run.executors.worker import KEEP_ITERATIONS
+from alspec.run.executors.worker import KEEP_ITERATIONS, work_on
+from alspec.steps.work import WorkerContext
 from alspec.store.store import Store
+from alspec.system import failpoints
+from alspec.system.interpreter import python_command, python_environment
 
 FULL = Path("/dev/full")
 
@@ -144,3 +147,31 @@ def test_what_a_step_held_is_freed_when_memory_ran_out():
 
 def test_another_error_is_told_as_it_is():
     assert worker.words_of(ValueError("no such class"), "cpu") == "ValueError: no such class"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint(trained, tmp_path, number):
+    """Schedulers and closing terminals signal a run and its workers alike; the worker just died."""
+    whole, step = trained
+    store = before_training(trained, tmp_path)
+    process = subprocess.Popen(
+        python_command(worker.__name__, ["--store", str(store.root), "--device", "cpu"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**python_environment(), failpoints.FAULT: "train.progress:1:stop"},
+    )
+    process.stdin.write(f"{step.key}\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["event"] == "ready"
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    os.kill(process.pid, number)
+    process.stdin.close()  # as when the run ended first
+    os.kill(process.pid, signal.SIGCONT)
+    process.wait(60)
+    process.stdout.close()
+    assert len(list(store.checkpoints(step.key).iterdir())) == 1
+    work_on(step, store, WorkerContext(torch.device("cpu")), lambda *_: None)
+    made, expected = store.artifacts(step.key), whole.artifacts(step.key)
+    assert made["weights.safetensors"] == expected["weights.safetensors"]
