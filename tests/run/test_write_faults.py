@@ -32,7 +32,7 @@ CALLS = ("mkdir", "fsync", "rename", "replace", "open", "link")
 @pytest.fixture(autouse=True)
 def _fake_trainer(monkeypatch):
     monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", FakeTrainer)
-    monkeypatch.setattr("alspec.report.markdown.draw_setting", drawn)
+    monkeypatch.setattr("alspec.report.album.Album.draw", drawn)
     monkeypatch.setattr("alspec.run.preflight.data.check_data", lambda *_: {})
     # The model is made up, and here the disk is to become full in the middle of a run.
     monkeypatch.setattr("alspec.run.preflight.disk.require_disk_space", lambda _: "")

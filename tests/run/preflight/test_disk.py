@@ -69,7 +69,7 @@ def test_bytes_in_words(size, words):
 @pytest.fixture
 def spec(tmp_path, monkeypatch):
     monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", FakeTrainer)
-    monkeypatch.setattr("alspec.report.markdown.draw_setting", drawn)
+    monkeypatch.setattr("alspec.report.album.Album.draw", drawn)
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "tiny.yaml"
