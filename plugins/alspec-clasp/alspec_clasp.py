@@ -74,7 +74,7 @@ def class_balanced(
     return chosen
 
 
-class Params(base.Params):
+class ClaspParams(base.Params):
     """The share that classes choose, and how noise falls."""
 
     class_share: float = Field(default=2 / 3, ge=0, le=1, description="of a batch, by class")
@@ -85,7 +85,7 @@ class Params(base.Params):
     full_at: float = Field(default=0.5, gt=0, le=1, description="labelled share of the pool")
 
     @model_validator(mode="after")
-    def _falls(self) -> Params:
+    def _falls(self) -> ClaspParams:
         if self.last_beta < self.first_beta:
             raise ValueError("last_beta must be at least first_beta: noise falls as labels grow")
         return self
@@ -102,10 +102,10 @@ class Clasp:
     name: ClassVar[str] = "clasp"
     family: ClassVar[base.Family] = base.Family.BATCH
     needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.PROBABILITIES})
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[ClaspParams]] = ClaspParams
     version: ClassVar[int] = 1
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: ClaspParams) -> None:
         self.params = params
 
     def reduce(self, outputs: base.Outputs) -> Tensor:

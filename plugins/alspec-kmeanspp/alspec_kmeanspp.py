@@ -42,7 +42,7 @@ def d2_sampling(
         return []
     features = features_ND.double()
     nearest = torch.full((len(features),), torch.inf, dtype=torch.float64, device=features.device)
-    for centres in centres_MD.double().split(256) if len(centres_MD) else ():
+    for centres in torch.split(centres_MD.double(), 256) if len(centres_MD) else ():
         nearest = torch.minimum(nearest, torch.cdist(features, centres).square().amin(dim=1))
     open_N = np.ones(len(features), dtype=bool)
     chosen: list[int] = []

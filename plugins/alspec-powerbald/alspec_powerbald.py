@@ -42,7 +42,7 @@ def power_ranking(
     return np.argsort(-(np.log(np.maximum(scores_N, LEAST)) + noise_N), kind="stable")
 
 
-class Params(BaldParams):
+class PowerbaldParams(BaldParams):
     """How much chance, and how many dropout passes."""
 
     beta: float = Field(default=1.0, gt=0, description="power of the score; large is BALD itself")
@@ -54,10 +54,10 @@ class Powerbald:
     name: ClassVar[str] = "powerbald"
     family: ClassVar[base.Family] = base.Family.BATCH
     needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.PASSES})
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[PowerbaldParams]] = PowerbaldParams
     version: ClassVar[int] = 1
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: PowerbaldParams) -> None:
         self.params = params
 
     def reduce(self, outputs: base.Outputs) -> Tensor:

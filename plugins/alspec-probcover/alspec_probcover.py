@@ -27,7 +27,12 @@ _SAMPLE = 2000
 
 def unit_length(features_PD: Tensor) -> Tensor:
     """Features divided by their lengths; a row of zeros stays one."""
-    return features_PD.float() / features_PD.float().norm(dim=1, keepdim=True).clamp_min(1e-12)
+    import torch
+
+    single = features_PD.float()
+    lengths_P1 = torch.linalg.vector_norm(single, dim=1, keepdim=True)
+    unit: Tensor = single / lengths_P1.clamp_min(1e-12)
+    return unit
 
 
 def greedy_cover(within_PP: Tensor, labelled: int, n: int) -> list[int]:
@@ -87,7 +92,7 @@ def purest_radius(
     return max(pure, default=float(RADII[0]))
 
 
-class Params(base.Params):
+class ProbcoverParams(base.Params):
     """The radius, or what it is found by."""
 
     radius: float | None = Field(
@@ -103,10 +108,10 @@ class Probcover:
     name: ClassVar[str] = "probcover"
     family: ClassVar[base.Family] = base.Family.BATCH
     needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.FEATURES})
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[ProbcoverParams]] = ProbcoverParams
     version: ClassVar[int] = 1
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: ProbcoverParams) -> None:
         self.params = params
 
     def select(
@@ -123,6 +128,6 @@ class Probcover:
         radius = self.params.radius
         if radius is None:
             radius = purest_radius(points, self.params.clusters, self.params.purity, rng)
-        parts = [torch.cdist(some, points) <= radius for some in points.split(1024)]
+        parts = [torch.cdist(some, points) <= radius for some in torch.split(points, 1024)]
         rows = greedy_cover(torch.cat(parts), len(labelled), n)
         return [candidates.ids[by_id[row]] for row in rows]

@@ -27,8 +27,11 @@ ROUNDS = 100
 
 def unit_length(features_PD: Tensor) -> Tensor:
     """Features divided by their lengths, in float64; a row of zeros stays one."""
+    import torch
+
     wide = features_PD.double()
-    return wide / wide.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    unit: Tensor = wide / torch.linalg.vector_norm(wide, dim=1, keepdim=True).clamp_min(1e-12)
+    return unit
 
 
 def k_means(points_PD: Tensor, clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -51,7 +54,7 @@ def k_means(points_PD: Tensor, clusters: int, rng: np.random.Generator) -> NDArr
     centres = points_PD[rows]
     assigned = torch.full((len(points_PD),), -1, device=points_PD.device)
     for _ in range(ROUNDS):
-        parts = [torch.cdist(some, centres).argmin(dim=1) for some in points_PD.split(4096)]
+        parts = [torch.cdist(some, centres).argmin(dim=1) for some in torch.split(points_PD, 4096)]
         now = torch.cat(parts)
         if now.equal(assigned):
             break
@@ -75,7 +78,7 @@ def most_typical(points_PD: Tensor, neighbours: int) -> int:
 
 
 def typical_rows(
-    points_PD: Tensor, labelled: int, n: int, params: Params, rng: np.random.Generator
+    points_PD: Tensor, labelled: int, n: int, params: TypiclustParams, rng: np.random.Generator
 ) -> list[int]:
     """Rows of the candidates, in order of choice.
 
@@ -107,7 +110,7 @@ def typical_rows(
     return chosen
 
 
-class Params(base.Params):
+class TypiclustParams(base.Params):
     """As in the paper, which gives these values."""
 
     neighbours: int = Field(default=20, ge=1, description="neighbours that typicality looks at")
@@ -121,10 +124,10 @@ class Typiclust:
     name: ClassVar[str] = "typiclust"
     family: ClassVar[base.Family] = base.Family.BATCH
     needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.FEATURES})
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[TypiclustParams]] = TypiclustParams
     version: ClassVar[int] = 1
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: TypiclustParams) -> None:
         self.params = params
 
     def select(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from alspec_clasp import Clasp, Params, class_balanced, entropies
+from alspec_clasp import Clasp, ClaspParams, class_balanced, entropies
 from pydantic import ValidationError
 
 from alspec.acquisition.conformance import broken_duties
@@ -48,11 +48,11 @@ def test_noise_draws_in_proportion_to_the_score():
 
 
 def test_noise_falls_with_labels():
-    params = Params()
+    params = ClaspParams()
     betas = [params.beta(labelled, 100 - labelled) for labelled in (0, 25, 50, 90)]
     assert betas == pytest.approx([1, 10, 100, 100])
     with pytest.raises(ValidationError, match="noise falls"):
-        Params(first_beta=5, last_beta=1)
+        ClaspParams(first_beta=5, last_beta=1)
 
 
 def test_it_keeps_the_contract():

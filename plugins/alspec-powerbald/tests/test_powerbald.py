@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from alspec_powerbald import Params, Powerbald, power_ranking
+from alspec_powerbald import Powerbald, PowerbaldParams, power_ranking
 
 from alspec.acquisition.bald import Bald, BaldParams
 from alspec.acquisition.base import Need
@@ -32,7 +32,7 @@ def test_a_large_power_is_bald_and_nothing_scored_comes_last():
 
 def test_its_scores_are_balds():
     outputs = [SyntheticOutputs(frozenset({Need.PASSES}), 4) for _ in range(2)]
-    reduced = Powerbald(Params(passes=4)).reduce(outputs[0])
+    reduced = Powerbald(PowerbaldParams(passes=4)).reduce(outputs[0])
     assert reduced.equal(Bald(BaldParams(passes=4)).score(outputs[1]))
 
 

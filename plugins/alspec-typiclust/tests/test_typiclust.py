@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from alspec_typiclust import Params, Typiclust, k_means, most_typical, typical_rows, unit_length
+from alspec_typiclust import (
+    Typiclust,
+    TypiclustParams,
+    k_means,
+    most_typical,
+    typical_rows,
+    unit_length,
+)
 
 from alspec.acquisition.conformance import broken_duties
 
@@ -37,20 +44,22 @@ def test_the_largest_clusters_without_a_label_come_first():
     sizes = [10, 20, 30]
     points = blobs(sizes)
     labelled = points[30:31]  # of the largest blob
-    rows = typical_rows(torch.cat([points, labelled]), 1, 2, Params(), np.random.default_rng(0))
+    rows = typical_rows(
+        torch.cat([points, labelled]), 1, 2, TypiclustParams(), np.random.default_rng(0)
+    )
     assert 10 <= rows[0] < 30
     assert rows[1] < 10
 
 
 def test_small_clusters_come_last():
     points = blobs([3, 20, 30])
-    rows = typical_rows(points, 0, 3, Params(), np.random.default_rng(0))
+    rows = typical_rows(points, 0, 3, TypiclustParams(), np.random.default_rng(0))
     assert [sum(row >= edge for edge in (3, 23)) for row in rows] == [2, 1, 0]
 
 
 def test_all_can_be_chosen():
     points = blobs([4, 4])
-    rows = typical_rows(points, 0, 8, Params(most_clusters=2), np.random.default_rng(0))
+    rows = typical_rows(points, 0, 8, TypiclustParams(most_clusters=2), np.random.default_rng(0))
     assert sorted(rows) == list(range(8))
 
 
