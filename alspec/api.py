@@ -146,13 +146,15 @@ def run(
     from alspec.report.study_results import StudyResults
     from alspec.run.events import EventLog
     from alspec.run.repair import run_to_publication
+    from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
 
     slots = parse_devices(devices)
     expanded = _plan_to_run(study, trust_config=trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     log = EventLog(folder, observer_of(progress))
-    for warning in check_owners(folder.store.root):
+    refuse_links(folder.store.root, folder.root)
+    for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait)
     with writable(folder):
@@ -258,6 +260,7 @@ def publish(
     """
     from alspec.report.publish import publish as write
     from alspec.report.study_results import StudyResults
+    from alspec.store.links import refuse_links
 
     if isinstance(study, Study):
         folder = StudyFolder(Path(work_dir), study.study)
@@ -265,6 +268,7 @@ def publish(
         folder = study_folder(Path(study))
         study = load(folder.spec, overrides)
     expanded = plan(study)
+    refuse_links(folder.store.root, folder.root)
     with writable(folder):
         return StudyResults(folder, expanded, write(expanded, folder))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alspec.cli import console
 from alspec.errors import ExitCode, InputError, StepFailed
+from alspec.store.links import refuse_links
 from alspec.store.permissions import check_owners
 from alspec.store.store import Store
 from alspec.system.atomic import describe_os_error
@@ -34,6 +35,7 @@ def work(key: str, store: Path, device: str) -> None:
     from alspec.run.executors.worker import described_step
     from alspec.run.one_step import do_step
 
+    refuse_links(store)
     console.say_notes(check_owners(store))
     target = Store(store)
     waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()

@@ -14,7 +14,7 @@ from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.plan.dag import Plan
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_text
+from alspec.system.atomic import write_out
 
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
@@ -207,6 +207,6 @@ def _with_figures_of(folder: StudyFolder, said: str, output: Path) -> str:
 
 def _copy_report(said: str, output: Path) -> None:
     try:
-        write_text(output, said)
+        write_out(output, said)
     except OSError as err:
         raise InputError.at(output, f"cannot be written ({err.strerror})") from err

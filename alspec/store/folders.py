@@ -70,7 +70,7 @@ class StoreFolders:
     def trusted(self) -> tuple[Path, ...]:
         """Folders that decide what a run does and believes; others must not write there."""
         inside = (self.recipes, self.leases, self.drafts, self.checkpoints, self.retention)
-        return (self.root, *inside, self.checked)
+        return (self.root, *inside, self.checked, self.images)
 
     @property
     def written_beside(self) -> tuple[Path, ...]:

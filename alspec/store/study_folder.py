@@ -11,6 +11,7 @@ from typing import Any
 
 from alspec.store.store import Store
 from alspec.system import failpoints
+from alspec.system.atomic import append_text
 
 
 @dataclass(frozen=True)
@@ -86,5 +87,4 @@ class StudyFolder:
         """Append one event."""
         failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)
-        with self.events.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
+        append_text(self.events, json.dumps(dict(event), separators=(",", ":")) + "\n")

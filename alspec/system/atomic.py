@@ -9,16 +9,20 @@ import io
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from alspec.system import failpoints
 from alspec.system.processes import process_tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""Flag with which opening a link is an error; Windows has none."""
 
 _ADVICE = {
     errno.ENOSPC: "Free some of its disk",
@@ -40,8 +44,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: beside it, synced, then renamed over it.
 
     Raises:
-        OSError: it could not be written; names the file, and on a full disk what it needs.
+        OSError: it could not be written; names the file, and on a full disk what it needs. So for
+            a path at which a folder, a device or a pipe is: only files and links are replaced.
     """
+    _refuse_special(path)
     beside = path.with_name(f".{path.name}.{process_tag()}")
     try:
         with _naming(path, len(data)):
@@ -58,6 +64,58 @@ def write_bytes(path: Path, data: bytes) -> None:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def write_out(path: Path, text: str) -> None:
+    """Write text where a user asks for it: to a device or a pipe as it is, else a whole file.
+
+    A link is followed, as a shell's `>` does; the file at its end is replaced.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        mode = stat.S_IFREG
+    in_place = path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc")
+    if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not in_place):
+        write_text(path.resolve(), text)
+        return
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))  # no reader: an error
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file, or make it; no link is followed.
+
+    Raises:
+        OSError: it could not be written, or is no file.
+    """
+    with open_to_append(path) as file:
+        file.write(text)
+
+
+def open_to_append(path: Path) -> IO[str]:
+    """A file opened to append text, made where there is none; no link is followed."""
+    _refuse_special(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise OSError for what is there and neither a file nor a link."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # not there, or for the writing to say
+    if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file", str(path))
+    raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.datasets.files.resizing import RESIZING
 from alspec.datasets.open import all_images, pixels_fields
 from alspec.system import failpoints
-from alspec.system.atomic import write_json
+from alspec.system.atomic import NOFOLLOW, write_json
 
 VERSION = 1
 """Raised when the files are laid out differently."""
@@ -60,6 +60,8 @@ class ImageCache:
         Raises:
             OSError: the disk does not let it.
         """
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise OSError("a link, and none is followed here")
         folder.mkdir(parents=True, exist_ok=True)
         self._masks = masks
         self.folder = folder
@@ -159,11 +161,11 @@ class _Mapped:
     def __init__(self, path: Path, size: int) -> None:
         self._refused: OSError | None = None
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o666)
         except OSError as err:
-            if not path.exists():
+            if path.is_symlink() or not path.exists():
                 raise
-            self._descriptor = os.open(path, os.O_RDONLY)
+            self._descriptor = os.open(path, os.O_RDONLY | NOFOLLOW)
             self._refused = err
         if os.fstat(self._descriptor).st_size < size:
             os.ftruncate(self._descriptor, size)

@@ -19,6 +19,7 @@ from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed, Workplace
 from alspec.run.executors.worker import STOP, STOP_SECONDS
 from alspec.system import failpoints
+from alspec.system.atomic import open_to_append
 from alspec.system.interpreter import python_command, python_environment
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -98,7 +99,7 @@ class LocalExecutor:
         arguments += ["--loader-workers", str(self._place.loader_workers)]
         arguments += ["--readers", str(readers_beside(len(self._devices)))]
         failpoints.at("log.open", log)
-        with log.open("a", encoding="utf-8") as file:
+        with open_to_append(log) as file:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 python_command("alspec.run.executors.worker", arguments),
                 stdin=subprocess.PIPE,
