@@ -180,9 +180,12 @@ def write_batch(
         write_json(made.about, dict(about))
         sync(draft)
         failpoints.at("batch.rename", final.root)
-        if final.root.exists():
-            raise FileExistsError(str(final.root))
-        draft.rename(final.root)
+        try:
+            draft.rename(final.root)
+        except OSError as err:
+            if final.root.exists():
+                raise FileExistsError(str(final.root)) from err
+            raise
         sync(folder.batches)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

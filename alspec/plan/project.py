@@ -37,20 +37,14 @@ class LabelledNow:
     Attributes:
         train: labelled images to train on, by id.
         check: labelled check images, a group a batch, by id; empty where the dataset has a val.
-        excluded: ids that are neither trained on nor chosen: rejected, asked, check images.
+        apart: ids that SSL may not see: rejected ones and check images.
+        excluded: ids that may not be chosen: those, and what was asked for.
     """
 
     train: Sequence[File]
     check: Sequence[Sequence[File]] = ()
+    apart: Sequence[ImageId] = ()
     excluded: Sequence[ImageId] = ()
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What is to be chosen next: n images by a method."""
-
-    method: Method
-    images: int
 
 
 @dataclass(frozen=True)
@@ -157,7 +151,7 @@ class _Builder:
         about = f"{self.study.study} {len(self.now.train)} labelled"
         evaluations = {train: self._evaluations(train, about)}
         for steps in former:
-            *_, old = [self.add(self._placed(step)) for step in steps]
+            old = [self.add(self._placed(step)) for step in steps][-1]
             if old not in evaluations:
                 evaluations[old] = self._evaluations(old, steps[-1].label.removesuffix(" train"))
         acquire = self._acquire(method, ask, given, train, about) if ask else None
@@ -198,7 +192,7 @@ class _Builder:
         inputs = {"labelled": given}
         if self.arm.ssl:
             inputs["pool"] = self.pool.step.key
-            params["excluded"] = sorted(self.now.excluded)
+            params["excluded"] = sorted(self.now.apart)
         places = {"dataset": self.pool.place, "model": self.files.local_paths}
         label = f"{self.study.study} {len(self.now.train)} labelled train"
         return self.add(Step(StepKind.TRAIN, params, inputs, places, label))

@@ -1,0 +1,71 @@
+"""Which method a project goes on with: the named one, or the guide's for what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from alspec.recommend.guide import Entry, Facts, advise, level_of_budget
+from alspec.recommend.table6 import Level
+from alspec.spec.method import Method, method_from_yaml
+from alspec.spec.project import AUTO, Project
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method, whether its model is trained with SSL, and why.
+
+    Attributes:
+        method: what chooses.
+        ssl: train with s4GAN.
+        reasons: sentences for `batch.json` and the report.
+        entry: the guide's cell it acts on; None for a method that the user named.
+    """
+
+    method: Method
+    ssl: bool
+    reasons: tuple[str, ...]
+    entry: Entry | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in `batch.json`."""
+        return {
+            "method": self.method.name,
+            "params": self.method.params,
+            "ssl": self.ssl,
+            "reasons": list(self.reasons),
+            "advice": self.entry.to_json() if self.entry else None,
+        }
+
+
+def choose_method(
+    project: Project, named: str | None, redundancy: str | None, labelled: int, pool_images: int
+) -> Choice:
+    """The method to choose the next batch with.
+
+    Args:
+        project: names it, or leaves it to the guide.
+        named: comes before the project's.
+        redundancy: of the pool as measured, low or high; None or another word is not known.
+        labelled: images that will be labelled after this batch.
+        pool_images: in all.
+    """
+    level = cast("Level | None", redundancy if redundancy in ("low", "high") else None)
+    budget = level_of_budget(min(100.0, 100 * labelled / pool_images), labelled)
+    allowed = None if project.ssl == AUTO else bool(project.ssl)
+    facts = Facts(redundancy=level or "high", budget=budget, ssl=allowed is not False)
+    entry = advise(facts).entries[0]
+    ssl = entry.use_ssl if allowed is None else allowed
+    method = method_from_yaml(named) if named else project.method
+    if isinstance(method, Method):
+        asked = "on the command line" if named else "in the project"
+        return Choice(method, ssl, (f"{method.label} is named {asked}",))
+    known = f"measured {level}" if level else "not clear from the images, taken as high"
+    reasons = (
+        f"redundancy {known}; budget {entry.budget}: {labelled} of {pool_images} images labelled "
+        f"after this batch ({100 * labelled / pool_images:.1f} %)",
+        f"the guide (Table 6) advises {entry.label}: {entry.methods[0]}"
+        + (" with SSL" if ssl else ""),
+        entry.summary,
+    )
+    return Choice(method_from_yaml(entry.methods[0]), ssl, reasons, entry)

@@ -1,0 +1,166 @@
+"""Makes what people get of a batch: proposals, a contact sheet, and a folder for their tool."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
+from alspec.datasets.base import Image
+from alspec.datasets.files.decoding import read_labels, read_rgb, resize, resize_mask
+from alspec.datasets.files.palette import overlay
+from alspec.labelling.batches import Batch, Role
+from alspec.labelling.export import cvat, folder, labelstudio
+from alspec.labelling.export.image import HandedImage, HandOver
+from alspec.labelling.services import Services
+from alspec.labelling.state import State
+from alspec.run.loop import WEIGHTS
+from alspec.run.prediction import predict_images
+from alspec.spec.project import IGNORED, Project
+from alspec.store.drafts import new_draft
+from alspec.store.project_folder import ProjectFolder
+from alspec.store.store import Store
+from alspec.system import failpoints
+from alspec.system.atomic import write_bytes
+
+Tool = Literal["folder", "cvat", "labelstudio"]
+
+WRITERS: dict[str, Callable[[Path, HandOver], None]] = {
+    "folder": folder.write,
+    "cvat": cvat.write,
+    "labelstudio": labelstudio.write,
+}
+
+_WIDTH = 220
+"""Of an image on the contact sheet, in pixels."""
+_COLUMNS = 4
+
+
+def hand_over(
+    project: Project,
+    project_folder: ProjectFolder,
+    state: State,
+    batch: Batch,
+    tool: Tool,
+    services: Services,
+) -> Path:
+    """The hand-over of a batch for a tool; what is there already is left as it is.
+
+    Raises:
+        StepFailed: the proposals could not be predicted.
+        DataError: an image cannot be read.
+    """
+    _propose(project, project_folder.store, state, batch, services)
+    images = handed_images(state, batch)
+    if not batch.folder.contact_sheet.exists():
+        classes = len(project.classes)
+        write_bytes(batch.folder.contact_sheet, _contact_sheet(images, classes, services))
+    home = batch.folder.hand_over(tool)
+    unlabelled = "ignored" if project.unlabelled == IGNORED else f"`{project.unlabelled}`"
+    given = HandOver(images, project.classes, services.project, unlabelled, home.absolute())
+    _write_whole(home, lambda draft: WRITERS[tool](draft, given))
+    return home
+
+
+def handed_images(state: State, batch: Batch) -> list[HandedImage]:
+    """The images of a batch that are still there, best first, with their proposals."""
+    there = {frame.id for frame in state.frames}
+    images = []
+    for row in batch.rows:
+        if row.id not in there:
+            continue
+        file = state.dataset.image_file(row.id)
+        with PillowImage.open(file) as image:
+            size = (image.height, image.width)
+        path = batch.folder.proposed / f"{row.stem}.png"
+        proposal = read_labels(path).astype(np.uint8) if path.is_file() else None
+        images.append(HandedImage(row.id, row.file, file, size, proposal))
+    return images
+
+
+def _propose(
+    project: Project, store: Store, state: State, batch: Batch, services: Services
+) -> None:
+    """Predict the masks of a batch's images, but for check images and first batches."""
+    train = batch.about.get("train")
+    if batch.folder.proposed.is_dir() or not train:
+        return
+    if not store.holds(train, WEIGHTS):
+        services.note("the model of this batch is not in the store any more: no proposals")
+        return
+    there = {frame.id for frame in state.frames}
+    rows = [row for row in batch.rows if row.role is Role.TRAIN and row.id in there]
+
+    def predict(draft: Path) -> None:
+        predict_images(
+            store,
+            train,
+            [
+                {
+                    "image": str(state.dataset.image_file(row.id).absolute()),
+                    "mask": str((draft / f"{row.stem}.png").absolute()),
+                }
+                for row in rows
+            ],
+            size=project.dataset.image_size,
+            classes=len(project.classes),
+            devices=services.devices,
+            progress=lambda done, total: services.progress("proposing masks", done, total),
+        )
+
+    _write_whole(batch.folder.proposed, predict)
+
+
+def _write_whole(home: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all, unless it is there."""
+    if home.is_dir():
+        return
+    draft = new_draft(home.parent, f".{home.name}")
+    try:
+        write(draft)
+        failpoints.at("hand-over.rename", home)
+        try:
+            draft.rename(home)
+        except OSError:  # another process made the same meanwhile
+            if not home.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _contact_sheet(images: Sequence[HandedImage], classes: int, services: Services) -> bytes:
+    """All images small in their order, each with its proposal beside it, as a PNG."""
+    import io
+
+    tiles = []
+    for done, image in enumerate(images, start=1):
+        tiles.append(_tile(image, classes))
+        services.progress("contact sheet", done, len(images))
+    across = max(tile.width for tile in tiles)
+    down = max(tile.height for tile in tiles)
+    columns = min(_COLUMNS, len(tiles))
+    sheet = PillowImage.new("RGB", (columns * across, -(-len(tiles) // columns) * down), "white")
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (place % columns * across, place // columns * down))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _tile(image: HandedImage, classes: int) -> PillowImage.Image:
+    height = max(1, round(_WIDTH * image.size[0] / image.size[1]))
+    small: Image = resize(read_rgb(image.file), (height, _WIDTH))
+    shown = [small]
+    if image.proposal is not None:
+        shown.append(overlay(small, resize_mask(image.proposal, (height, _WIDTH)), classes))
+    tile = PillowImage.new("RGB", (2 * _WIDTH + 8, height + 20), "white")
+    for place, pixels in enumerate(shown):
+        tile.paste(PillowImage.fromarray(pixels), (place * _WIDTH, 14))
+    role = "" if image.proposal is not None else "  (no proposal)"
+    ImageDraw.Draw(tile).text((2, 1), image.name[:60] + role, fill="black")
+    return tile

@@ -1,0 +1,168 @@
+"""`predict`: a mask for every image of a project, or of any folder, with the best model so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alspec.datasets.base import Split
+from alspec.datasets.files.listing import IMAGE_SUFFIXES
+from alspec.datasets.files.palette import class_rows
+from alspec.datasets.kinds.partly_labelled import PartlyLabelled
+from alspec.errors import InputError, Problem
+from alspec.labelling.measures import measured, mious
+from alspec.labelling.services import Services
+from alspec.labelling.trainings import Training, read_trainings
+from alspec.run.loop import WEIGHTS
+from alspec.run.prediction import Files, predict_images
+from alspec.spec.project import Project
+from alspec.store.project_folder import ProjectFolder
+from alspec.system.atomic import write_csv, write_json
+
+ABOUT = "predict.json"
+"""In the output folder: the model that its masks are from."""
+
+CONFIDENCE = "confidence"
+"""Folder for the largest probability of each pixel, 0 to 255."""
+
+
+@dataclass
+class Predicted:
+    """What `predict` wrote.
+
+    Attributes:
+        folder: where the masks are, under the images' paths.
+        training: the model.
+        images: asked for.
+        written: now; the others were there from the same model.
+        problems: images that cannot be read.
+    """
+
+    folder: Path
+    training: Training
+    images: int
+    written: int
+    problems: list[Problem] = field(default_factory=list)
+
+
+def predict(
+    project: Project,
+    folder: ProjectFolder,
+    output: Path,
+    services: Services,
+    *,
+    images: Path | None = None,
+    confidence: bool = False,
+) -> Predicted:
+    """Write a palette PNG of class ids for each image, at the image's own size.
+
+    A mask is there whole or not at all; called again with the same model, those that are there stay
+    and the others are made.
+
+    Args:
+        project: the spec.
+        folder: holds the trainings.
+        output: for the masks; made if it is not there.
+        services: devices and a listener.
+        images: a folder of images; the project's own if None.
+        confidence: also write how sure the model is of each pixel.
+
+    Raises:
+        InputError: there is no model yet, or no image.
+        StepFailed: a predicting process ended early; what was written is whole.
+    """
+    training = best_training(folder)
+    if training is None:
+        what = "has no model yet. `alspec select` trains one on what is labelled"
+        raise InputError.at(project.project, what)
+    files = _files(project, images, output, confidence=confidence)
+    if not _is_of_model(output, training):
+        _refuse_foreign(output, files)
+        output.mkdir(parents=True, exist_ok=True)
+        for one in files:  # of another model: none of them may be taken for this one's
+            Path(one["mask"]).unlink(missing_ok=True)
+        classes = project.classes
+        write_json(output / ABOUT, {"train": training.key, "classes": list(classes)})
+        write_csv(output / "classes.csv", ("id", "name", "colour"), class_rows(classes))
+    wanted = [one for one in files if not all(Path(path).is_file() for path in one.values())]
+    problems = predict_images(
+        folder.store,
+        training.key,
+        wanted,
+        size=project.dataset.image_size,
+        classes=len(project.classes),
+        devices=services.devices,
+        progress=lambda done, total: services.progress("predicting masks", done, total),
+    ) if wanted else []  # fmt: skip
+    written = len(wanted) - len({problem.where for problem in problems})
+    return Predicted(output, training, len(files), written, problems)
+
+
+def best_training(folder: ProjectFolder) -> Training | None:
+    """The model whose mIoU is best on the images that all are measured on; else the newest."""
+    trainings = [one for one in read_trainings(folder) if folder.store.holds(one.key, WEIGHTS)]
+    if not trainings:
+        return None
+    found = mious(measured(folder, trainings))
+    best = max(found.values(), default=None)
+    return next((one for one in reversed(trainings) if found.get(one.key) == best), trainings[-1])
+
+
+def _refuse_foreign(output: Path, files: Sequence[Files]) -> None:
+    """Masks that `predict` did not write are somebody's work."""
+    there = [one["mask"] for one in files if Path(one["mask"]).exists()]
+    if there and not (output / ABOUT).is_file():
+        what = f"has {len(there)} files that `predict` did not write, the first {there[0]}"
+        raise InputError.at(output, f"{what}. Choose another folder for -o")
+
+
+def _is_of_model(output: Path, training: Training) -> bool:
+    try:
+        about = json.loads((output / ABOUT).read_text("utf-8"))
+        return bool(about["train"] == training.key)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _files(project: Project, images: Path | None, output: Path, *, confidence: bool) -> list[Files]:
+    if images is None:
+        dataset = PartlyLabelled(project.dataset)
+        frames = [frame.id for split in Split for frame in dataset.frames(split)]
+        names: dict[str, Path] = {image: dataset.image_file(image) for image in frames}
+    else:
+        names = _images_in(images)
+    masks = {name: Path(name).with_suffix(".png").as_posix() for name in names}
+    _refuse_clashes(masks, images or Path(str(project.dataset.root)))
+    files = []
+    for name, path in names.items():
+        one = {"image": str(path.absolute()), "mask": str((output / masks[name]).absolute())}
+        if confidence:
+            one["confidence"] = str((output / CONFIDENCE / masks[name]).absolute())
+        files.append(one)
+    return files
+
+
+def _images_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError.at(folder, "there is no such folder of images")
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    }
+    if not found:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise InputError.at(folder, f"it holds no image ({kinds})")
+    return found
+
+
+def _refuse_clashes(masks: dict[str, str], where: Path) -> None:
+    """Two images whose masks would be one file: `a.jpg` and `a.png`."""
+    first: dict[str, str] = {}
+    for name, mask in masks.items():
+        other = first.setdefault(mask, name)
+        if other != name:
+            what = f"{other} and {name} would have one mask, {mask}; rename one of them"
+            raise InputError.at(where, what)

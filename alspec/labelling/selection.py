@@ -1,0 +1,218 @@
+"""Chooses the next batch: trains on what is labelled, or covers the images without a model."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from alspec.datasets.base import ImageId
+from alspec.errors import InputError
+from alspec.labelling.advice import Choice, choose_method
+from alspec.labelling.batches import Asked, Batch, Role, write_batch
+from alspec.labelling.export.image import flat_name
+from alspec.labelling.first import WHY, choose_without_model
+from alspec.labelling.services import Services
+from alspec.labelling.state import State, read_state
+from alspec.labelling.trainings import train_and_measure
+from alspec.plan.project import ProjectPlan, plan_pool
+from alspec.spec.project import Project
+from alspec.store.project_folder import ProjectFolder
+
+FEWEST_CHECKED = 10
+"""Check images of a batch, when it is large enough for half of it."""
+
+CHECKED = "check: drawn uniformly, never trained on"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of `select`.
+
+    Attributes:
+        images: of the batch; the project's number if None.
+        method: by name; the project's if None.
+        anyway: make a batch although one is open.
+        trust_config: training may run the project's own MMSegmentation config.
+    """
+
+    images: int | None = None
+    method: str | None = None
+    anyway: bool = False
+    trust_config: bool = False
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What `select` found or made.
+
+    Attributes:
+        batch: the open one.
+        state: with it.
+        new: whether it was made now.
+    """
+
+    batch: Batch
+    state: State
+    new: bool
+
+
+def select(project: Project, folder: ProjectFolder, wanted: Wanted, services: Services) -> Selected:
+    """The open batch, or a new one.
+
+    Everything follows from the files and the seed, so whatever kills it, the same call makes the
+    same batch.
+
+    Args:
+        project: the spec.
+        folder: the project's.
+        wanted: how many, and how.
+        services: runs steps and listens.
+
+    Raises:
+        InputError: nothing is left to ask for, or the files do not allow it.
+        StepFailed: a step failed.
+    """
+    state = read_state(project, folder)
+    if state.open_batch is not None and not wanted.anyway:
+        return Selected(state.open_batch, state, new=False)
+    candidates = state.candidates
+    if not candidates:
+        counts = ", ".join(f"{count} {name}" for name, count in state.counts().items())
+        what = f"no image is left to ask for: {counts}. Add images to {state.dataset.spec.images}"
+        raise InputError.at(project.project, what)
+    number = 1 + max((batch.number for batch in state.batches), default=0)
+    n = min(wanted.images or project.batch, len(candidates))
+    check = draw_check(project, state, number, check_size(project, n))
+    rows, about = _chosen(project, folder, state, number, n, check, wanted, services)
+    new = True
+    try:
+        write_batch(folder, number, rows, about)
+    except FileExistsError:  # another process chose at the same time, from the same files
+        new = False
+    state = read_state(project, folder)
+    batch = next(batch for batch in state.batches if batch.number == number)
+    return Selected(batch, state, new)
+
+
+def check_size(project: Project, n: int) -> int:
+    """Check images of a batch of n: the project's share, at least 10 where that is half at most."""
+    if project.check_share == 0:
+        return 0
+    return min(max(round(project.check_share * n), FEWEST_CHECKED), n // 2)
+
+
+def draw_check(project: Project, state: State, number: int, count: int) -> list[ImageId]:
+    """The check images of a batch, drawn uniformly from all that can be asked for."""
+    ids = sorted(frame.id for frame in state.candidates)
+    rng = _rng(project, number, "check")
+    return [ids[row] for row in rng.permutation(len(ids))[:count]]
+
+
+def _rng(project: Project, number: int, role: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{project.project}/{number}/{role}".encode()).digest()
+    return np.random.default_rng((project.seed, int.from_bytes(digest[:8], "big")))
+
+
+def _chosen(
+    project: Project,
+    folder: ProjectFolder,
+    state: State,
+    number: int,
+    n: int,
+    check: Sequence[ImageId],
+    wanted: Wanted,
+    services: Services,
+) -> tuple[list[Asked], dict[str, Any]]:
+    """The rows of a new batch and what its `batch.json` says."""
+    drawn = set(check)
+    about: dict[str, Any] = {
+        "seed": project.seed,
+        "pool": hashlib.sha256("\n".join(f.id for f in state.frames).encode()).hexdigest(),
+        "pool_images": len(state.frames),
+        "labelled_images": len(state.labelled),
+        "images": n,
+        "check_images": len(check),
+    }
+    if state.train_ids:
+        level = _redundancy(project, folder, services)
+        spent = len(state.labelled) + n
+        choice = choose_method(project, wanted.method, level, spent, len(state.frames))
+        for reason in choice.reasons:
+            services.note(reason)
+        open_ids = {frame.id for frame in state.candidates} - drawn
+        trained = set(state.train_ids)
+        excluded = [f.id for f in state.frames if f.id not in open_ids and f.id not in trained]
+        planned = train_and_measure(
+            project,
+            folder,
+            state,
+            choice,
+            services,
+            ask=n - len(check),
+            excluded=excluded,
+            trust_config=wanted.trust_config,
+        )
+        picks, why, scores = _picks(folder, planned, choice, n - len(check))
+        about |= {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
+    else:
+        candidates = [frame for frame in state.candidates if frame.id not in drawn]
+        picks = choose_without_model(
+            project,
+            folder,
+            state,
+            candidates,
+            n - len(check),
+            _rng(project, number, "first"),
+            lambda done, total: services.progress("reading images", done, total),
+        )
+        why, scores = WHY[project.first], {}
+        reasons = [f"nothing is labelled yet: {WHY[project.first]}"]
+        about |= {"method": project.first, "params": {}, "ssl": False, "reasons": reasons}
+        about |= {"train": None, "acquire": None, "advice": None}
+    train = [(image, why, scores.get(image, ""), Role.TRAIN) for image in picks]
+    measured = [(image, CHECKED, "", Role.CHECK) for image in check]
+    ordered = interleaved(train, measured)
+    return [
+        Asked(rank, image, flat_name(number, rank, image), reason, score, role)
+        for rank, (image, reason, score, role) in enumerate(ordered, start=1)
+    ], about
+
+
+Row = tuple[ImageId, str, str, Role]
+
+
+def interleaved(train: Sequence[Row], check: Sequence[Row]) -> list[Row]:
+    """Check images spread evenly among the others, so that a part of a batch has its share."""
+    spread = [((2 * row + 1) / max(1, 2 * len(check)), 1, row) for row in range(len(check))]
+    order = [((2 * row + 1) / max(1, 2 * len(train)), 0, row) for row in range(len(train))]
+    return [(train, check)[kind][row] for _, kind, row in sorted(order + spread)]
+
+
+def _redundancy(project: Project, folder: ProjectFolder, services: Services) -> str | None:
+    """The level of the whole pool, measured once for the images that there are."""
+    planned = plan_pool(project)
+    if not folder.store.is_done(planned.pool):
+        services.run(planned.plan)
+    level = folder.store.read_json(planned.pool, "pool.json")["redundancy"]
+    return None if level is None else str(level)
+
+
+def _picks(
+    folder: ProjectFolder, planned: ProjectPlan, choice: Choice, n: int
+) -> tuple[list[ImageId], str, dict[ImageId, str]]:
+    """The ids that were chosen, in order, why, and the scores of those that have one."""
+    if planned.acquire is None:
+        return [], "", {}
+    store = folder.store
+    lines = store.read_lines(planned.acquire, "selected.txt")[:n]
+    scores: dict[ImageId, str] = {}
+    if "scores.csv" in store.artifacts(planned.acquire):
+        text = store.file(planned.acquire, "scores.csv").read_text("utf-8")
+        scores = {ImageId(row["id"]): row["score"] for row in csv.DictReader(text.splitlines())}
+    why = f"{choice.method.label}: chosen by the model"
+    return [ImageId(line) for line in lines], why, scores

@@ -1,0 +1,171 @@
+"""What each model of a project was trained on: a record a training, written when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from alspec.datasets.base import ImageId
+from alspec.labelling.advice import Choice
+from alspec.labelling.services import Services
+from alspec.labelling.state import State
+from alspec.plan.project import LabelledNow, ProjectPlan, plan_project
+from alspec.plan.step import Step, StepKey
+from alspec.run.loop import WEIGHTS
+from alspec.spec.project import Project
+from alspec.store.project_folder import ProjectFolder
+from alspec.system.atomic import write_json
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training.
+
+    Attributes:
+        key: of its train step.
+        steps: the labelled set and the training, without paths.
+        labelled: images it was trained on.
+        images: SHA-256 of their ids, to tell revisions of one labelled set from another.
+        ssl: with s4GAN.
+        evaluations: steps that measured it, those of the last time.
+        number: counts trainings in the order in which they were first done.
+    """
+
+    key: StepKey
+    steps: tuple[Step, ...]
+    labelled: int
+    images: str
+    ssl: bool
+    evaluations: tuple[StepKey, ...]
+    number: int
+
+
+def read_trainings(folder: ProjectFolder) -> list[Training]:
+    """Every recorded training by labelled images; of several on the same images the last."""
+    latest = {one.images: one for one in sorted(_all(folder), key=lambda one: one.number)}
+    return sorted(latest.values(), key=lambda one: (one.labelled, one.number))
+
+
+def _training(data: Mapping[str, Any]) -> Training:
+    steps = tuple(Step.from_json(step) for step in data["steps"])
+    return Training(
+        key=steps[-1].key,
+        steps=steps,
+        labelled=int(data["labelled"]),
+        images=str(data["images"]),
+        ssl=bool(data["ssl"]),
+        evaluations=tuple(StepKey(key) for key in data["evaluations"]),
+        number=int(data["number"]),
+    )
+
+
+def labelled_now(state: State, excluded: Sequence[ImageId] = ()) -> LabelledNow:
+    """What is labelled, with the SHA-256 of its files.
+
+    Args:
+        state: of the project.
+        excluded: ids that may not be chosen.
+
+    Raises:
+        DataError: a file is gone.
+    """
+    groups = state.check_groups()
+    digests = state.dataset.digests([*state.train_ids, *chain(*groups)])
+    return LabelledNow(
+        train=[(image, *digests[image]) for image in state.train_ids],
+        check=[[(image, *digests[image]) for image in group] for group in groups],
+        apart=sorted(state.check | state.rejected.keys()),
+        excluded=sorted(excluded),
+    )
+
+
+def train_and_measure(
+    project: Project,
+    folder: ProjectFolder,
+    state: State,
+    choice: Choice,
+    services: Services,
+    *,
+    ask: int = 0,
+    excluded: Sequence[ImageId] = (),
+    trust_config: bool = False,
+) -> ProjectPlan:
+    """Train on what is labelled now, measure this and former models, choose the next images.
+
+    Raises:
+        StepFailed: a step failed; finished ones are kept.
+    """
+    former = [
+        training.steps
+        for training in read_trainings(folder)
+        if folder.store.holds(training.key, WEIGHTS)
+    ]
+    planned = plan_project(
+        project,
+        labelled_now(state, excluded),
+        method=choice.method,
+        ssl=choice.ssl,
+        ask=ask,
+        former=former,
+        trust_config=trust_config,
+    )
+    services.run(planned.plan)
+    _record(folder, planned, choice.ssl)
+    return planned
+
+
+def _record(folder: ProjectFolder, planned: ProjectPlan, ssl: bool) -> None:
+    """Write what was trained on and how it was measured; former ones get their new measures."""
+    folder.trainings.mkdir(parents=True, exist_ok=True)
+    known = {training.key: training for training in _all(folder)}
+    number = max((training.number for training in known.values()), default=0)
+    for key, evaluations in planned.evaluations.items():
+        if key in known:
+            old = known[key]
+            steps, at, own_ssl = old.steps, old.number, old.ssl
+        else:
+            number += 1
+            train = planned.plan.steps[key]
+            steps, at, own_ssl = (planned.plan.steps[train.inputs["labelled"]], train), number, ssl
+            pool = train.inputs.get("pool")
+            steps = ((planned.plan.steps[pool],) if pool else ()) + steps
+        _write(folder, steps, at, own_ssl, evaluations)
+
+
+def _all(folder: ProjectFolder) -> list[Training]:
+    found = []
+    for path in sorted(folder.trainings.glob("*.json")):
+        try:
+            found.append(_training(json.loads(path.read_text("utf-8"))))
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # it is a record alone: what it tells of can be trained again
+    return found
+
+
+def _write(
+    folder: ProjectFolder,
+    steps: Sequence[Step],
+    number: int,
+    ssl: bool,
+    evaluations: Sequence[StepKey],
+) -> None:
+    given = next(step for step in steps if "files" in step.params)
+    ids = [image for image, *_ in given.params["files"]]
+    data = {
+        "number": number,
+        "labelled": len(ids),
+        "images": _digest(ids),
+        "ssl": ssl,
+        "steps": [{**step.to_json(), "places": {}} for step in steps],
+        "evaluations": list(evaluations),
+    }
+    path = folder.trainings / f"{number:03d}-{steps[-1].key[:16]}.json"
+    write_json(path, data)
+
+
+def _digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
