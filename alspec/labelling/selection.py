@@ -139,7 +139,7 @@ def _chosen(
         "check_images": len(check),
     }
     if state.train_ids:
-        level = _redundancy(project, folder, services)
+        level = redundancy(project, folder, services)
         spent = len(state.labelled) + n
         choice = choose_method(project, wanted.method, level, spent, len(state.frames))
         for reason in choice.reasons:
@@ -193,7 +193,7 @@ def interleaved(train: Sequence[Row], check: Sequence[Row]) -> list[Row]:
     return [(train, check)[kind][row] for _, kind, row in sorted(order + spread)]
 
 
-def _redundancy(project: Project, folder: ProjectFolder, services: Services) -> str | None:
+def redundancy(project: Project, folder: ProjectFolder, services: Services) -> str | None:
     """The level of the whole pool, measured once for the images that there are."""
     planned = plan_pool(project)
     if not folder.store.is_done(planned.pool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +94,15 @@ class PartlyLabelled(folder.Folder):
         """
         hashed = ((image, self.digests_of(image)) for image in images)
         return {image: (file.hex(), mask.hex()) for image, (file, mask) in hashed}
+
+    def identity(self) -> str:
+        """SHA-256 of what decides whether `check` finds anything: files, masks, and the spec."""
+        fields = json.dumps(self.spec.recipe_fields("redundancy", "image_size"), sort_keys=True)
+        parts = [str(self.spec.root), fields, *(self.fingerprint(split) for split in Split)]
+        digest = hashlib.sha256("\0".join(parts).encode())
+        for image, (file, mask) in sorted(self.digests(self.labelled()).items()):
+            digest.update(f"{image}\0{file}\0{mask}\n".encode())
+        return digest.hexdigest()
 
     def check(self) -> Iterator[Sequence[Problem]]:
         """Read every image, and the masks that are there."""

@@ -1,0 +1,163 @@
+"""Runs a project's plans as a study's are run: same checks, store, leases, executors and repair."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from alspec.datasets.kinds.partly_labelled import PartlyLabelled
+from alspec.errors import DataError, InputError, Problem
+from alspec.labelling.services import Services
+from alspec.plan.config_file import require_trust
+from alspec.plan.dag import Plan
+from alspec.plan.step import Step, StepKey
+from alspec.run.events import EventLog
+from alspec.run.executors.base import ExecutorFactory, Workplace
+from alspec.run.executors.local import LocalExecutor
+from alspec.run.loop import RunSummary
+from alspec.run.loop import run as run_steps
+from alspec.run.observer import Observer
+from alspec.run.preflight.disk import disk_space_for, require_disk_space
+from alspec.run.preflight.models import check_models
+from alspec.run.repair import run_to_publication
+from alspec.run.timing import costs_of, save_throughput
+from alspec.spec.load import dump_project, locate_errors
+from alspec.spec.project import Project
+from alspec.store.permissions import check_owners
+from alspec.store.project_folder import ProjectFolder
+from alspec.system.atomic import write_text
+
+SECONDS = 15.0
+"""Between two lines on something that takes long outside of steps."""
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class PlanRunner:
+    """Runs a plan of a project to its end.
+
+    Attributes:
+        project: the spec.
+        folder: the project's.
+        slots: a device name a worker.
+        observer: hears what happens.
+        executor: makes the executor of steps; local worker processes if None.
+        trusted: training may run the project's own config.
+    """
+
+    project: Project
+    folder: ProjectFolder
+    slots: Sequence[str]
+    observer: Observer
+    executor: ExecutorFactory | None = None
+    trusted: bool = False
+
+    def __call__(self, plan: Plan) -> RunSummary:
+        """Run what of a plan is not done."""
+        require_trust(plan.study, trusted=self.trusted)
+        log = EventLog(self.folder, self.observer)
+        for warning in check_owners(self.folder.store.root):
+            log.note(warning)
+        summary, _ = run_to_publication(
+            plan,
+            self.folder.store,
+            lambda todo: self._run(plan, todo, log),
+            lambda: None,
+            log.note,
+        )
+        return summary
+
+    def _run(self, plan: Plan, todo: Mapping[StepKey, Step], log: EventLog) -> RunSummary:
+        store, device = self.folder.store, self.slots[0]
+        if todo:
+            space = disk_space_for(plan, todo, store, min(len(self.slots), len(todo)))
+            if warning := require_disk_space(space):
+                log.note(warning)
+            check_models(todo.values(), store, note=log.note)
+        self.folder.root.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder.spec, dump_project(self.project))
+        place = Workplace(store.root.absolute(), self.slots[: len(todo)], self.folder.logs)
+        executor = (self.executor or LocalExecutor)(place)
+        try:
+            costs = costs_of(plan, store, todo, device) if todo else {}
+            log.steps_begin({key: costs[key] for key in todo}, waits=True)
+            try:
+                return run_steps(plan, store, executor, log)
+            finally:
+                log.steps_end()
+        finally:
+            executor.close()
+            save_throughput(plan, store, todo, device)
+
+
+def check_files(project: Project, folder: ProjectFolder, observer: Observer) -> None:
+    """Read every image and mask that has not been found good before.
+
+    Raises:
+        DataError: all that is wrong with them.
+    """
+    dataset = PartlyLabelled(project.dataset)
+    identity = dataset.identity()
+    if folder.store.is_checked(identity):
+        return
+    problems: list[Problem] = []
+    for done, found in enumerate(dataset.check(), start=1):
+        problems += found
+        observer.reading(project.dataset.name, done)
+    if problems:
+        more = len(problems) - _SHOWN
+        last = [Problem(project.dataset.name, f"and {more} more problems")] if more > 0 else []
+        raise DataError([*problems[:_SHOWN], *last])
+    folder.store.note_checked(identity, {"project": project.project})
+
+
+def services_of(
+    project: Project,
+    folder: ProjectFolder,
+    slots: Sequence[str],
+    observer: Observer,
+    *,
+    executor: ExecutorFactory | None = None,
+    trusted: bool = False,
+) -> Services:
+    """What the project's commands need, for an observer."""
+    origin = project._origin
+    return Services(
+        run_plan=PlanRunner(project, folder, slots, observer, executor, trusted),
+        devices=slots,
+        note=observer.note,
+        progress=_Progress(observer),
+        project=str(origin.path) if origin else "project.yaml",
+    )
+
+
+@dataclass
+class _Progress:
+    """A line now and then on what takes long outside of steps."""
+
+    observer: Observer
+    said: float = 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        self.said = self.said or now
+        if now - self.said >= SECONDS and done < total:
+            self.said = now
+            self.observer.note(f"{what}: {done} of {total}")
+
+
+@contextmanager
+def located_in_project(project: Project) -> Iterator[None]:
+    """Have problems of the study that a project makes name the project's own fields."""
+    with locate_errors(project):
+        try:
+            yield
+        except InputError as err:
+            raise type(err)([replace(p, loc=_own(p.loc)) for p in err.problems]) from err
+
+
+def _own(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    return ("dataset", *loc[2:]) if loc[:1] == ("datasets",) else loc
