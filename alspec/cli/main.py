@@ -27,6 +27,9 @@ app.add_typer(plugins_app, name="plugins")
 app.add_typer(datasets_app, name="datasets")
 
 Spec = Annotated[Path, typer.Argument(help="The study spec, a YAML file.", show_default=False)]
+ProjectSpec = Annotated[
+    Path, typer.Argument(help="The spec of a labelling project.", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec.")
 ]
@@ -59,6 +62,14 @@ class ReportFormat(str, Enum):
     md = "md"
     html = "html"
     text = "text"
+
+
+class AnnotationTool(str, Enum):
+    """What a batch is handed over to."""
+
+    folder = "folder"
+    cvat = "cvat"
+    labelstudio = "labelstudio"
 
 
 class ExecutorName(str, Enum):
@@ -170,8 +181,15 @@ def run(
         typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
     ] = False,
 ) -> None:
-    """Run what of a study is not done yet, then write tables and report."""
+    """Run what of a study is not done yet, then write tables and report.
+
+    Of a labelling project: train on what is labelled now, and measure it.
+    """
+    from alspec.cli import project as projects
     from alspec.cli import study as commands
+
+    if project := projects.project_of(spec, overrides or ()):
+        raise typer.Exit(projects.run(project, devices, work_dir, trust_config=trust_config))
 
     code = commands.run(
         spec,
@@ -194,8 +212,12 @@ def status(
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
 ) -> None:
-    """Show how far studies are."""
+    """Show how far studies and labelling projects are."""
+    from alspec.cli import project as projects
     from alspec.cli import study as commands
+
+    if project := projects.project_of(spec, overrides or ()):
+        raise typer.Exit(projects.status(project, work_dir, as_json=as_json))
 
     commands.status(spec, overrides or (), work_dir, as_json=as_json)
 
@@ -214,9 +236,14 @@ def report(
     ] = None,
 ) -> None:
     """Write tables, figures and reports (md, html) of what is finished."""
+    from alspec.cli import project as projects
     from alspec.cli import study as commands
 
-    commands.report(study, overrides or (), work_dir, form.value, output)
+    if project := projects.project_of(study, overrides or ()):
+        place = study.absolute().parent if study.is_dir() else work_dir
+        return projects.report(project, place, output)
+
+    return commands.report(study, overrides or (), work_dir, form.value, output)
 
 
 @app.command()
@@ -230,14 +257,92 @@ def recommend(
         bool | None, typer.Option("--ssl/--no-ssl", help="May training use unlabelled images?")
     ] = None,
     overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
 ) -> None:
     """Advise a method: the paper's guide, with its evidence and its limits."""
+    from alspec.cli import project as projects
     from alspec.cli import recommend as commands
     from alspec.recommend.advise import Known
 
+    if project := projects.project_of(spec, overrides or ()):
+        return projects.recommend(project, work_dir, as_json=as_json)
+
     known = Known(redundancy and redundancy.value, budget and budget.value, ssl)
-    commands.recommend(spec, overrides or (), known, as_json=as_json)
+    return commands.recommend(spec, overrides or (), known, as_json=as_json)
+
+
+@app.command()
+def select(
+    project: ProjectSpec,
+    images: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="Images of the batch.", show_default="the project's"),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="In place of the project's.")] = None,
+    to: Annotated[AnnotationTool, typer.Option(help="The tool it is handed over to.")] = (
+        AnnotationTool.folder
+    ),
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Make a batch although one waits for labels.")
+    ] = False,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    devices: Devices = None,
+    trust_config: TrustConfig = False,
+) -> None:
+    """Choose the next images to label, and hand them over (exit code 3: labels are waited for)."""
+    from alspec.cli import project as commands
+    from alspec.labelling.selection import Wanted
+
+    wanted = Wanted(images, method, anyway, trust_config)
+    code = commands.select(project, overrides or (), wanted, to.value, work_dir, devices)
+    raise typer.Exit(code)
+
+
+@app.command()
+def ingest(
+    project: ProjectSpec,
+    paths: Annotated[list[Path], typer.Argument(help="Exports: zips, folders, XML or JSON.")],
+    accept_unchanged: Annotated[
+        bool, typer.Option("--accept-unchanged", help="Masks that are the proposal count.")
+    ] = False,
+    hours: Annotated[float | None, typer.Option(min=0, help="Of work, for this delivery.")] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="Whose annotations count: a name, or latest.")
+    ] = None,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Take masks back from an annotation tool (exit code 3 until a batch is complete)."""
+    from alspec.cli import project as commands
+    from alspec.labelling.ingestion import Options
+
+    options = Options(accept_unchanged, hours, annotator)
+    raise typer.Exit(commands.ingest(project, overrides or (), paths, options, work_dir))
+
+
+@app.command()
+def predict(
+    project: Annotated[Path, typer.Argument(metavar="PROJECT|DIR", help="Its spec or folder.")],
+    output: Annotated[Path, typer.Option("-o", help="Folder for the masks.")],
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images.", show_default="the project's")
+    ] = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write how sure the model is, 0 to 255.")
+    ] = False,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    devices: Devices = None,
+) -> None:
+    """Write a mask for every image with the best model so far."""
+    from alspec.cli import project as commands
+
+    code = commands.predict(
+        project, overrides or (), output, images, work_dir, devices, confidence=confidence
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alspec.errors import InputError
 from alspec.labelling import masks, selection
-from alspec.labelling.advice import choose_method
+from alspec.labelling.advice import Choice, choose_method
 from alspec.labelling.hand_over import Tool, hand_over
 from alspec.labelling.ingestion import Ingested, Options
 from alspec.labelling.ingestion import ingest as take
@@ -162,6 +162,19 @@ def run(project: Project, place: Place | None = None) -> Summary:
         train_and_measure(project, folder, state, choice, services, trust_config=place.trust_config)
     write_report(project, folder)
     return summarise(project, folder)
+
+
+def recommend(project: Project, place: Place | None = None) -> Choice:
+    """What the guide advises for the next batch; measures the images where that is new."""
+    place = place or Place()
+    folder = place.folder(project)
+    with located_in_project(project):
+        services = services_of(project, folder, parse_devices(place.devices), place.observer)
+        check_files(project, folder, place.observer)
+        state = read_state(project, folder)
+        level = selection.redundancy(project, folder, services)
+        spent = len(state.labelled) + project.batch
+        return choose_method(project, None, level, spent, len(state.frames))
 
 
 def status(project: Project, place: Place | None = None) -> Summary:

@@ -42,6 +42,14 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> Study | Project:
     return _validated(Study, source, problems, Origin(path, tuple(overrides)))
 
 
+def names_project(path: Path) -> bool:
+    """Whether a file is a labelling project's spec; false for one that cannot be read."""
+    try:
+        return is_project(_read(path, ())[0].data)
+    except SpecError:
+        return False
+
+
 def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
     """Read and validate the spec of a labelling project.
 

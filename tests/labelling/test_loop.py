@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject
+from fakes.in_process import InProcess, predict_here
 from PIL import Image
 
 from alspec.labelling import commands
@@ -19,9 +20,16 @@ from alspec.labelling.selection import Wanted
 @pytest.fixture(scope="module")
 def looped(tmp_path_factory):
     """Three batches through the three tools, with predictions in the end."""
-    root = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alspec.labelling.masks.predict_images", predict_here)
+        patch.setattr("alspec.labelling.hand_over.predict_images", predict_here)
+        patch.setattr("os.fsync", lambda _: None)
+        yield loop(tmp_path_factory.mktemp("project"))
+
+
+def loop(root):
     drawn = DrawnProject(root, images=30)
-    place = commands.Place(root / "work", "cpu:1")
+    place = commands.Place(root / "work", "cpu:1", executor=InProcess)
     asked, states = [], []
     for number, (tool, write) in enumerate(
         {
