@@ -287,6 +287,8 @@ def recommend(
     redundancy: str | None = None,
     budget: str | None = None,
     ssl: bool | None = None,
+    images: str | Path | None = None,
+    progress: Progress = None,
 ) -> list[Entry]:
     """The guide's advice (paper, Table 6), with its evidence and its limits.
 
@@ -295,15 +297,20 @@ def recommend(
         redundancy: low or high.
         budget: low (at most 10 % labelled) or high.
         ssl: may training use unlabelled images; both if None.
+        images: a folder to measure in place of a study; neither masks nor a spec are needed.
+        progress: hears of images read.
 
     Returns:
         An entry for each cell of the guide that fits.
     """
-    from alspec.recommend.advise import Known, advice_for
+    from alspec.recommend.advise import Known, advice_for, advice_for_images
 
-    known = Known(redundancy, budget, ssl)
+    known, observer = Known(redundancy, budget, ssl), observer_of(progress)
+    if images is not None:
+        return list(advice_for_images(Path(images), known, observer.reading).advice.entries)
     expanded = plan(study) if study else None
-    return [entry for _, advice in advice_for(expanded, known) for entry in advice.entries]
+    answers = advice_for(expanded, known, observer.reading)
+    return [entry for answer in answers for entry in answer.advice.entries]
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,11 +256,17 @@ def recommend(
     ssl: Annotated[
         bool | None, typer.Option("--ssl/--no-ssl", help="May training use unlabelled images?")
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images to measure; no masks, no spec.")
+    ] = None,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
 ) -> None:
-    """Advise a method: the paper's guide, with its evidence and its limits."""
+    """Advise a method: the paper's guide, with its evidence and its limits.
+
+    Example: alspec recommend --images frames/
+    """
     from alspec.cli import project as projects
     from alspec.cli import recommend as commands
     from alspec.recommend.advise import Known
@@ -269,7 +275,7 @@ def recommend(
         return projects.recommend(project, work_dir, as_json=as_json)
 
     known = Known(redundancy and redundancy.value, budget and budget.value, ssl)
-    return commands.recommend(spec, overrides or (), known, as_json=as_json)
+    return commands.recommend(spec, overrides or (), known, images=images, as_json=as_json)
 
 
 @app.command()

@@ -1,22 +1,31 @@
-"""Asks the guide on behalf of a study: redundancy is measured, budgets are read."""
+"""Asks the guide on behalf of a study or of a folder of images: what is not said is measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from alspec.datasets.base import Split
+from alspec.datasets.files.loose_images import LooseImages
 from alspec.datasets.open import open_dataset
-from alspec.datasets.pools.construction import build_pool
+from alspec.datasets.pools.construction import build_pool, short_name
 from alspec.plan.dag import Plan, Setting
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
 from alspec.spec.model import DatasetSpec
 
+if TYPE_CHECKING:
+    from alspec.datasets.pools.redundancy import Measured
+
+Progress = Callable[[str, int], None]
+"""Hears of a dataset's name and of how many of its images have been read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the user says; None is measured where there is a study, else left open.
+    """What the user says; None is measured where there is a study or a folder, else left open.
 
     Attributes:
         redundancy: low or high.
@@ -29,19 +38,94 @@ class Known:
     ssl: bool | None = None
 
 
-def advice_for(plan: Plan | None, known: Known) -> Iterator[tuple[str, Advice]]:
-    """The guide's advice with a title, for each setting of a plan or for what is known alone."""
+@dataclass(frozen=True, slots=True)
+class MeasuredPool:
+    """A pool that was measured.
+
+    Attributes:
+        dataset: its name in the study, or the folder's.
+        pool: what tables call it; `all` for a folder.
+        redundancy: what was found.
+    """
+
+    dataset: str
+    pool: str
+    redundancy: Measured
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in `recommend --json`."""
+        found = self.redundancy
+        return {
+            "dataset": self.dataset,
+            "pool": self.pool,
+            "images": found.images,
+            "distinct_views": found.distinct_views,
+            "views_per_image": found.views_per_image,
+            "neighbours": found.neighbours,
+            "anywhere": found.anywhere,
+            "across_sequences": found.across_sequences,
+            "level": found.level,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The guide's advice for one setting.
+
+    Attributes:
+        title: the setting in words; empty where none was given.
+        advice: the cells that fit.
+        measured: the pool, where it was measured.
+    """
+
+    title: str
+    advice: Advice
+    measured: MeasuredPool | None = None
+
+
+def advice_for(
+    plan: Plan | None, known: Known, progress: Progress = lambda *_: None
+) -> Iterator[Answer]:
+    """The guide's advice for each setting of a plan, or for what is known alone.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
     if plan is None:
-        yield "", _advise(known.redundancy, known.budget, known.ssl)
+        yield Answer("", _advise(known.redundancy, known.budget, known.ssl))
         return
     for spec in plan.study.datasets:
-        level, measured = known.redundancy, ""
-        if level is None:
-            level, measured = _measured(spec)
+        found = None if known.redundancy else _measured(spec, progress)
+        level = known.redundancy or (found.redundancy.level if found else None)
         for setting in (s for s in plan.settings if s.dataset == spec.name):
-            about = f"{spec.name}, budget {setting.budget}: redundancy {level or 'unknown'}"
+            about = f"{spec.name}, budget {setting.budget}: redundancy {level}"
+            if found:
+                last = setting.labelled_images[-1]
+                views = found.redundancy.distinct_views
+                about += (
+                    f". {found.redundancy.in_words()} The budget: {last:,} labels on {views:,} "
+                    "distinct views"
+                )
             budget = known.budget or budget_level_of(setting)
-            yield about + measured, _advise(level, budget, known.ssl)
+            yield Answer(about, _advise(level, budget, known.ssl), found)
+
+
+def advice_for_images(folder: Path, known: Known, progress: Progress = lambda *_: None) -> Answer:
+    """The guide's advice for a folder of images, which are measured; no mask is needed.
+
+    Raises:
+        InputError: there is no folder, or no image in it.
+        DataError: an image cannot be read.
+    """
+    from alspec.datasets.pools.redundancy import measured_redundancy
+
+    images = LooseImages(folder)
+    name = folder.resolve().name
+    found = measured_redundancy(images, images.frames(), lambda done, _: progress(name, done))
+    level = known.redundancy or found.level
+    title = f"{name}: redundancy {level}. {found.in_words()}"
+    advice = _advise(level, known.budget, known.ssl)
+    return Answer(title, advice, MeasuredPool(name, "all", found))
 
 
 def advice_of_setting(setting: Setting, redundancy: str | None) -> Advice:
@@ -55,14 +139,15 @@ def budget_level_of(setting: Setting) -> str:
     return level_of_budget(100 * last / setting.pool_images, last)
 
 
-def _measured(spec: DatasetSpec) -> tuple[str | None, str]:
-    """The redundancy of a dataset's pool, read now, and how it was measured, in words."""
+def _measured(spec: DatasetSpec, progress: Progress) -> MeasuredPool:
+    """The redundancy of a dataset's pool, read now."""
     from alspec.datasets.pools.redundancy import measured_redundancy
 
     dataset = open_dataset(spec)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
-    share, level = measured_redundancy(dataset, pool.frames)
-    return level, "" if share is None else f" ({100 * share:.0f} % of frames have a near-copy)"
+    name = partial(progress, spec.name)
+    found = measured_redundancy(dataset, pool.frames, lambda done, _: name(done))
+    return MeasuredPool(spec.name, short_name(spec.redundancy), found)
 
 
 def _advise(redundancy: str | None, budget: str | None, ssl: bool | None) -> Advice:

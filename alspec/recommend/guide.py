@@ -14,6 +14,10 @@ _LOW_ENDS_AT_PERCENT = 10.0
 _HIGH_STARTS_AT_PERCENT = 50.0
 _HIGH_STARTS_AT_IMAGES = 3000
 
+_UNSURE = (
+    "The pool's redundancy lies between the guide's low and high, or it is too small to tell: "
+    "both sides are shown."
+)
 _BETWEEN = (
     "The budget lies between the guide's low and high; the paper's one setting there, PASCAL-VOC "
     "5-5, is counted under high."
@@ -24,14 +28,15 @@ class Facts(BaseModel):
     """What is known of a study; None asks for the advice of both sides.
 
     Attributes:
-        redundancy: of the pool; low is Table 6's "diverse", high its "redundant".
+        redundancy: of the pool; low is Table 6's "diverse", high its "redundant"; unsure answers
+            with both sides.
         budget: labels at the end, see `level_of_budget`; between answers with both sides.
         ssl: the arm: may models be trained with SSL.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    redundancy: Level | None = None
+    redundancy: Literal["low", "unsure", "high"] | None = None
     budget: Literal["low", "between", "high"] | None = None
     ssl: bool | None = None
 
@@ -107,7 +112,7 @@ def advise(facts: Facts) -> Advice:
 
 def _fits(cell: Cell, facts: Facts) -> bool:
     return (
-        facts.redundancy in (None, cell.redundancy)
+        facts.redundancy in (None, "unsure", cell.redundancy)
         and facts.budget in (None, "between", cell.budget)
         and facts.ssl in (None, cell.ssl)
     )
@@ -117,6 +122,7 @@ def _entry(cell: Cell, facts: Facts, guide: Guide) -> Entry:
     family = guide.families[cell.family]
     evidence = evidence_of(cell, guide)
     caveats = (
+        *([_UNSURE] if facts.redundancy == "unsure" else []),
         *([_BETWEEN] if facts.budget == "between" else []),
         *caveats_of(evidence, guide),
         *cell.caveats,

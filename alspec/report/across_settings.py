@@ -135,14 +135,14 @@ def redundancy_section(findings: Findings, album: Album) -> list[Block]:
         (name, arm, number(share, 0) + " %", signed(found.mean), span(found, sign=True))
         for name, share, arm, found in points
     ]
-    header = ("Setting", "Arm", "Near-copies", "Batch minus single", "95 % interval")
+    header = ("Setting", "Arm", "No new view", "Batch minus single", "95 % interval")
     several = len({share for _, share, _, _ in points}) > 1
     blocks: list[Block] = [
         Heading("Batch or single, by redundancy"),
         Paragraph(
             "As in the paper's Figure 1: mIoU of the batch method with the highest mean minus that "
             "of such a single method, paired by seed, against the share of the pool's images that "
-            "nearly repeat another. Above 0, choosing a batch together pays. Both were picked by "
+            "show no new view. Above 0, choosing a batch together pays. Both were picked by "
             "their means, which flatters each."
         ),
         table(header, rows, left=2, caption="Batch minus single"),
@@ -162,7 +162,7 @@ def redundancy_section(findings: Findings, album: Album) -> list[Block]:
 def _batch_minus_single(findings: Findings) -> Iterator[tuple[str, float, str, Interval]]:
     for comparison in findings.compared:
         facts = findings.pools.get(comparison.setting.pool_step)
-        if comparison.at_initial_set or facts is None or facts.near_copy_share is None:
+        if comparison.at_initial_set or facts is None or facts.views_per_image is None:
             continue
         for ssl in sorted({e.ssl for e in comparison.methods}):
             batch = _best(comparison.methods, "batch", ssl)
@@ -173,7 +173,7 @@ def _batch_minus_single(findings: Findings) -> Iterator[tuple[str, float, str, I
                 )
                 where = f"{text(comparison.setting.dataset)} {text(comparison.setting.budget)}"
                 apart = difference(batch.miou, single.miou).alone
-                yield where, 100 * facts.near_copy_share, arm, apart
+                yield where, 100 * (1 - facts.views_per_image), arm, apart
 
 
 def _best(entries: Sequence[Entry], family: str, ssl: bool) -> Entry | None:

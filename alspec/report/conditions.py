@@ -24,7 +24,7 @@ def settings_section(
     plan: Plan, comparisons: tuple[Comparison, ...], pools: Mapping[StepKey, PoolFacts]
 ) -> list[Block]:
     """Pools, budgets, model and training."""
-    header = ("Setting", "Pool", "Images", "Sequences", "Near copies", "Redundancy", "Labelled")
+    header = ("Setting", "Pool", "Images", "Sequences", "Distinct views", "Redundancy", "Labelled")
     budgets = {id(c.setting): c.budget_percent for c in comparisons}
     rows, notes = [], []
     for setting in plan.settings:
@@ -53,10 +53,10 @@ def settings_section(
 def _redundancy(facts: PoolFacts | None) -> tuple[str, str, str]:
     if facts is None:
         return UNKNOWN, UNKNOWN, UNKNOWN
-    share = facts.near_copy_share
+    views, share = facts.distinct_views, facts.views_per_image
     return (
         f"{facts.sequences:,}",
-        UNKNOWN if share is None else f"{number(100 * share, 0)} %",
+        UNKNOWN if views is None or share is None else f"{views:,} ({number(share)} an image)",
         text(facts.redundancy or UNKNOWN),
     )
 

@@ -98,7 +98,7 @@ def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:
     pools = read_pools(plan, folder.store)
     for setting in plan.settings:
         facts = pools.get(setting.pool_step)
-        if facts is None or facts.redundancy not in ("low", "high"):
+        if facts is None or facts.redundancy is None:
             continue
         for entry in advice_of_setting(setting, facts.redundancy).entries:
             yield Guidance(

@@ -17,15 +17,17 @@ class PoolFacts:
     Attributes:
         images: in the pool.
         sequences: videos they come from.
-        near_copy_share: fraction of images, within [0, 1], that nearly repeat another; None if
-            not measured.
-        redundancy: low or high; None if it could not be told.
+        distinct_views: images that it takes for each to be a near-copy of one; None if a former
+            version measured something else.
+        views_per_image: the same, an image, within (0, 1].
+        redundancy: low, high or unsure; None if it was not measured.
         notes: what the reader should know besides.
     """
 
     images: int
     sequences: int
-    near_copy_share: float | None
+    distinct_views: int | None
+    views_per_image: float | None
     redundancy: str | None
     notes: tuple[str, ...] = ()
 
@@ -45,7 +47,8 @@ def _facts(store: Store, key: StepKey) -> PoolFacts:
     return PoolFacts(
         images=described["images"],
         sequences=described["sequences"],
-        near_copy_share=described["near_copy_share"],
+        distinct_views=described.get("distinct_views"),
+        views_per_image=described.get("views_per_image"),
         redundancy=described["redundancy"],
         notes=tuple(described["notes"]),
     )

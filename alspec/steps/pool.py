@@ -22,7 +22,7 @@ def perform(context: StepContext) -> None:
         kept = pool.frames
         if restricted := context.step.params.get("candidates"):
             kept = candidates(kept, restricted["every"])
-        share, level = measured_redundancy(dataset, kept)
+        measured = measured_redundancy(dataset, kept, context.progress)
     failpoints.at("pool.save", context.folder)
     rows = [(frame.id, frame.sequence) for frame in kept]
     write_csv(context.folder / "pool.csv", ("id", "sequence"), rows)
@@ -31,9 +31,13 @@ def perform(context: StepContext) -> None:
         {
             "images": len(kept),
             "sequences": len({frame.sequence for frame in kept}),
-            "near_copy_share": share,
-            "redundancy": level,
+            "distinct_views": measured.distinct_views,
+            "views_per_image": measured.views_per_image,
+            "views_at": list(measured.views_at),
+            "neighbours": measured.neighbours,
+            "anywhere": measured.anywhere,
+            "across_sequences": measured.across_sequences,
+            "redundancy": measured.level,
             "notes": list(pool.notes),
         },
     )
-    context.progress(1, 1)

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 import yaml
 from fakes.trainer import FakeTrainer, run_study
+from PIL import Image
 
+import alspec
 from alspec.cli.main import app
 from alspec.errors import DataError, ExitCode
 from alspec.plan.expand import expand
@@ -254,11 +257,43 @@ def test_recommend_in_json_is_the_contracts(cli):
 def test_recommend_measures_a_spec(cli):
     code, out, _ = cli("recommend", "study.yaml", "--no-ssl", "--json")
     assert code == 0
-    measured = json.loads(out)["advice"]
-    said = [cli("recommend", "study.yaml", "--no-ssl", "--json", "--redundancy", level)[1]
-            for level in ("low", "high")]  # fmt: skip
-    assert {entry["ssl"] for entry in measured} == {False}
-    assert all(json.loads(text)["advice"] for text in said)
+    answer = json.loads(out)
+    (pool,) = answer["measured"]
+    assert list(pool) == [
+        "dataset", "pool", "images", "distinct_views", "views_per_image", "neighbours", "anywhere",
+        "across_sequences", "level",
+    ]  # fmt: skip
+    assert (pool["dataset"], pool["pool"], pool["images"]) == ("toy", "all", 20)
+    assert pool["views_per_image"] == pool["distinct_views"] / 20
+    assert {entry["ssl"] for entry in answer["advice"]} == {False}
+    assert pool["level"] in ("unsure", *(entry["redundancy"] for entry in answer["advice"]))
+    for level in ("low", "high"):
+        said = cli("recommend", "study.yaml", "--no-ssl", "--json", "--redundancy", level)[1]
+        assert json.loads(said)["advice"]
+        assert "measured" not in json.loads(said)
+
+
+def test_recommend_measures_a_folder_of_images(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    for place in range(30):
+        folder = tmp_path / "frames" / f"drive{place % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (24, 32, 3), np.uint8)
+        for copy in range(2):
+            Image.fromarray(pixels).save(folder / f"{2 * place + copy}.png")
+    asked = ("recommend", "--images", tmp_path / "frames")
+    code, out, _ = cli(*asked, "--json")
+    answer = json.loads(out)
+    (pool,) = answer["measured"]
+    assert (code, pool["dataset"], pool["images"]) == (0, "frames", 60)
+    assert (pool["distinct_views"], pool["level"], pool["across_sequences"]) == (30, "unsure", 0)
+    assert (pool["neighbours"], pool["anywhere"]) == (1, 1)
+    assert {entry["redundancy"] for entry in answer["advice"]} == {"low", "high"}
+    asked_in_python = alspec.recommend(images=asked[-1], ssl=False)
+    assert {entry.redundancy for entry in asked_in_python} == {"low", "high"}
+    assert "30 distinct views in 60 images" in " ".join(cli(*asked)[1].split())
+    assert cli("recommend", "study.yaml", "--images", tmp_path)[0] == 2
+    assert cli("recommend", "--images", tmp_path / "none")[0] == 2
 
 
 def test_status_without_and_with_a_study(cli):

@@ -136,7 +136,8 @@ class MadeStudy:
                 write_json(
                     draft / "pool.json",
                     {
-                        "images": self.pool_images, "sequences": 4, "near_copy_share": 0.625,
+                        "images": self.pool_images, "sequences": 4, "distinct_views": 990,
+                        "views_per_image": 0.375,
                         "redundancy": "high", "notes": ["class map: release19"],
                     },
                 )  # fmt: skip

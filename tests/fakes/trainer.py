@@ -55,7 +55,13 @@ def perform(step: Step, store: Store, folder: Path) -> None:
     inputs = step.inputs
     if step.kind is StepKind.POOL:
         write_csv(folder / "pool.csv", ("id", "sequence"), [(f"{n:03d}", "a") for n in range(20)])
-        described = {"images": 20, "sequences": 1, "near_copy_share": 0.5, "redundancy": "high"}
+        described = {
+            "images": 20,
+            "sequences": 1,
+            "distinct_views": 5,
+            "views_per_image": 0.25,
+            "redundancy": "high",
+        }
         write_json(folder / "pool.json", {**described, "notes": []})
     elif step.kind is StepKind.ACQUIRE:
         ids = [line.partition(",")[0] for line in store.read_lines(inputs["pool"], "pool.csv")[1:]]

@@ -91,5 +91,5 @@ def test_pools_are_read_where_they_are_done(tmp_path):
     assert read_pools(made.plan, Store(tmp_path)) == {}
     made.commit(Store(tmp_path), lambda run, labelled: False)
     (facts,) = read_pools(made.plan, Store(tmp_path)).values()
-    assert (facts.images, facts.near_copy_share, facts.redundancy) == (2640, 0.625, "high")
+    assert (facts.images, facts.views_per_image, facts.redundancy) == (2640, 0.375, "high")
     assert facts.notes == ("class map: release19",)

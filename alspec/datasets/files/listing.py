@@ -109,12 +109,12 @@ def list_pairs(tree: Tree) -> list[Pair]:
             image=image,
             mask=mask,
         )
-        videos.setdefault(video, []).append((_natural(key), pair))
+        videos.setdefault(video, []).append((natural_order(key), pair))
     if problems:
         raise DataError(capped(tree.root, problems))
     return [
         pair
-        for video in sorted(videos, key=_natural)
+        for video in sorted(videos, key=natural_order)
         for _, pair in sorted(videos[video], key=lambda item: item[0])
     ]
 
@@ -241,7 +241,7 @@ def _unpaired(
         yield Problem(str(tree.root / masks[key].name), what, loc=tree.images.loc)
 
 
-def _natural(text: str) -> _Order:
+def natural_order(text: str) -> _Order:
     """Numbers as numbers; names that differ in leading zeros alone in the order of their text."""
     parts: list[str | int] = [*_NUMBERS.split(text)]
     parts[1::2] = map(int, parts[1::2])

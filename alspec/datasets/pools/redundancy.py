@@ -1,119 +1,180 @@
-"""How redundant a pool is, measured on its images: the share of frames with a near-copy."""
+"""How redundant a pool is, measured on its images: how many distinct views they show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alspec.datasets.base import Dataset, Frame
+from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.files.decoding import resize
+from alspec.datasets.pools.near_copies import (
+    THRESHOLDS,
+    correlated,
+    distinct_views,
+    near_copies,
+)
 
-NEAR_COPY = 0.7
-"""Correlation from which two neighbours count as near-copies."""
-HIGH_SHARE = 0.5
-"""Share of frames with a near-copy from which a pool counts as redundant (level `high`)."""
+HIGH = 0.40
+"""Distinct views an image up to which a pool is redundant (level `high`)."""
 
-_FEWEST = 20
-_SIDE = 16
-_RUN = 12
+LOW = 0.55
+"""Distinct views an image from which it is diverse (level `low`); between them it is `unsure`."""
+
+FEWEST = 20
+"""Images below which the mean of all is too uncertain for any level."""
+
+SIDE = 16
+"""Height and width of a thumbnail."""
+
+_MOST_READERS = 8
+
+Progress = Callable[[int, int], None]
+
+
+class ReadsImages(Protocol):
+    """What the meter asks of a dataset."""
+
+    def read_image(self, name: ImageId) -> NDArray[np.uint8]:
+        """An image, (H, W, 3) RGB."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The redundancy of a pool.
+
+    Attributes:
+        images: in the pool, N.
+        distinct_views: images it takes, chosen greedily, for each to be a near-copy of one, V.
+        views_at: V / N where images count as near-copies from a lower and a higher correlation
+            on, 0.6 and 0.8 in place of 0.7.
+        neighbours: fraction of images with a near-copy before or after them in time.
+        anywhere: fraction with a near-copy anywhere in the pool.
+        across_sequences: fraction with one in another sequence; None for a single sequence.
+    """
+
+    images: int
+    distinct_views: int
+    views_at: tuple[float, float]
+    neighbours: float
+    anywhere: float
+    across_sequences: float | None
+
+    @property
+    def views_per_image(self) -> float:
+        """V / N, within (0, 1]: 1 where no image is a near-copy of another."""
+        return self.distinct_views / max(self.images, 1)
+
+    @property
+    def level(self) -> Literal["high", "low", "unsure"]:
+        """Of redundancy: high, low, or unsure."""
+        if self.images < FEWEST or HIGH < self.views_per_image < LOW:
+            return "unsure"
+        return "high" if self.views_per_image <= HIGH else "low"
+
+    def in_words(self) -> str:
+        """The measurement in a sentence or two."""
+        across = (
+            ""
+            if self.across_sequences is None
+            else f", {_percent(self.across_sequences)} in another sequence"
+        )
+        return (
+            f"{self.distinct_views:,} distinct views in {self.images:,} images, "
+            f"{self.views_per_image:.2f} an image ({self.views_at[0]:.2f} to "
+            f"{self.views_at[1]:.2f} for correlations of {THRESHOLDS[0]} to {THRESHOLDS[-1]}). "
+            f"{_percent(self.neighbours)} of the images have a near-copy next to them in time, "
+            f"{_percent(self.anywhere)} anywhere{across}."
+        )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
 
 
 def measured_redundancy(
-    dataset: Dataset, frames: Sequence[Frame]
-) -> tuple[float | None, str | None]:
-    """The near-copy share of a pool and its level, `low` or `high`; None for a pool too small.
+    dataset: ReadsImages, frames: Sequence[Frame], progress: Progress | None = None
+) -> Measured:
+    """Read every image of a pool once, and measure how redundant it is.
 
     Args:
-        dataset: where a sample of the images is read.
+        dataset: where the images are read, several at a time.
         frames: the pool, in time order inside each sequence.
+        progress: called with images read and images in all.
 
     Raises:
         DataError: an image cannot be read.
     """
-    if len(frames) < _FEWEST:
-        return None, None
-    share = near_copy_share(*thumbnails(dataset, frames))
-    return share, "high" if share >= HIGH_SHARE else "low"
+    return measure(thumbnails(dataset, frames, progress), frames)
 
 
-def near_copy_share(
-    thumbnails: NDArray[np.uint8], sequences: Sequence[str], threshold: float = NEAR_COPY
-) -> float:
-    """The share of frames whose neighbour in time is a near-copy.
+def measure(pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> Measured:
+    """The same of thumbnails.
 
-    Two frames are near-copies when their thumbnails correlate once the brightness of each and the
-    mean thumbnail of all are taken away: what any two frames of one driving dataset share, sky
-    above and road below, counts for nothing. 1 means dense video, 0 that no two neighbours show
-    the same place. Below 20 frames the mean is too uncertain for the share to say much.
-
-    The default threshold was set on real and on drawn video, with thumbnails of 16 x 16:
-    CamVid's 367 training frames, one a second, give 0.75; every 2nd of them 0.49, every 5th 0.29,
-    every 15th 0.08, every 50th 0, and all of them in random order 0.03. `toy` gives 1.00, every
-    5th frame 0.7 to 0.9, every 20th 0 to 0.2. A share of `HIGH_SHARE` or more is redundancy `high`.
+    The order of the frames decides who is next to whom in time; the distinct views depend on the
+    ids alone, which break ties.
 
     Args:
-        thumbnails: (N, h, w, 3) RGB, in time order inside each sequence.
-        sequences: N names; frames side by side under one name are neighbours.
-        threshold: correlation in [-1, 1].
-
-    Returns:
-        Share in [0, 1]; NaN without frames.
+        pixels: (N, h, w, 3) RGB.
+        frames: N.
     """
-    frames = len(thumbnails)
-    if frames == 0:
-        return float("nan")
-    raw = thumbnails.reshape(frames, -1, 3).astype(np.float64)
-    colours = (raw - raw.mean(axis=1, keepdims=True)).reshape(frames, -1)
-    own = colours - colours.mean(axis=0)
-    own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
-    alike = np.sum(own[1:] * own[:-1], axis=1) >= threshold
-    # Where all frames are the same, nothing is left to correlate.
-    alike |= (thumbnails[1:] == thumbnails[:-1]).all(axis=(1, 2, 3))
-    names = np.asarray(sequences)
-    alike &= names[1:] == names[:-1]
-    near = np.zeros(frames, bool)
-    near[1:] |= alike
-    near[:-1] |= alike
-    return float(near.mean())
+    count = len(frames)
+    if not count:
+        return Measured(0, 0, (0.0, 0.0), 0.0, 0.0, None)
+    own_ND = correlated(pixels)
+    sequences = np.asarray([frame.sequence for frame in frames])
+    neighbours = _with_neighbour(own_ND, sequences).mean()
+    by_id = np.array(sorted(range(count), key=lambda row: frames[row].id))
+    own_ND, sequences = own_ND[by_id], sequences[by_id]
+    copies = near_copies(own_ND, sequences.tolist())
+    lower, views, higher = (distinct_views(copies, level) for level in range(len(THRESHOLDS)))
+    several = len(set(sequences.tolist())) > 1
+    return Measured(
+        images=count,
+        distinct_views=views,
+        views_at=(lower / count, higher / count),
+        neighbours=float(neighbours),
+        anywhere=float((copies.counts_NT[:, 1] > 1).mean()),
+        across_sequences=float(copies.elsewhere_N.mean()) if several else None,
+    )
+
+
+def _with_neighbour(own_ND: NDArray[np.float32], sequences: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Which images have a near-copy before or after them in their sequence."""
+    alike = np.einsum("nd,nd->n", own_ND[1:], own_ND[:-1]) >= THRESHOLDS[1]
+    alike &= sequences[1:] == sequences[:-1]
+    near_N = np.zeros(len(own_ND), dtype=bool)
+    near_N[1:] |= alike
+    near_N[:-1] |= alike
+    return near_N
 
 
 def thumbnails(
-    dataset: Dataset, frames: Sequence[Frame], limit: int = 600
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Small pictures of a pool, and names under which only neighbours in time stand side by side.
-
-    Args:
-        dataset: where the images are read.
-        frames: a pool, in time order inside each sequence.
-        limit: about how many images are read; of a larger pool evenly spaced runs of neighbours.
-
-    Returns:
-        (N, 16, 16, 3) RGB and N names, the arguments of `near_copy_share`.
+    dataset: ReadsImages, frames: Sequence[Frame], progress: Progress | None = None
+) -> NDArray[np.uint8]:
+    """Every frame at 16 x 16, (N, 16, 16, 3) RGB; read in threads, held one by one.
 
     Raises:
         DataError: an image cannot be read.
     """
-    runs = _runs(frames, limit)
-    pixels = np.zeros((sum(len(run) for _, run in runs), _SIDE, _SIDE, 3), np.uint8)
-    seen = (frame for _, run in runs for frame in run)
-    for place, frame in enumerate(seen):
-        pixels[place] = resize(dataset.read_image(frame.id), (_SIDE, _SIDE))
-    return pixels, tuple(name for name, run in runs for _ in run)
+    pixels = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
 
+    def read(row: int) -> None:
+        pixels[row] = resize(dataset.read_image(frames[row].id), (SIDE, SIDE))
 
-def _runs(frames: Sequence[Frame], limit: int) -> list[tuple[str, list[Frame]]]:
-    """Whole sequences, or evenly spaced runs of them, each under a name of its own."""
-    sequences: dict[str, list[Frame]] = {}
-    for frame in frames:
-        sequences.setdefault(frame.sequence, []).append(frame)
-    if len(frames) <= limit:
-        return list(sequences.items())
-    runs = [
-        (f"{name}#{start}", members[start : start + _RUN])
-        for name, members in sequences.items()
-        for start in range(0, len(members), _RUN)
-    ]
-    count = max(1, len(runs) * limit // len(frames))
-    return [runs[place] for place in np.linspace(0, len(runs) - 1, count).round().astype(int)]
+    readers = min(_MOST_READERS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(readers) as threads:
+        try:
+            for done, _ in enumerate(threads.map(read, range(len(frames))), start=1):
+                if progress:
+                    progress(done, len(frames))
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+    return pixels

@@ -81,7 +81,7 @@ def draw_redundancy(points: Sequence[tuple[str, float, str, Interval]]) -> Drawn
     """The paper's Figure 1: best batch method minus best single one, by the pool's redundancy.
 
     Args:
-        points: setting, percent of near-copies in its pool, arm, difference in points.
+        points: setting, percent of its pool that shows no new view, arm, difference in points.
     """
     arms = list(dict.fromkeys(arm for _, _, arm, _ in points))
     names = list(dict.fromkeys(name for name, _, _, _ in points))
@@ -99,7 +99,7 @@ def draw_redundancy(points: Sequence[tuple[str, float, str, Interval]]) -> Drawn
             axes.plot([share], [interval.mean], marker, color=colour, markersize=6)
         axes.set_xlim(-4, 104)
         axes.grid(axis="y", color=GRID, linewidth=0.6)
-        axes.set_xlabel("near-copies in the pool (%)")
+        axes.set_xlabel("images that show no new view (%)")
         axes.set_ylabel("batch minus single (mIoU)")
         handles = [Line2D([], [], color=COLOURS[1 + k % 6], label=a) for k, a in enumerate(arms)]
         handles += [

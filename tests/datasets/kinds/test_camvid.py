@@ -82,8 +82,8 @@ def test_masks_are_class_ids(camvid):
 def test_one_frame_a_second_is_redundant_and_every_fifth_is_not(camvid):
     frames = camvid.frames(Split.POOL)
     found = [measured_redundancy(camvid, candidates(frames, n)) for n in (1, 5, 15)]
-    assert [level for _, level in found] == ["high", "low", "low"]
-    assert [share for share, _ in found] == pytest.approx([0.75, 0.29, 0.08], abs=0.05)
+    assert [one.level for one in found] == ["high", "low", "low"]
+    assert [one.neighbours for one in found] == pytest.approx([0.75, 0.29, 0.08], abs=0.05)
 
 
 def test_pools_of_groups(camvid):
