@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 class AlspecError(Exception):
     """An error that its reader can act on: says what, where, why and what to do."""
 
-    exit_code = ExitCode.STEP_FAILED
+    exit_code: ExitCode = ExitCode.STEP_FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Problem:
     excerpt: str = ""
     loc: tuple[str | int, ...] = ()
     against: tuple[tuple[str | int, ...], ...] = ()
+    waits_for_labels: bool = False
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}"
@@ -83,6 +84,8 @@ class InputError(AlspecError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
+        if problems and all(problem.waits_for_labels for problem in problems):
+            self.exit_code = ExitCode.WAITING_FOR_LABELS
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     @classmethod

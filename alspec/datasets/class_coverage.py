@@ -34,15 +34,16 @@ def coverage_problems(
         what = f"`absent` names {_listed(unknown)}, which it does not have"
         problems.append(Problem(spec.name, what, loc=("absent",)))
     counted = {split: counts for split, counts in pixels.items() if counts[:-1].any()}
-    hint = _ignored_hint(spec, pixels)
+    hint = _ignored_hint(spec, classes, pixels)
     for split in pixels.keys() - counted.keys():
         what = f"no pixel of {_WORDS[split]} counts: all are ignored. {hint}Correct {_keys(spec)}"
         problems.append(Problem(spec.name, what, loc=("classes",)))
+    nowhere = without_pixels(spec, classes, pixels)
     missing = {
         split: [
             name
             for name, count in zip(classes, counts[:-1].tolist(), strict=True)
-            if not count and name not in spec.absent
+            if not count and name not in spec.absent and name not in nowhere
         ]
         for split, counts in counted.items()
     }
@@ -66,6 +67,24 @@ def coverage_problems(
             )
             problems.append(Problem(spec.name, what, loc=("ignored_share",)))
     return problems
+
+
+def without_pixels(
+    spec: DatasetSpec, classes: Sequence[str], pixels: Mapping[Split, NDArray[np.int64]]
+) -> tuple[str, ...]:
+    """Classes of a kind's own list, such as VOC's 21, that no mask has: told, and no error.
+
+    They are in no mean, and nobody named them; a class that the spec names, or that one half alone
+    has, is an error. `absent` silences those that are meant.
+    """
+    if getattr(spec, "classes", ()) or getattr(spec, "values", None):
+        return ()
+    total = sum(pixels.values())
+    return tuple(
+        name
+        for name, count in zip(classes, np.asarray(total)[:-1].tolist(), strict=True)
+        if not count and name not in spec.absent
+    )
 
 
 def ignored_share(pixels: NDArray[np.int64]) -> float:
@@ -115,8 +134,17 @@ def _fields(spec: DatasetSpec) -> Mapping[str, object]:
     return type(spec).model_fields
 
 
-def _ignored_hint(spec: DatasetSpec, pixels: Mapping[Split, NDArray[np.int64]]) -> str:
-    """What is ignored by itself, where something is: a class may hide there."""
+def _ignored_hint(
+    spec: DatasetSpec, classes: Sequence[str], pixels: Mapping[Split, NDArray[np.int64]]
+) -> str:
+    """What is ignored, by itself or by number, where something is: a class may hide there."""
+    taken = [
+        f"`{classes[value]}` ({value})"
+        for value in getattr(spec, "ignored", ())
+        if isinstance(value, int) and value < len(classes) and not getattr(spec, "values", None)
+    ]
+    if taken:
+        return f"`ignore` takes {', '.join(taken)} away. "
     if "values" not in _fields(spec) or getattr(spec, "values", None):
         return ""
     share = max((ignored_share(counts) for counts in pixels.values()), default=0.0)

@@ -14,7 +14,7 @@ from alspec.datasets.base import IGNORE, Dataset
 from alspec.datasets.files.inspection import THUMBNAIL, Inspection
 from alspec.system.array_cache import ArrayCache
 
-_VERSION = 1
+_VERSION = 2
 """Raised when reading the same files finds other facts."""
 
 _KEY_BYTES = 64
@@ -25,7 +25,7 @@ class FactsCache:
     """Inspections without a problem, by key; loaded when opened, written by `save`.
 
     Args:
-        cache: where they are kept between processes.
+        cache: where earlier processes kept them.
         dataset: the tree, and how its spec has it read.
     """
 
@@ -37,7 +37,6 @@ class FactsCache:
             list(dataset.classes),
         ]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        self._cache = cache
         self._name = f"facts-{digest[:32]}"
         self._arrays = _whole(cache.load(self._name) or {})
         raw = self._arrays["keys"].tobytes() if self._arrays else b""
@@ -63,7 +62,7 @@ class FactsCache:
         """Keep what was found under a key."""
         self._new[key] = found
 
-    def save(self) -> None:
+    def save(self, cache: ArrayCache) -> None:
         """Write what is new beside what was there."""
         if not self._new:
             return
@@ -79,8 +78,7 @@ class FactsCache:
             arrays = {
                 name: np.concatenate([self._arrays[name], array]) for name, array in arrays.items()
             }
-        self._cache.save(self._name, arrays)
-        self._new = {}
+        cache.save(self._name, arrays)
 
 
 def _whole(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -43,7 +43,7 @@ class TreeReader:
 
     Args:
         dataset: what reads them.
-        cache: where facts and digests are kept between processes; nowhere if left out.
+        cache: where facts and digests were kept by earlier processes; nowhere if left out.
     """
 
     def __init__(self, dataset: Dataset, cache: ArrayCache = _NO_CACHE) -> None:
@@ -81,11 +81,11 @@ class TreeReader:
         whole = [inspection for inspection in found if inspection is not None]
         return _stacked(whole, keys if self._files else (), len(self._dataset.classes)), problems
 
-    def save(self) -> None:
+    def save(self, cache: ArrayCache) -> None:
         """Cache what was read."""
-        self._facts.save()
+        self._facts.save(cache)
         if self._contents:
-            self._contents.save()
+            self._contents.save(cache)
 
     def _keys(self, split: Split, images: Sequence[ImageId]) -> list[bytes]:
         """What each image and its mask are; empty where that is yet to be read."""

@@ -40,6 +40,26 @@ _VOC_CLASSES = {
     Label.TRAFFIC_SIGN: "tvmonitor",
     Label.FENCE: "chair",
 }
+_VOC_OTHERS = {
+    Label.CAR: "aeroplane",
+    Label.TRUCK: "boat",
+    Label.BUS: "bottle",
+    Label.TRAIN: "bird",
+    Label.PERSON: "cat",
+    Label.RIDER: "dog",
+    Label.MOTORCYCLE: "horse",
+    Label.BICYCLE: "sheep",
+    Label.VEGETATION: "cow",
+    Label.TRAFFIC_SIGN: "sofa",
+    Label.FENCE: "diningtable",
+}
+"""In every second image, so that a miniature has all classes."""
+_A2D2_OTHERS = {
+    Label.SIDEWALK: "Curbstone",
+    Label.POLE: "Traffic guide obj.",
+    Label.TERRAIN: "Solid line",
+}
+"""In every second image, as `_VOC_OTHERS`."""
 _A2D2_NAMES = {
     Label.ROAD: "RD normal street",
     Label.SIDEWALK: "Sidewalk",
@@ -141,14 +161,17 @@ def _cityscapes(root: Path, drawing: Drawing) -> Iterator[Path]:
 
 def _a2d2(root: Path, drawing: Drawing) -> Iterator[Path]:
     colours = {row["name"]: a2d2.rgb(row["colour"]) for row in a2d2.colours()}
-    palette = np.array([colours[_A2D2_NAMES[label]] for label in Label], np.uint8)
+    palettes = [
+        np.array([colours[names[label]] for label in Label], np.uint8)
+        for names in (_A2D2_NAMES, _A2D2_NAMES | _A2D2_OTHERS)
+    ]
     for split in Split:
         for sequence, frame in drawing.frames(split):
             # A2D2 measures on one drive, so both of validation's videos are parts of it.
             drive = _DRIVES[sequence] if split is Split.POOL else a2d2.VALIDATION
             number = 10_000 * sequence + 33 * frame
             image, mask = drawing.draw(split, sequence, frame)
-            for what, pixels in (("camera", image), ("label", palette[mask])):
+            for what, pixels in (("camera", image), ("label", palettes[frame % 2][mask])):
                 short = f"{what}_{_CAMERA.removeprefix('cam_').replace('_', '')}"
                 name = f"{drive.replace('_', '')}_{short}_{number:09d}.png"
                 path = root / a2d2.TREE / drive / what / _CAMERA / name
@@ -158,13 +181,16 @@ def _a2d2(root: Path, drawing: Drawing) -> Iterator[Path]:
 
 def _voc(root: Path, drawing: Drawing) -> Iterator[Path]:
     home = root / voc.HOMES[0]
-    values = _table({label: voc.CLASSES.index(name) for label, name in _VOC_CLASSES.items()})
+    values = [
+        _table({label: voc.CLASSES.index(name) for label, name in names.items()})
+        for names in (_VOC_CLASSES, _VOC_OTHERS)
+    ]
     lists: dict[str, list[str]] = {"train": [], "train_aug": [], "val": []}
     for split in Split:
         for number, (sequence, frame) in enumerate(drawing.frames(split)):
             rng = np.random.default_rng((drawing.seed, int(split is Split.VAL), number))
             image, mask = drawing.draw(split, sequence + SEQUENCES * frame, 3 * frame)
-            image, mask = _cut(image, _outlined(values[mask]), rng)
+            image, mask = _cut(image, _outlined(values[number % 2][mask]), rng)
             # Every third of the pool is VOC's own, the others have their labels from SBD.
             own = split is Split.VAL or number % 3 == 0
             name = f"{2007 + int(split is Split.VAL)}_{number:06d}"

@@ -11,7 +11,7 @@ from alspec.spec.model import AugmentedFrames, DatasetSpec
 
 
 def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) -> Dataset:
-    """The dataset that a validated spec describes; touches no file yet.
+    """The dataset that a validated spec describes; touches no image yet.
 
     With the redundancy `augmented` it can also read the duplicates that the pool is made of.
 
@@ -19,8 +19,12 @@ def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) ->
         spec: the dataset.
         opened: remembers datasets from call to call, so that several pools of one tree list it
             once; what tells pools apart is then for the caller to read from its own spec.
+
+    Raises:
+        DataError: a small file that the spec names, such as a label map, cannot be read.
     """
     opened = {} if opened is None else opened
+    spec = spec.resolved()
     tree = repr((spec.root, spec.recipe_fields("redundancy")))
     if tree not in opened:
         opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)

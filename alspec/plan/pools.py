@@ -73,8 +73,7 @@ def open_pools(study: Study) -> list[ListedPool]:
             pools.append(_open(spec, opened))
         except InputError as err:
             problems += [
-                Problem(p.where, p.what, p.excerpt, ("datasets", index, *p.loc))
-                for p in err.problems
+                replace(problem, loc=("datasets", index, *problem.loc)) for problem in err.problems
             ]
     if problems:
         raise InputError(problems)
@@ -98,6 +97,7 @@ def check_sizes(study: Study) -> None:
 
 
 def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
+    spec = spec.resolved()
     dataset = open_dataset(spec, opened)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
     params = {

@@ -109,11 +109,14 @@ class DatasetSpec(Frozen):
         MASKS_CHANGE: whether masks come and change while images stay, as in a labelling project;
             the fingerprint of the pool then says nothing of masks.
         LATER: fields that came after version 0.1, for `recipe_fields`.
+        LISTING_ONLY: fields that decide which files are listed and nothing besides, so that the
+            fingerprint says all of them.
     """
 
     VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset()
     MASKS_CHANGE: ClassVar[bool] = False
     LATER: ClassVar[frozenset[str]] = frozenset({"absent", "ignored_share"})
+    LISTING_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     def recipe_fields(self, *apart: str) -> dict[str, Any]:
         """The fields that decide images and labels beside the files themselves, as plain data.
@@ -124,8 +127,12 @@ class DatasetSpec(Frozen):
         Args:
             apart: fields to leave out besides.
         """
-        away = {*_NO_PIXELS, *self.later_defaults(), *apart}
+        away = {*_NO_PIXELS, *self.LISTING_ONLY, *self.later_defaults(), *apart}
         return self.model_dump(mode="json", exclude=away)
+
+    def resolved(self) -> DatasetSpec:
+        """The spec with the small files that it names read; raises DataError for what is wrong."""
+        return self
 
     def later_defaults(self) -> set[str]:
         """Fields that came after version 0.1 and have their default."""

@@ -138,7 +138,10 @@ def located(
     """
     source, _ = _read(path, overrides)
     return [
-        source.problem(problem.loc, problem.what, against=problem.against)
+        replace(
+            source.problem(problem.loc, problem.what, against=problem.against),
+            waits_for_labels=problem.waits_for_labels,
+        )
         if problem.loc
         else problem
         for problem in problems

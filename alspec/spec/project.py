@@ -89,7 +89,7 @@ class Project(Located):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names by id."""
-        names: tuple[str, ...] = getattr(self.dataset, "classes", ())
+        names: tuple[str, ...] = getattr(self.dataset, "class_names", ())
         return names
 
     @property

@@ -180,16 +180,16 @@ def _keys(
             text = None
         if text == "<<" and not key.style:
             problems.append(source.at(span, "merge keys (<<) are not allowed in a spec"))
-        elif not isinstance(text, str):
+        elif not isinstance(text, (str, int)) or isinstance(text, bool):
             shown = f"`{key.value}` is not" if isinstance(key.value, str) else "a key must be"
             problems.append(source.at(span, f"{shown} text; put a key like this in quotes"))
-        elif text in seen:
-            first = seen[text].line + 1
+        elif str(text) in seen:
+            first = seen[str(text)].line + 1
             what = f"the key `{text}` is repeated; it stands at line {first} already"
             problems.append(source.at(span, what))
         else:
-            seen[text] = span
-            yield text, span, item
+            seen[str(text)] = span
+            yield str(text), span, item
 
 
 def scalar(text: str, *, plain: bool) -> Any:

@@ -47,6 +47,17 @@ LEAVES = {
     "datasets.toy.absent": (O, "datasets.0.absent", ["road"], {}),
     "datasets.toy.ignored_share": (O, "datasets.0.ignored_share", 0.9, {}),
     "datasets.folder.absent": (O, "datasets.0.absent", ["a"], {}),
+    "datasets.folder.values": (S, "datasets.0.values", {"0": "a", "255": "b"}, {}),
+    "datasets.folder.colours": (S, None, None, {}),  # with `ignore` of the base no spec at all
+    "datasets.folder.split.train": (S, None, None, {}),  # these two without `val` alone
+    "datasets.folder.split.val": (S, None, None, {}),
+    "datasets.folder.val.sequences": (S, "datasets.0.val", {"sequences": ["s1"]}, {}),
+    "datasets.folder.val.fraction": (S, "datasets.0.val", {"fraction": 0.3}, {}),
+    "datasets.folder.val.seed": (S, "datasets.0.val", {"fraction": 0.3, "seed": 1}, {}),
+    "datasets.folder.bands": (S, "datasets.0.bands", [3, 2, 1], {}),
+    "datasets.folder.range": (S, "datasets.0.range", [0, 4095], {}),
+    "datasets.folder.image_name": (S, "datasets.0.image_name", "{stem}.png", {}),
+    "datasets.folder.mask_name": (S, "datasets.0.mask_name", "{stem}.png", {}),
     "datasets.folder.ignored_share": (O, "datasets.0.ignored_share", 0.9, {}),
     "redundancy.all.kind": (S, "datasets.0.redundancy", {"kind": "every", "n": 2}, {}),
     "redundancy.every.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "every"}),

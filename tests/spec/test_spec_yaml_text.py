@@ -76,7 +76,7 @@ def test_not_finite():
         ("a: [*b]", "1:5", "aliases"),
         ("<<: {a: 1}", "1:1", "merge keys"),
         ("a: 1\n---\na: 2", "2:1", "a second document"),
-        ("1: a", "1:1", "`1` is not text"),
+        ("1.5: a", "1:1", "`1.5` is not text"),
         ("true: a", "1:1", "`true` is not text"),
         ("~: a", "1:1", "`~` is not text"),
         ("? [a]\n: b", "1:3", "a key must be text"),
@@ -106,7 +106,7 @@ def test_refused(text, place, what):
 
 def test_every_repeated_key_is_told():
     with pytest.raises(SpecError) as caught:
-        parse_yaml("a: 1\na: 2\nb: {c: 1, c: 2}\n3: 4\n", "f")
+        parse_yaml("a: 1\na: 2\nb: {c: 1, c: 2}\n3.5: 4\n", "f")
     assert [problem.where for problem in caught.value.problems] == ["f:2:1", "f:3:11", "f:4:1"]
 
 
@@ -197,3 +197,12 @@ def test_any_edit_of_a_good_spec_is_a_study_or_a_spec_error(tmp_path_factory, st
         load_study(path)
     except SpecError as err:
         assert all(problem.where.count(":") == 2 for problem in err.problems)  # noqa: PT017
+
+
+def test_whole_numbers_are_keys_by_their_digits():
+    assert parse_yaml("values: {0: a, 255: b, '7': c}\n", "f").data == {
+        "values": {"0": "a", "255": "b", "7": "c"}
+    }
+    for twice in ("{1: a, 1: b}", "{1: a, '1': b}", "{'1': a, 1: b}"):
+        with pytest.raises(SpecError, match="repeated"):
+            parse_yaml(twice, "f")

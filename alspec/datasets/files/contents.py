@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +51,16 @@ class FileContents:
     """The digests of a tree's files, cached by size, times of change and inode.
 
     Args:
-        cache: where they are kept between processes.
+        cache: where earlier processes kept them.
         root: the tree; one tree's digests are cached together.
     """
 
     def __init__(self, cache: ArrayCache, root: Path) -> None:
         digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
-        self._cache = cache
         self._name = f"contents-{_VERSION}-{digest[:32]}"
-        self._digests: dict[str, tuple[tuple[int, ...], bytes]] = dict(self._saved())
+        self._digests: dict[str, tuple[tuple[int, ...], bytes]] = dict(
+            _saved(cache.load(self._name) or {})
+        )
         self._changed = False
 
     def known(self, file: ListedFile) -> bytes | None:
@@ -105,7 +106,7 @@ class FileContents:
                 hashed(count)
         return [digest for digest in found if digest is not None]
 
-    def save(self) -> None:
+    def save(self, cache: ArrayCache) -> None:
         """Cache what is known; nothing where nothing is new."""
         if not self._changed:
             return
@@ -118,23 +119,24 @@ class FileContents:
             "states": states.reshape(-1, len(_STATE)),
             "digests": digests.reshape(-1, DIGEST_BYTES),
         }
-        self._cache.save(self._name, arrays)
-        self._changed = False
+        cache.save(self._name, arrays)
 
-    def _saved(self) -> Iterable[tuple[str, tuple[tuple[int, ...], bytes]]]:
-        arrays = self._cache.load(self._name) or {}
-        try:
-            names = arrays["names"].tobytes().decode().split("\n")
-            states, digests = arrays["states"], arrays["digests"]
-        except (KeyError, UnicodeDecodeError):
-            return ()
-        shapes = (states.shape, digests.shape)
-        if shapes != ((len(names), len(_STATE)), (len(names), DIGEST_BYTES)):
-            return ()
-        raw = digests.astype(np.uint8).tobytes()
-        split = (raw[at : at + DIGEST_BYTES] for at in range(0, len(raw), DIGEST_BYTES))
-        known = zip(map(tuple, states.tolist()), split, strict=True)
-        return zip(names, known, strict=True)
+
+def _saved(
+    arrays: Mapping[str, NDArray[Any]],
+) -> Iterable[tuple[str, tuple[tuple[int, ...], bytes]]]:
+    """Name, state and digest of each file, as `FileContents.save` wrote them."""
+    try:
+        names = arrays["names"].tobytes().decode().split("\n")
+        states, digests = arrays["states"], arrays["digests"]
+    except (KeyError, UnicodeDecodeError):
+        return ()
+    shapes = (states.shape, digests.shape)
+    if shapes != ((len(names), len(_STATE)), (len(names), DIGEST_BYTES)):
+        return ()
+    raw = digests.astype(np.uint8).tobytes()
+    split = (raw[at : at + DIGEST_BYTES] for at in range(0, len(raw), DIGEST_BYTES))
+    return zip(names, zip(map(tuple, states.tolist()), split, strict=True), strict=True)
 
 
 def sha256_of_file(path: str) -> bytes:

@@ -20,11 +20,18 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W), values as they stand in the file."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+MASK_FORMATS = ("PNG", "BMP", "TIFF", "GIF", "JPEG")
 MAX_PIXELS = 100_000_000
 
 _ORIENTATION = 0x0112
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "L", "LA", "P"})
 _HINTS = {"CMYK": "CMYK", "F": "floating-point numbers", "I": "of 32 bits", "I;16": "of 16 bits"}
+_DEEP_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})
+_SAMPLES_PER_PIXEL = 277
+_LOSSY = (
+    "it is a JPEG, whose compression changes values at every edge, so it holds no class ids any "
+    "more. Export the masks again, as PNG"
+)
 
 _Result = TypeVar("_Result")
 
@@ -57,10 +64,14 @@ class _QuietPillow:
 _quiet = _QuietPillow()
 
 
-def _read(path: Path, decode: Callable[[PillowImage.Image], _Result]) -> _Result:
+def _read(
+    path: Path,
+    decode: Callable[[PillowImage.Image], _Result],
+    formats: tuple[str, ...] = FORMATS,
+) -> _Result:
     """Open, check and decode a file; whatever Pillow says becomes a DataError with the path."""
     try:
-        with _quiet(), PillowImage.open(path, formats=FORMATS) as image:
+        with _quiet(), PillowImage.open(path, formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise PillowImage.DecompressionBombError
             if (
@@ -83,7 +94,7 @@ def _read(path: Path, decode: Callable[[PillowImage.Image], _Result]) -> _Result
         what = f"it has more than {limit} pixels; make it smaller, or remove it"
         raise DataError.at(path, what) from err
     except UnidentifiedImageError as err:
-        kinds = ", ".join(FORMATS)
+        kinds = ", ".join(formats)
         what = f"it is empty or not an image ({kinds}); restore or remove it"
         raise DataError.at(path, what) from err
     except MemoryError as err:
@@ -110,15 +121,34 @@ def _refuse_turned(path: Path, image: PillowImage.Image) -> None:
         raise DataError.at(path, what)
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) RGB; grey and palette images become RGB, alpha is dropped.
+def read_rgb(
+    path: Path,
+    bands: tuple[int, int, int] | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """An image file as (H, W, 3) RGB; grey and palette images become RGB.
+
+    Args:
+        path: the file.
+        bands: which of an image's bands are red, green and blue, counted from 1; an alpha channel
+            that is the same everywhere is dropped without.
+        value_range: the values of a grey image of 16 or 32 bits that become 0 and 255; values
+            beyond are cut off.
 
     Raises:
-        DataError: not a readable 8-bit image, or one that its EXIF data rotate, whose mask would
-            not lie on it.
+        DataError: not a readable image, one with more than 8 bits or 3 bands that nothing is said
+            about, or one that its EXIF data rotate, whose mask would not lie on it.
     """
 
     def decode(image: PillowImage.Image) -> NDArray[np.uint8]:
+        if image.mode in _DEEP_MODES:
+            return _scaled(path, image, value_range)
+        if value_range is not None:
+            what = f"it has 8 bits ({image.mode}), so there is nothing that `range` scales"
+            raise DataError.at(path, f"{what}. Keep it apart from the deeper images")
+        if bands is not None:
+            return _picked(path, image, bands)
+        _refuse_fourth(path, image)
         if image.mode not in _COLOUR_MODES:
             what = f"its pixels are {_HINTS.get(image.mode, f'of mode {image.mode}')}"
             raise DataError.at(path, f"{what}; convert it to 8-bit RGB")
@@ -127,14 +157,75 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return _read(path, decode)
 
 
+def _scaled(
+    path: Path, image: PillowImage.Image, value_range: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    """A deep grey image at 8 bits, three times the same band."""
+    values = np.array(image).astype(np.float64)
+    if value_range is None:
+        what = f"its pixels are {_HINTS.get(image.mode, 'of 16 bits')}"
+        seen = f"{values.min():g} to {values.max():g}"
+        raise DataError.at(
+            path,
+            f"{what}, here {seen}. Say which values become black and white, as `range: [0, 4095]`, "
+            "or convert it to 8-bit RGB",
+        )
+    low, high = value_range
+    grey = np.clip((values - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _picked(path: Path, image: PillowImage.Image, bands: tuple[int, int, int]) -> NDArray[np.uint8]:
+    values = _all_bands(path) if _bands_of(image) > len(image.getbands()) else np.array(image)
+    there = values.shape[2] if values.ndim == 3 else 1
+    if image.mode == "P" or max(bands) > there:
+        what = f"it has {there} band{'s' if there > 1 else ''}, and `bands` asks for {max(bands)}"
+        raise DataError.at(path, what)
+    return np.ascontiguousarray(values[..., [band - 1 for band in bands]])
+
+
+def _bands_of(image: PillowImage.Image) -> int:
+    """How many bands the file has; Pillow drops the fourth of some TIFFs."""
+    tags = getattr(image, "tag_v2", {})
+    return max(len(image.getbands()), int(tags.get(_SAMPLES_PER_PIXEL, 1)))
+
+
+def _all_bands(path: Path) -> NDArray[np.uint8]:
+    """A TIFF with all its bands, (H, W, B), red first."""
+    import cv2
+
+    read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if read is None or read.ndim != 3 or read.dtype != np.uint8:
+        raise DataError.at(path, "its bands cannot be read; save it as 8-bit TIFF of 4 bands")
+    order = [2, 1, 0, *range(3, read.shape[2])]
+    return np.asarray(read[..., order], np.uint8)
+
+
+def _refuse_fourth(path: Path, image: PillowImage.Image) -> None:
+    """A band besides red, green and blue, or besides grey, that says something."""
+    count = _bands_of(image)
+    says_something = image.mode == "RGBX" or count > len(image.getbands())
+    if not says_something and image.mode in ("RGBA", "LA"):
+        low, high = image.getchannel("A").getextrema()
+        says_something = low != high
+    if says_something:
+        what = (
+            f"it has {count} bands ({image.mode}), and a model sees 3. Say which, counted from 1, "
+            "as `bands: [1, 2, 3]`"
+        )
+        raise DataError.at(path, what)
+
+
 def read_labels(path: Path) -> Labels:
     """A mask file as (H, W) uint8, or uint16 from 16-bit grey; palette images give their indices.
 
     Raises:
-        DataError: not a readable single-channel image, or one that its EXIF data rotate.
+        DataError: not a readable single-channel image, a JPEG, or one that its EXIF data rotate.
     """
 
     def decode(image: PillowImage.Image) -> Labels:
+        if image.format in ("JPEG", "MPO"):
+            raise DataError.at(path, _LOSSY)
         if image.mode in ("L", "P", "1"):
             return np.array(image).astype(np.uint8, copy=False)
         if image.mode.startswith("I"):
@@ -143,11 +234,29 @@ def read_labels(path: Path) -> Labels:
                 return values.astype(np.uint16)
         what = (
             f"a mask has one channel with a class id in each pixel, this one is {image.mode}. "
-            "Turn its colours into class ids and save it as 8-bit grey PNG"
+            'Name its colours, as `colours: labelmap.txt` or `colours: {"#804080": road, ...}`, '
+            "or turn them into class ids and save it as 8-bit grey PNG"
         )
         raise DataError.at(path, what)
 
-    return _read(path, decode)
+    return _read(path, decode, MASK_FORMATS)
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """A coloured mask as (H, W, 3) RGB; a palette gives its colours, alpha is dropped.
+
+    Raises:
+        DataError: not a readable 8-bit image, a JPEG, or one that its EXIF data rotate.
+    """
+
+    def decode(image: PillowImage.Image) -> NDArray[np.uint8]:
+        if image.format in ("JPEG", "MPO"):
+            raise DataError.at(path, _LOSSY)
+        if image.mode not in _COLOUR_MODES:
+            raise DataError.at(path, f"a coloured mask has 8 bits a channel, this is {image.mode}")
+        return np.array(image.convert("RGB"))
+
+    return _read(path, decode, MASK_FORMATS)
 
 
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -15,8 +15,8 @@ from alspec.datasets.files.decoding import Labels
 from alspec.errors import DataError
 
 _SHOWN = 10
-_BEYOND = 256
-"""Stands for all values above 255."""
+LARGEST = (1 << 16) - 1
+"""The highest value that a mask of 16 bits has."""
 _UNKNOWN = 254
 """In the table of colours; class ids end below it."""
 
@@ -25,20 +25,24 @@ class ValueTable:
     """Which class each value of a mask stands for.
 
     Args:
-        classes: value to class id; `IGNORE` always stands for itself.
+        classes: value to class id or `IGNORE`.
         meaning: what values there are and what to do about others, for the message.
+        ignore_255: the value 255 counts for nothing without being named.
     """
 
-    def __init__(self, classes: Mapping[int, int], meaning: str) -> None:
+    def __init__(
+        self, classes: Mapping[int, int], meaning: str, *, ignore_255: bool = True
+    ) -> None:
         self._meaning = meaning
-        self._table = np.full(_BEYOND + 1, -1, np.int16)
-        self._table[IGNORE] = IGNORE
+        self._table = np.full(LARGEST + 1, -1, np.int16)
+        if ignore_255:
+            self._table[IGNORE] = IGNORE
         for value, class_id in classes.items():
             self._table[value] = class_id
 
     def apply(self, labels: Labels, path: Path) -> Mask:
         """Class ids of a mask, (H, W). Raises DataError naming the file and the unknown values."""
-        known = self._table[labels if labels.dtype == np.uint8 else np.minimum(labels, _BEYOND)]
+        known = self._table[labels]
         if (known < 0).any():
             values = np.unique(labels[known < 0])
             shown = ", ".join(str(value) for value in values[:_SHOWN])

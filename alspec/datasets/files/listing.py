@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from alspec.datasets.base import Frame, ImageId
 from alspec.datasets.files.contents import ListedFile
-from alspec.errors import DataError, Problem
+from alspec.datasets.files.pairing import missing_images, missing_masks
+from alspec.errors import DataError, Problem, grouped
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff"})
+MASK_SUFFIXES = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff"})
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
+"""Suffixes of files that cannot be masks, and are told of where a mask is missing."""
 
 _SHOWN = 20
 _NUMBERS = re.compile("([0-9]+)")
 _Order: TypeAlias = tuple[list[str | int], str]
+
+
+def _nothing(_: str) -> None:
+    """No key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class Files:
         path: the path below the root that the file of a key is expected to have.
         what: how such a file is known, as `*_leftImg8bit.png`.
         loc: where the spec names them.
+        lossy: as `key`, for a file that would be a mask if it were no JPEG.
+        lossy: as `key`, for a file that would be one if its compression left values as they are.
     """
 
     folders: tuple[str, ...]
@@ -39,6 +49,7 @@ class Files:
     path: Callable[[str], str]
     what: str
     loc: tuple[str, ...] = ("root",)
+    lossy: Callable[[str], str | None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class Tree:
         sequence: an image's video, from its key; None where there is none, an error.
         no_video: what is wrong with a key that has no video, in words.
         partly_labelled: images without a mask are listed as well, with the place it will have.
+        is_pool: images without a mask may be waiting for their labels.
+        some_masks: masks without an image are passed over, as the images of a list are some only.
     """
 
     root: Path
@@ -60,6 +73,8 @@ class Tree:
     sequence: Callable[[str], str | None]
     no_video: Callable[[str], str] = str
     partly_labelled: bool = False
+    is_pool: bool = False
+    some_masks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,7 @@ def list_pairs(tree: Tree) -> list[Pair]:
     if tree.partly_labelled:
         missing = images.keys() - masks.keys()
         masks |= {key: _to_come(tree.root, tree.masks.path(key)) for key in missing}
-    if images and masks:
+    if images and (masks or not problems):
         problems += _unpaired(tree, images, masks)
     videos: dict[str, list[tuple[_Order, Pair]]] = {}
     for key in images.keys() & masks.keys():
@@ -111,7 +126,7 @@ def list_pairs(tree: Tree) -> list[Pair]:
         )
         videos.setdefault(video, []).append((natural_order(key), pair))
     if problems:
-        raise DataError(capped(tree.root, problems))
+        raise DataError(capped(tree.root, grouped(problems)))
     return [
         pair
         for video in sorted(videos, key=natural_order)
@@ -187,6 +202,8 @@ def _by_key(
         key = files.key(file.name)
         if key is None:
             continue
+        if not key.isascii():  # macOS writes é as two characters, others as one
+            key = unicodedata.normalize("NFC", key)
         if not file.name.isprintable():
             what = f"its name has characters that cannot be printed: {file.name!a}; rename it"
             problems.append(Problem(str(root), what, loc=files.loc))
@@ -195,6 +212,8 @@ def _by_key(
             problems.append(Problem(str(root / file.name), what, loc=files.loc))
         else:
             found[key] = file
+    if any(files.lossy(file.name) is not None for file in listed):
+        return found  # told with the images that lack a mask
     if needed and not found and not problems:
         folder = root.absolute() if len(files.folders) > 1 else root.absolute() / files.folders[0]
         problems.append(Problem(str(folder), f"no {files.what}", loc=files.loc))
@@ -233,12 +252,19 @@ def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
 def _unpaired(
     tree: Tree, images: Mapping[str, ListedFile], masks: Mapping[str, ListedFile]
 ) -> Iterator[Problem]:
-    for key in sorted(images.keys() - masks.keys()):
-        what = f"this image has no mask `{tree.masks.path(key)}`; add it, or remove the image"
-        yield Problem(str(tree.root / images[key].name), what, loc=tree.masks.loc)
-    for key in sorted(masks.keys() - images.keys()):
-        what = f"this mask has no image `{tree.images.path(key)}`; add it, or remove the mask"
-        yield Problem(str(tree.root / masks[key].name), what, loc=tree.images.loc)
+    if images.keys() == masks.keys() or (tree.some_masks and images.keys() <= masks.keys()):
+        return
+    jpegs = {
+        key: file
+        for folder in tree.masks.folders
+        for file in _walk(tree.root, folder, set())
+        if (key := tree.masks.lossy(file.name)) is not None
+    }
+    waits = tree.is_pool and not jpegs and bool(masks) and masks.keys() < images.keys()
+    for problem in missing_masks(images, masks, jpegs, tree.masks.path, tree.masks.loc):
+        yield replace(problem, waits_for_labels=waits)
+    if not tree.some_masks:
+        yield from missing_images(images, masks, tree.images.path, tree.images.loc)
 
 
 def natural_order(text: str) -> _Order:

@@ -65,6 +65,10 @@ class PairedFiles(ABC):
     def read_mask_file(self, path: Path) -> Mask:
         """A mask file as class ids and `IGNORE`, (H, W). Raises DataError naming the file."""
 
+    def read_image_file(self, path: Path) -> Image:
+        """An image file as RGB, (H, W, 3). Raises DataError naming the file."""
+        return read_rgb(path)
+
     @property
     def root(self) -> Path:
         """The folder that the spec names."""
@@ -111,7 +115,7 @@ class PairedFiles(ABC):
         """The image at its own size, (H, W, 3). Raises DataError naming the file."""
         path = self._pair(image).image.path
         with self._watched.reading(path):
-            return read_rgb(Path(path))
+            return self.read_image_file(Path(path))
 
     def read_mask(self, image: ImageId) -> Mask:
         """The labels at their own size, (H, W). Raises DataError naming the file."""

@@ -1,20 +1,25 @@
-"""The dataset kind `folder`: a tree of images and a tree of masks with the same names."""
+"""The dataset kind `folder`: a tree of images and a tree of masks, whatever their names."""
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from alspec.datasets.base import IGNORE, Mask, Split
-from alspec.datasets.files.decoding import read_labels
-from alspec.datasets.files.label_maps import ValueTable
+from alspec.datasets.base import Image, ImageId, Mask, Split
+from alspec.datasets.files.decoding import read_rgb
+from alspec.datasets.files.label_fields import Classes, LabelFields, MaskReader, with_colours_read
 from alspec.datasets.files.listing import (
     IMAGE_SUFFIXES,
+    LOSSY_SUFFIXES,
     MASK_SUFFIXES,
     Files,
     Pair,
@@ -22,102 +27,79 @@ from alspec.datasets.files.listing import (
     join,
     list_pairs,
 )
+from alspec.datasets.files.naming import FileName, NamePattern, below, overlap
 from alspec.datasets.files.paired import PairedFiles, RootedSpec
-from alspec.spec.model import DatasetSpec, Frozen
+from alspec.datasets.files.split_fields import (
+    AnyVal,
+    Half,
+    PixelFields,
+    SequencePattern,
+    SplitLists,
+)
+from alspec.datasets.files.splitting import ListedNames, divided, sequence_of
+from alspec.errors import DataError, Problem
+from alspec.spec.model import DatasetSpec
+from alspec.spec.validation import failure
 
 
-def _below_root(value: str) -> str:
-    path = PurePosixPath(value)
-    if path.is_absolute() or PureWindowsPath(value).drive or "\\" in value or ".." in path.parts:
-        raise PydanticCustomError(
-            "folder",
-            "`{value}` is not a folder below `root`; write it as `train/images`",
-            {"value": value},
-        )
-    return path.as_posix()
-
-
-RelativeFolder = Annotated[str, Field(min_length=1), AfterValidator(_below_root)]
-
-
-def _overlap(first: str, second: str) -> bool:
-    """Whether one folder is, or lies in, the other."""
-    one, other = PurePosixPath(first), PurePosixPath(second)
-    return one == other or one in other.parents or other in one.parents
-
-
-class Half(Frozen):
-    """The two folders of a split, relative to `root`."""
-
-    images: RelativeFolder
-    masks: RelativeFolder
-
-    @field_validator("masks")
-    @classmethod
-    def _beside_the_images(cls, masks: str, info: ValidationInfo) -> str:
-        images = info.data.get("images")
-        if images is not None and _overlap(images, masks):
-            raise PydanticCustomError(
-                "folder",
-                "images `{images}` and masks `{masks}` share a folder; put them into two",
-                {"images": images, "masks": masks},
-            )
-        return masks
-
-
-class Spec(Half, RootedSpec):
-    """A tree that any person has; image and mask have the same path but for the extension."""
+class Spec(Half, LabelFields, PixelFields, RootedSpec):
+    """A tree that any person has; image and mask have the same path but for what is named here."""
 
     HOLDS: ClassVar[str] = "`images` and `masks`"
     VALIDATION_ONLY: ClassVar[frozenset[str]] = frozenset({"val"})
+    VAL_IS_NEEDED: ClassVar[bool] = True
+    LISTING_ONLY: ClassVar[frozenset[str]] = frozenset({"split"})
+    LATER: ClassVar[frozenset[str]] = RootedSpec.LATER | {
+        "values", "colours", "bands", "range", "image_name", "mask_name", "split",
+    }  # fmt: skip
 
     kind: Literal["folder"]
-    classes: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        min_length=2, max_length=IGNORE, description="names; the position is the value in the masks"
+    classes: Classes = Field(
+        default=(), validate_default=True, description="names; the position is the value in masks"
     )
-    ignore: int | None = Field(
-        default=None, ge=0, le=255, description="mask value that counts for nothing, besides 255"
+    image_name: FileName = Field(
+        default="{stem}", description='how images are named, as "{stem}_image"'
     )
-    sequence: str | None = Field(
+    mask_name: FileName = Field(
+        default="{stem}", description='how masks are named, as "{stem}_mask"; the extension is free'
+    )
+    sequence: SequencePattern | None = Field(
         default=None,
         description="regular expression with one group, searched in an image's path without "
         "extension: the video it belongs to; none: all images are one sequence, ordered by name",
     )
-    val: Half
+    split: SplitLists | None = Field(
+        default=None, description="in place of `val`: lists of the images of each half"
+    )
+    val: AnyVal = Field(
+        default=None,
+        validate_default=True,
+        description="what measures: {images, masks}, {sequences: [...]} or {fraction: 0.2}",
+    )
 
-    @field_validator("classes")
+    @field_validator("classes", mode="wrap")
     @classmethod
-    def _different(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        twice = next((name for name in classes if classes.count(name) > 1), None)
-        if twice is not None:
-            raise PydanticCustomError("repeated", "class `{name}` is named twice", {"name": twice})
-        return classes
-
-    @field_validator("sequence")
-    @classmethod
-    def _one_group(cls, sequence: str | None) -> str | None:
-        if sequence is None:
-            return None
-        try:
-            groups = re.compile(sequence).groups
-        except re.error as err:
-            raise PydanticCustomError(
-                "sequence", "it is not a regular expression: {why}", {"why": str(err)}
-            ) from err
-        if groups != 1:
-            raise PydanticCustomError(
-                "sequence",
-                "it has {groups} groups; put the part that names the video, and nothing else, in "
-                "round brackets, as in `^(.*)_`, and write other brackets `(?:...)`",
-                {"groups": groups},
-            )
-        return sequence
+    def _classes_are_known(
+        cls, given: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        if given != ():
+            return handler(given)
+        if all(name in info.data and info.data[name] is None for name in ("values", "colours")):
+            raise PydanticKnownError("missing")
+        return given
 
     @field_validator("val")
     @classmethod
-    def _apart(cls, val: Half, info: ValidationInfo) -> Half:
+    def _apart(cls, val: Any, info: ValidationInfo) -> Any:
+        if (
+            val is None
+            and cls.VAL_IS_NEEDED
+            and "split" in info.data
+            and info.data["split"] is None
+        ):
+            raise PydanticKnownError("missing")
         images = info.data.get("images")
-        if images is not None and _overlap(images, val.images):
+        if isinstance(val, Half) and images is not None and overlap(images, val.images):
             raise PydanticCustomError(
                 "folder",
                 "val.images `{val}` and images `{images}` share files, so the model would be "
@@ -125,6 +107,42 @@ class Spec(Half, RootedSpec):
                 {"val": val.images, "images": images},
             )
         return val
+
+    @model_validator(mode="after")
+    def _whole(self) -> Spec:
+        if self.val is not None and self.split is not None:
+            why = "`val` and `split` are both given; leave one of them out"
+            raise failure("val_twice", None, ("split",), {"why": why})
+        if self.image_name == self.mask_name:
+            _require_apart(self, ("masks",))
+            if isinstance(self.val, Half):
+                _require_apart(self.val, ("val", "masks"))
+        return self
+
+    def resolved(self) -> Spec:
+        """The spec with its colour file read and its lists' paths made absolute."""
+        changes = with_colours_read(self, self.root)
+        if self.split is not None:
+            lists = {
+                half: str(_below_or_here(self.root, path).absolute())
+                for half, path in self.split.model_dump().items()
+            }
+            changes["split"] = SplitLists(**lists)
+        return self.model_copy(update=changes) if changes else self
+
+
+def _require_apart(half: Half, loc: tuple[str, ...]) -> None:
+    if overlap(half.images, half.masks):
+        why = (
+            f"images `{half.images}` and masks `{half.masks}` share a folder; put them into two, "
+            'or say how they are named, as `mask_name: "{stem}_mask"`'
+        )
+        raise failure("folder", half.masks, loc, {"why": why})
+
+
+def _below_or_here(root: str | None, path: str) -> Path:
+    inside = Path(root or ".") / path
+    return inside if inside.is_file() else Path(path)
 
 
 class Folder(PairedFiles):
@@ -137,61 +155,101 @@ class Folder(PairedFiles):
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec)
-        classes = {value: value for value in range(len(spec.classes))}
-        ignored = () if spec.ignore in (None, IGNORE) else (spec.ignore,)
-        meaning = (
-            f"`classes` has {len(classes)} names, so 0 to {len(classes) - 1} are valid, and "
-            f"{' and '.join(str(value) for value in (*ignored, IGNORE))} count for nothing. "
-            "Name the classes that are missing, or set `ignore`"
-        )
-        self._table = ValueTable(classes | dict.fromkeys(ignored, IGNORE), meaning)
+        self._masks = MaskReader(spec)
+        self._halves: dict[Split, list[Pair]] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; the position is the class id."""
-        names: tuple[str, ...] = self.spec.classes
+        names: tuple[str, ...] = self.spec.class_names
         return names
 
     def list_split(self, split: Split) -> list[Pair]:
         """The pairs of a split in time order. Raises DataError, all problems at once."""
-        half, loc = (self.spec.val, ("val",)) if split is Split.VAL else (self.spec, ())
-        pattern = self.spec.sequence
-        tree = Tree(
-            root=self.root,
-            images=_files(half.images, "images", IMAGE_SUFFIXES, "", loc),
-            masks=_files(half.masks, "masks", MASK_SUFFIXES, ".png", loc),
-            sequence=lambda key: _video(pattern, key),
-            no_video=lambda key: (
-                f"`sequence` {pattern} does not match `{key}`; every image needs a sequence"
-            ),
-            partly_labelled=self.PARTLY_LABELLED and split is Split.POOL,
-        )
-        return list_pairs(tree)
+        spec = self.spec
+        if spec.split is not None:
+            return self._named(split)
+        if isinstance(spec.val, Half):
+            half, loc = (spec.val, ("val",)) if split is Split.VAL else (spec, ())
+            return list_pairs(self._tree(half, split, loc))
+        if not self._halves:
+            whole = list_pairs(self._tree(spec, Split.POOL, ()))
+            self._halves = divided(whole, spec.val, has_sequences=spec.sequence is not None)
+        return self._halves[split]
+
+    def read_image_file(self, path: Path) -> Image:
+        """An image file as RGB, (H, W, 3). Raises DataError naming the file."""
+        return read_rgb(path, self.spec.bands, self.spec.range)
 
     def read_mask_file(self, path: Path) -> Mask:
         """A mask file as class ids and `IGNORE`, (H, W). Raises DataError naming the file."""
-        return self._table.apply(read_labels(path), path)
+        return self._masks.read(path)
+
+    def _named(self, split: Split) -> list[Pair]:
+        """The pairs that a list names; other images of the tree are passed over."""
+        half = "train" if split is Split.POOL else "val"
+        names = ListedNames(Path(getattr(self.spec.split, half)), ("split", half))
+        pairs = list_pairs(self._tree(self.spec, split, (), names))
+        problems = names.problems()
+        if split is Split.VAL and not problems:
+            problems = _in_both(self._listed(Split.POOL), [pair.frame.id for pair in pairs])
+        if problems:
+            raise DataError(problems)
+        return pairs
+
+    def _tree(
+        self, half: Half, split: Split, loc: tuple[str, ...], names: ListedNames | None = None
+    ) -> Tree:
+        pattern = self.spec.sequence
+        of_images = NamePattern.parse(self.spec.image_name)
+        of_masks = NamePattern.parse(self.spec.mask_name)
+        together = overlap(half.images, half.masks)
+
+        def image_key(path: str) -> str | None:
+            inner = below(half.images, path)
+            if together and of_masks.key(below(half.masks, path), MASK_SUFFIXES) is not None:
+                return None
+            key = of_images.key(inner, IMAGE_SUFFIXES)
+            return key if names is None or key is None or names.has(path, half.images) else None
+
+        def sequence(key: str) -> str | None:
+            found = sequence_of(pattern, key)
+            return "" if found is None and split is Split.VAL else found
+
+        kinds = f"({', '.join(sorted(IMAGE_SUFFIXES))})"
+        return Tree(
+            root=self.root,
+            images=Files(
+                folders=(half.images,),
+                key=image_key,
+                path=lambda key: join(half.images, of_images.path(key)),
+                what=f"images in this folder {kinds}",
+                loc=(*loc, "images"),
+            ),
+            masks=Files(
+                folders=(half.masks,),
+                key=lambda path: of_masks.key(below(half.masks, path), MASK_SUFFIXES),
+                path=lambda key: join(half.masks, of_masks.path(key, ".png")),
+                what=f"masks in this folder ({', '.join(sorted(MASK_SUFFIXES))})",
+                loc=(*loc, "masks"),
+                lossy=lambda path: of_masks.key(below(half.masks, path), LOSSY_SUFFIXES),
+            ),
+            sequence=sequence,
+            no_video=lambda key: (
+                f"`sequence` {pattern} does not match `{key}`; every image needs a sequence"
+            ),
+            is_pool=split is Split.POOL,
+            partly_labelled=self.PARTLY_LABELLED and split is Split.POOL,
+            some_masks=names is not None,
+        )
 
 
-def _files(
-    folder: str, field: str, suffixes: frozenset[str], suffix: str, loc: tuple[str, ...]
-) -> Files:
-    def key(path: str) -> str | None:
-        name = path if folder == "." else path.removeprefix(f"{folder}/")
-        stem, end = os.path.splitext(name)  # noqa: PTH122 - 80,000 Path objects are slow
-        return stem if end.lower() in suffixes else None
-
-    return Files(
-        folders=(folder,),
-        key=key,
-        path=lambda key: join(folder, key) + suffix,
-        what=f"{field} in this folder ({', '.join(sorted(suffixes))})",
-        loc=(*loc, field),
+def _in_both(pool: dict[ImageId, Pair], val: list[ImageId]) -> list[Problem]:
+    both = [image for image in val if image in pool]
+    if not both:
+        return []
+    what = (
+        f"{len(both):,} of {len(val):,} images are in `split.train` too, as `{both[0]}`, so the "
+        "model would be measured on what it was trained on"
     )
-
-
-def _video(pattern: str | None, key: str) -> str | None:
-    if pattern is None:
-        return ""
-    found = re.search(pattern, key)
-    return found.group(1) if found else None
+    return [Problem("split", what, loc=("split", "val"))]

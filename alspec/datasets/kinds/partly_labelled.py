@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.split_fields import Half
 from alspec.datasets.kinds import folder
 from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec
@@ -27,23 +29,23 @@ class Spec(folder.Spec):
     """
 
     MASKS_CHANGE: ClassVar[bool] = True
+    VAL_IS_NEEDED: ClassVar[bool] = False
 
     kind: Literal["folder", "partly_labelled"] = "partly_labelled"  # type: ignore[assignment]
-    val: folder.Half | None = Field(  # type: ignore[assignment]
-        default=None, description="images to measure on; without them batches have check images"
-    )
 
     @field_validator("kind", mode="before")
     @classmethod
     def _of_this_kind(cls, kind: Any) -> Any:
         return "partly_labelled" if kind == "folder" else kind
 
-    @field_validator("val")
+    @field_validator("val", "split")
     @classmethod
-    def _apart(  # type: ignore[override]
-        cls, val: folder.Half | None, info: ValidationInfo
-    ) -> folder.Half | None:
-        return None if val is None else super()._apart(val, info)
+    def _folders_alone(cls, given: Any) -> Any:
+        if given is None or isinstance(given, Half):
+            return given
+        raise PydanticCustomError(
+            "project", "a labelling project takes `val: {{images, masks}}`, or none", {}
+        )
 
 
 class PartlyLabelled(folder.Folder):

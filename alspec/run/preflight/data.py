@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from alspec.datasets.base import Dataset, Split
-from alspec.datasets.class_coverage import coverage_line, coverage_problems
+from alspec.datasets.class_coverage import coverage_line, coverage_problems, without_pixels
 from alspec.datasets.image_facts import ImageFacts, TreeReader, rows_of
 from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool
@@ -36,12 +36,14 @@ class _Tree:
         facts: by split.
         problems: what is wrong with files.
         read: images read, 0 where all was known.
+        reader: what read them; None for a dataset without files.
     """
 
     dataset: Dataset
     facts: Mapping[Split, ImageFacts]
     problems: Sequence[Problem] = ()
     read: int = 0
+    reader: TreeReader | None = None
 
 
 def check_data(
@@ -86,9 +88,17 @@ def check_data(
             problems += _shown(spec.name, tree.problems)
         if not trees[identity].problems:
             problems += _coverage(index, spec, trees[identity], note)
+    _save(trees.values(), ArrayCache.of_user() if problems else cache)
     if problems:
         raise DataError(problems)
     return images
+
+
+def _save(trees: Iterable[_Tree], cache: ArrayCache) -> None:
+    """Cache what was found of files that are good; bad data leave nothing in a store."""
+    for tree in trees:
+        if tree.reader:
+            tree.reader.save(cache)
 
 
 def _read(dataset: Dataset, cache: ArrayCache, progress: Callable[[int], None]) -> _Tree:
@@ -108,8 +118,7 @@ def _read(dataset: Dataset, cache: ArrayCache, progress: Callable[[int], None]) 
     for split in Split:
         facts[split], found = reader.read(split, count)
         problems += found
-    reader.save()
-    return _Tree(dataset, facts, problems, read)
+    return _Tree(dataset, facts, problems, read, reader)
 
 
 def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Problem]:
@@ -127,6 +136,9 @@ def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Pr
     }
     for split, counts in pixels.items():
         note(f"{spec.name}: pixels of {coverage_line(split, classes, counts)}")
+    if nowhere := without_pixels(spec, classes, pixels):
+        named = ", ".join(f"`{name}`" for name in nowhere)
+        note(f"{spec.name}: no mask has a pixel of {named}, so these classes are in no mean")
     return [
         replace(problem, loc=("datasets", index, *problem.loc))
         for problem in coverage_problems(spec, classes, pixels)
