@@ -260,7 +260,9 @@ def _unpaired(
         for file in _walk(tree.root, folder, set())
         if (key := tree.masks.lossy(file.name)) is not None
     }
-    waits = tree.is_pool and not jpegs and bool(masks) and masks.keys() < images.keys()
+    # Few masks are a pool that is being labelled, most masks a tree with holes.
+    unlabelled = tree.is_pool and masks.keys() < images.keys() and len(images) > 2 * len(masks)
+    waits = unlabelled and bool(masks) and not jpegs
     for problem in missing_masks(images, masks, jpegs, tree.masks.path, tree.masks.loc):
         yield replace(problem, waits_for_labels=waits)
     if not tree.some_masks:

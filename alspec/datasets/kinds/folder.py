@@ -169,9 +169,10 @@ class Folder(PairedFiles):
         spec = self.spec
         if spec.split is not None:
             return self._named(split)
-        if isinstance(spec.val, Half):
-            half, loc = (spec.val, ("val",)) if split is Split.VAL else (spec, ())
-            return list_pairs(self._tree(half, split, loc))
+        if spec.val is None or isinstance(spec.val, Half):
+            if split is Split.VAL and spec.val is not None:
+                return list_pairs(self._tree(spec.val, split, ("val",)))
+            return list_pairs(self._tree(spec, split, ()))
         if not self._halves:
             whole = list_pairs(self._tree(spec, Split.POOL, ()))
             self._halves = divided(whole, spec.val, has_sequences=spec.sequence is not None)
