@@ -1,0 +1,253 @@
+"""Deliveries into a project's files; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from factories import annotators
+from factories.drawn_project import DrawnProject
+from factories.labelling_desk import SERVICES, Desk
+from PIL import Image
+
+from alspec.errors import InputError
+from alspec.labelling.batches import Verdict, read_batches
+from alspec.labelling.hand_over import hand_over
+from alspec.labelling.ingestion import Options
+from alspec.labelling.summary import summarise
+
+
+@pytest.fixture
+def desk(tmp_path):
+    one = Desk(tmp_path)
+    one.select()
+    return one
+
+
+# ---- select
+
+
+def test_select_shows_the_open_batch_and_asks_for_nothing_twice(desk):
+    before = desk.tree()
+    again = desk.select()
+    assert not again.new
+    assert desk.tree() == before
+    other = desk.select(anyway=True)
+    assert other.new
+    assert other.batch.number == 2
+    ids = [image for batch in read_batches(desk.folder) for image in batch.ids()]
+    assert len(ids) == len(set(ids)) == 12
+
+
+def test_the_same_files_and_seed_make_the_same_batch(tmp_path, desk):
+    twin = Desk(tmp_path / "twin")
+    twin.select()
+    assert twin.folder.batch(1).table.read_bytes() == desk.folder.batch(1).table.read_bytes()
+    other = Desk(tmp_path / "other", seed=1)
+    other.select()
+    assert other.folder.batch(1).table.read_bytes() != desk.folder.batch(1).table.read_bytes()
+
+
+def test_check_images_are_spread_over_the_batch(desk):
+    roles = [row.role.value for row in desk.state().open_batch.rows]
+    assert roles.count("check") == 3
+    assert "check" in roles[:3]
+    assert "check" in roles[3:]
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "check"),
+    [(50, 0.2, 10), (100, 0.2, 20), (100, 0.05, 10), (12, 0.2, 6), (1, 0.2, 0), (50, 0, 0)],
+)
+def test_check_images_are_the_share_and_at_least_ten_up_to_half(n, share, check, tmp_path):
+    from alspec.labelling.selection import check_size
+
+    drawn = DrawnProject(tmp_path, 1, check=share)
+    assert check_size(drawn.project, n) == check
+
+
+def test_new_images_join_the_pool_and_an_empty_pool_is_an_error(desk):
+    assert len(desk.state().candidates) == 18
+    desk.drawn.draw("seq0/999.png", 999)
+    assert len(desk.state().candidates) == 19
+    desk.select(anyway=True, images=19)
+    with pytest.raises(InputError, match="no image is left"):
+        desk.select(anyway=True)
+
+
+def test_the_hand_over_of_a_first_batch_has_no_proposals_and_can_be_made_again(desk):
+    batch = desk.state().open_batch
+    for tool in ("folder", "cvat", "labelstudio"):
+        home = hand_over(desk.project, desk.folder, desk.state(), batch, tool, SERVICES)
+        assert len(list((home / "images").iterdir())) == 6
+    assert batch.folder.contact_sheet.is_file()
+    (home / "tasks.json").unlink()
+    before = desk.tree()
+    hand_over(desk.project, desk.folder, desk.state(), batch, tool, SERVICES)
+    assert desk.tree() == before  # what is there is left as it is
+
+
+# ---- ingest
+
+
+def test_a_partial_delivery_leaves_the_rest_open(desk):
+    truths = desk.truths()
+    first = dict(list(truths.items())[:2])
+    taken = desk.ingest(desk.give(first))
+    assert [said["verdict"] for said in taken.verdicts.values()] == ["labelled"] * 2
+    assert len(desk.state().waiting(desk.state().open_batch)) == 4
+    desk.ingest(desk.give(truths, "rest"))
+    assert desk.state().open_batch is None
+    for image, mask in desk.drawn.labelled().items():
+        np.testing.assert_array_equal(mask, desk.drawn.truths[image])
+
+
+@pytest.mark.parametrize(
+    "write", [annotators.folder_of_masks, annotators.cvat_masks, annotators.cvat_xml]
+)
+def test_the_same_bytes_a_second_time_change_nothing(desk, write):
+    path = desk.give(desk.truths(), write=write)
+    assert not desk.ingest(path).known
+    before = desk.tree()
+    again = desk.ingest(path)
+    assert again.known
+    assert desk.tree() == before
+
+
+def test_an_old_delivery_given_again_does_not_undo_a_revision(desk):
+    truths = desk.truths()
+    stem = next(iter(truths))
+    old = desk.give(truths, "old")
+    desk.ingest(old)
+    changed = {stem: (truths[stem] + 1) % 3}
+    taken = desk.ingest(desk.give(changed, "new"))
+    (said,) = taken.verdicts.values()
+    kept = desk.folder.batch(1).replaced / said["replaced"]
+    np.testing.assert_array_equal(np.array(Image.open(kept)), truths[stem])
+    desk.ingest(old)
+    (image,) = taken.verdicts
+    np.testing.assert_array_equal(desk.drawn.labelled()[image], changed[stem])
+
+
+def test_a_mask_that_is_the_proposal_counts_when_it_is_accepted(desk):
+    truths = desk.truths()
+    stems = list(truths)
+    desk.propose(stems[0], truths[stems[0]])
+    other = truths[stems[1]].copy()
+    other[:2] = (other[:2] + 1) % 3
+    desk.propose(stems[1], other)
+    path = desk.give(truths)
+    taken = desk.ingest(path)
+    verdicts = dict(zip(stems, _in_order(desk, taken), strict=True))
+    assert verdicts[stems[0]]["verdict"] == "unchanged"
+    assert "--accept-unchanged" in verdicts[stems[0]]["why"]
+    assert verdicts[stems[1]]["changed"]["pixels"] == 2 * other.shape[1]
+    assert len(desk.drawn.labelled()) == 5
+    desk.ingest(path, Options(accept_unchanged=True))
+    assert len(desk.drawn.labelled()) == 6
+    share = summarise(desk.project, desk.folder).batches[0].corrected[""]
+    assert share == pytest.approx(2 * other.shape[1] / (2 * other.size))
+
+
+def _in_order(desk, taken):
+    return [taken.verdicts[row.id] for row in read_batches(desk.folder)[0].rows]
+
+
+def test_a_submitted_annotation_proves_a_person(desk):
+    truths = desk.truths()
+    for stem, mask in truths.items():
+        desk.propose(stem, mask)
+    desk.ingest(desk.give(truths, "back.json", annotators.labelstudio))
+    assert len(desk.drawn.labelled()) == 6
+
+
+def test_rejected_images_leave_the_pool_with_their_reason(desk):
+    truths = desk.truths()
+    stems = list(truths)
+    some = {stem: truths[stem] for stem in stems[:4]}
+    path = desk.give(some, "back.json", annotators.labelstudio, rejected=stems[4:])
+    desk.ingest(path)
+    state = desk.state()
+    assert state.open_batch is None
+    assert len(state.rejected) == 2
+    assert state.counts() == {"pool": 18, "asked": 0, "labelled": 4, "rejected": 2}
+    assert not {frame.id for frame in state.candidates} & state.rejected.keys()
+
+
+def test_a_labelled_image_is_not_rejected_by_a_later_delivery(desk):
+    truths = desk.truths()
+    stem = next(iter(truths))
+    desk.ingest(desk.give(truths))
+    taken = desk.ingest(desk.give({}, "no", rejected=[stem]))
+    (said,) = taken.verdicts.values()
+    assert said["verdict"] == "refused"
+    assert len(desk.drawn.labelled()) == 6
+
+
+def test_several_annotators_need_a_word_and_their_agreement_is_told(desk):
+    truths = desk.truths()
+    stem = next(iter(truths))
+    other = truths[stem].copy()
+    other[:4] = 2
+    one = json.loads(desk.give({stem: truths[stem]}, "1.json", annotators.labelstudio).read_text())
+    two = json.loads(desk.give({stem: other}, "2.json", annotators.labelstudio).read_text())
+    two[0]["annotations"][0] |= {"completed_by": {"email": "b@x"}, "updated_at": "2027-01-01"}
+    one[0]["annotations"] += two[0]["annotations"]
+    path = desk.root / "both.json"
+    path.write_text(json.dumps(one))
+    (said,) = desk.ingest(path).verdicts.values()
+    assert said["verdict"] == "refused"
+    assert "7, b@x" in said["why"]
+    assert desk.drawn.labelled() == {}
+    taken = desk.ingest(path, Options(annotator="latest"))
+    ((image, said),) = taken.verdicts.items()
+    np.testing.assert_array_equal(desk.drawn.labelled()[image], other)
+    ((first, second, miou),) = said["agreement"]
+    assert (first, second) == ("7", "b@x")
+    assert 0 < miou < 100
+    desk.ingest(path, Options(annotator="7"))  # labelled is labelled: the first word holds
+    np.testing.assert_array_equal(desk.drawn.labelled()[image], other)
+    assert summarise(desk.project, desk.folder).agreement == (pytest.approx(miou), 1)
+
+
+def test_hours_come_from_the_tool_or_from_the_user(desk):
+    truths = desk.truths()
+    desk.ingest(desk.give(truths, "back.json", annotators.labelstudio))
+    assert summarise(desk.project, desk.folder).batches[0].hours == pytest.approx(6 * 30.5 / 3600)
+    desk.ingest(desk.give(truths), Options(hours=6.5))
+    assert summarise(desk.project, desk.folder).batches[0].hours == 6.5
+
+
+def test_what_is_refused_is_recorded_and_the_rest_is_taken(desk):
+    truths = desk.truths()
+    stems = list(truths)
+    path = desk.give({**truths, stems[0]: np.full((5, 5), 1, np.uint8)})
+    taken = desk.ingest(path)
+    assert taken.count(Verdict.REFUSED) == 1
+    assert len(desk.drawn.labelled()) == 5
+    (record,) = desk.folder.batch(1).received.glob("*.json")
+    assert "5x5" in json.dumps(json.loads(record.read_text())["refused"])
+
+
+def test_a_delivery_without_a_batch_or_without_a_mask_is_an_error(tmp_path, desk):
+    empty = Desk(tmp_path / "new")
+    with pytest.raises(InputError, match="no batch"):
+        empty.ingest(tmp_path)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match="no mask of a batch"):
+        desk.ingest(tmp_path / "nothing")
+
+
+def test_unlabelled_pixels_become_what_the_project_says(tmp_path):
+    ignoring = Desk(tmp_path / "a")
+    ground = Desk(tmp_path / "b", unlabelled="ground")
+    for desk, value in ((ignoring, 255), (ground, 0)):
+        desk.select()
+        truths = desk.truths()
+        stem = next(iter(truths))
+        holed = truths[stem].copy()
+        holed[:3] = 255
+        desk.ingest(desk.give({stem: holed}, "back.zip", annotators.cvat_xml))
+        (mask,) = desk.drawn.labelled().values()
+        assert (mask[:3] == value).all()
