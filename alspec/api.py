@@ -122,6 +122,7 @@ def run(
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
+    revise: bool = False,
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
 
@@ -134,6 +135,7 @@ def run(
         loader_workers: processes that prepare a training's batches; no result depends on it.
         trust_config: training may run the study's own MMSegmentation config, which is code.
         wait: for steps that other runs have the leases of, when nothing else is left.
+        revise: continue a study that another file's spec was run with.
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -145,6 +147,7 @@ def run(
     from alspec.report.publish import publish_what_changed
     from alspec.report.study_results import StudyResults
     from alspec.run.events import EventLog
+    from alspec.run.preflight.spec import require_own_folder
     from alspec.run.repair import run_to_publication
     from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
@@ -154,6 +157,7 @@ def run(
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     log = EventLog(folder, observer_of(progress))
     refuse_links(folder.store.root, folder.root)
+    require_own_folder(expanded.study, folder, revise=revise)
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait)
@@ -186,6 +190,7 @@ class _StepRunner:
         from alspec.run.executors.base import Workplace
         from alspec.run.executors.local import LocalExecutor
         from alspec.run.loop import run as run_steps
+        from alspec.run.preflight.spec import record_spec
         from alspec.run.timing import costs_of, save_throughput
         from alspec.system.atomic import write_text
 
@@ -199,6 +204,7 @@ class _StepRunner:
             with locate_errors(self.study), _made(self.folder):
                 executor.warm_up()
                 self._check_data(todo)
+            record_spec(self.plan.study, self.folder)
             write_text(self.folder.spec, dump_study(self.plan.study))
             costs = costs_of(self.plan, store, todo, device) if todo else {}
             self.log.steps_begin({key: costs[key] for key in todo}, waits=self.wait)

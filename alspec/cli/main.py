@@ -180,6 +180,10 @@ def run(
         bool,
         typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
     ] = False,
+    revise: Annotated[
+        bool,
+        typer.Option("--revise", help="Continue a study that another file's spec was run with."),
+    ] = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report.
 
@@ -199,6 +203,7 @@ def run(
         loader_workers=loader_workers,
         trust_config=trust_config,
         wait=not no_wait,
+        revise=revise,
     )
     raise typer.Exit(code)
 

@@ -98,6 +98,7 @@ def run(
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
+    revise: bool = False,
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     study = api.load(spec, overrides)
@@ -110,6 +111,7 @@ def run(
             loader_workers=loader_workers,
             trust_config=trust_config,
             wait=wait,
+            revise=revise,
         )
     elsewhere = f", {done.elsewhere} by other runs" if done.elsewhere else ""
     console.out.print(

@@ -121,6 +121,7 @@ def write_tables(plan: Plan, folder: StudyFolder) -> Results:
 
 def _write_selections(runs: Iterable[Run], folder: StudyFolder) -> None:
     store = folder.store
+    written: list[Path] = []
     for run in runs:
         for labelled in finished_sets(run, store):
             if labelled.acquire is None or not store.is_done(labelled.acquire):
@@ -130,6 +131,8 @@ def _write_selections(runs: Iterable[Run], folder: StudyFolder) -> None:
             if not _says(path, text):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, text)
+            written.append(path)
+    folder.set_aside_stale(written)
 
 
 def _says(path: Path, text: str) -> bool:

@@ -57,6 +57,11 @@ class StoreFolders:
         return self.root / "throughput"
 
     @property
+    def specs(self) -> Path:
+        """Which spec each study's folder belongs to, one file a study."""
+        return self.root / "specs"
+
+    @property
     def published(self) -> Path:
         """What each study's published files were made from."""
         return self.root / "published"
@@ -75,7 +80,7 @@ class StoreFolders:
     @property
     def written_beside(self) -> tuple[Path, ...]:
         """Folders whose files are written beside their name and renamed: a kill leaves halves."""
-        notes = (self.checked, self.throughput, self.published)
+        notes = (self.checked, self.throughput, self.published, self.specs)
         return (self.drafts, self.recipes, self.retention, *notes)
 
     def adopt_old_names(self) -> None:

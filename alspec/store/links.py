@@ -7,12 +7,14 @@ last part alone; that no folder on the way is a link is looked at here, before a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from alspec.errors import InputError
 from alspec.store.folders import StoreFolders
 
+_STEP = re.compile("[0-9a-f]{64}")
 _OWN = ("events.jsonl", "logs", "figures", "selections", "spec.yaml")
 
 
@@ -39,9 +41,11 @@ def _links_in_store(store: Path) -> Iterator[str]:
     if store.is_symlink():
         yield str(store)
         return
-    yield from (entry.path for entry in _entries(store) if entry.is_symlink())
+    for entry in _entries(store):
+        if entry.is_symlink() and not _STEP.fullmatch(entry.name):  # `verify` quarantines those
+            yield entry.path
     folders = StoreFolders(store)
-    for folder in (*folders.trusted, folders.throughput, folders.published):
+    for folder in (*folders.trusted, folders.throughput, folders.published, folders.specs):
         if folder != store:
             yield from (entry.path for entry in _entries(folder) if entry.is_symlink())
     for kept in (folders.images, folders.checkpoints):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,24 @@ class StudyFolder:
     def selection(self, run: str, cycle: int) -> Path:
         """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
         return self.selections / run / f"cycle_{cycle}.txt"
+
+    def set_aside_stale(self, written: Collection[Path]) -> None:
+        """Move labelled sets that are none of the study's away, to `selections_before/`.
+
+        Those of runs or cycles that the spec had before, and of steps that are no longer finished.
+
+        Args:
+            written: the files below `selections` that are the study's.
+        """
+        current = set(written)
+        for path in sorted(self.selections.glob("*/*")):
+            if path.suffix == ".txt" and path not in current and not path.name.startswith("."):
+                aside = self.root / "selections_before" / path.parent.name
+                aside.mkdir(parents=True, exist_ok=True)
+                path.replace(aside / path.name)
+        for folder in self.selections.glob("*"):
+            with suppress(OSError):  # not empty: in use
+                folder.rmdir()
 
     def remove_empty(self) -> None:
         """Remove logs that say nothing, and then the folders that hold nothing."""

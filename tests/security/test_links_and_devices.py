@@ -25,7 +25,7 @@ as_root = pytest.mark.skipif(
 )
 LINKS = (
     ".store", ".store/images", ".store/images/toy-1/images.rows", ".store/leases/x.1",
-    ".store/recipes/x.json", ".store/" + "a" * 64, ".store/checkpoints/x/0.safetensors",
+    ".store/recipes/x.json", ".store/checkpoints/x/0.safetensors",
     ".store/published/s.json", "s", "s/events.jsonl", "s/logs", "s/logs/worker-0.txt",
     "s/selections/run", "s/figures/a.png", "s/spec.yaml", "s/report.md",
 )  # fmt: skip

@@ -1,0 +1,107 @@
+"""Whose folder it is: one study's results, selections and retention belong to one spec.
+
+The spec that a study was run with last is recorded in the store. The same file may be edited, and
+goes on as a revision; another file that has the same name under `study`, and says something else,
+is refused unless the user says that it revises that study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from alspec.errors import InputError
+from alspec.spec.model import Study
+from alspec.store.study_folder import StudyFolder
+from alspec.system.atomic import write_json
+
+SHOWN = 8
+"""Differences that are listed."""
+
+_NOTHING = object()
+
+
+def require_own_folder(study: Study, folder: StudyFolder, *, revise: bool) -> None:
+    """Refuse a study whose folder belongs to another spec.
+
+    Args:
+        study: what is to be run, with absolute paths.
+        folder: the study's.
+        revise: the user goes on with that study by this spec.
+
+    Raises:
+        InputError: the folder belongs to another file's spec, which differs; the message lists how.
+    """
+    before = _recorded(folder)
+    file = _file_of(study)
+    if revise or before is None or not file:
+        return
+    if file in (before["file"], str(folder.spec.absolute())):
+        return
+    differences = list(_differences(before["spec"], _plain(study)))
+    if not differences:
+        return
+    more = len(differences) - SHOWN
+    listed = "; ".join(differences[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    raise InputError.at(
+        folder.root,
+        f"belongs to {before['file']}, and {file} names its study `{study.study}` as well, but "
+        f"differs: {listed}. Give it another name under `study`, or continue that study with it: "
+        "--revise",
+    )
+
+
+def record_spec(study: Study, folder: StudyFolder) -> None:
+    """Note which spec a study's folder belongs to. Raises OSError if it cannot be written."""
+    said = {"file": _file_of(study), "spec": _plain(study)}
+    before = _recorded(folder)
+    if said["file"] and (before is None or said["spec"] != before["spec"]):
+        path = folder.store.folders.specs / f"{folder.study}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, said)
+
+
+def _recorded(folder: StudyFolder) -> dict[str, Any] | None:
+    """The file and the spec that the folder belongs to; None where nothing readable says so."""
+    path = folder.store.folders.specs / f"{folder.study}.json"
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return {"file": str(said["file"]), "spec": dict(said["spec"])}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _file_of(study: Study) -> str:
+    """The spec's file; empty for a study that was read from none."""
+    return str(study._origin.path.absolute()) if study._origin else ""
+
+
+def _plain(study: Study) -> dict[str, Any]:
+    """The spec without where its data lie on this machine."""
+    data: dict[str, Any] = study.model_dump(mode="json")
+    for dataset in data["datasets"]:
+        dataset.pop("root", None)
+    return data
+
+
+def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Each value that is another one, as `seeds.1 is 4, there 2`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            inner = (before.get(key, _NOTHING), now.get(key, _NOTHING))
+            yield from _differences(*inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(before, list) and isinstance(now, list):
+        for index in range(max(len(before), len(now))):
+            first = before[index] if index < len(before) else _NOTHING
+            second = now[index] if index < len(now) else _NOTHING
+            yield from _differences(first, second, f"{where}.{index}")
+    elif before != now:
+        yield f"{where} is {_in_words(now)}, there {_in_words(before)}"
+
+
+def _in_words(value: Any) -> str:
+    if value is _NOTHING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
