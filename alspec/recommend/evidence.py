@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from alspec.recommend.paper import PaperRow, paper_rows
 from alspec.recommend.table6 import Cell, Guide
-
-_NOTABLE_POINTS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +19,16 @@ class Evidence:
         best: the best row of all methods without dropout; where SSL may be used, of both arms.
         outside: the best row of what the guide does not rank (a candidate filter before a
             method), where it beats `best`; else None.
+        rivals: all rows that `best` was chosen among.
+        rows: all of the setting's rows, arms with dropout layers included.
     """
 
     advised: PaperRow
     random: PaperRow
     best: PaperRow
     outside: PaperRow | None
+    rivals: tuple[PaperRow, ...]
+    rows: tuple[PaperRow, ...]
 
     @property
     def regret(self) -> float:
@@ -60,12 +61,13 @@ def evidence_of(cell: Cell, guide: Guide) -> tuple[Evidence, ...]:
     settings: dict[tuple[int, str, str], list[PaperRow]] = {}
     for row in paper_rows():
         level = guide.datasets[row.dataset].redundancy, guide.levels[row.budget]
-        if level == (cell.redundancy, cell.budget) and not row.mc_dropout:
+        if level == (cell.redundancy, cell.budget):
             settings.setdefault((row.table, row.dataset, row.budget), []).append(row)
     return tuple(_evidence(cell, guide, rows) for rows in settings.values())
 
 
-def _evidence(cell: Cell, guide: Guide, rows: list[PaperRow]) -> Evidence:
+def _evidence(cell: Cell, guide: Guide, all_rows: list[PaperRow]) -> Evidence:
+    rows = [row for row in all_rows if not row.mc_dropout]
     ranked = [method for family in guide.families.values() for method in family.methods]
     allowed = [row for row in rows if cell.ssl or not row.ssl]
     rivals = [row for row in allowed if row.method in ranked]
@@ -85,6 +87,8 @@ def _evidence(cell: Cell, guide: Guide, rows: list[PaperRow]) -> Evidence:
         random=next(row for row in rows if row.method == "random" and not row.ssl),
         best=best,
         outside=outside if outside.miou > best.miou else None,
+        rivals=tuple(rivals),
+        rows=tuple(all_rows),
     )
 
 
@@ -102,32 +106,3 @@ def summary_of(evidence: tuple[Evidence, ...]) -> str:
 def _span(points: list[float]) -> str:
     lowest, highest = f"{min(points):.2f}", f"{max(points):.2f}"
     return lowest if lowest == highest else f"{lowest} to {highest}"
-
-
-def caveats_of(evidence: tuple[Evidence, ...], guide: Guide) -> Iterator[str]:
-    """Sentences on where a cell's own evidence contradicts it, is thin, or was converted."""
-    for setting in evidence:
-        where = (
-            f"{guide.datasets[setting.advised.dataset].title} {setting.advised.budget} "
-            f"(Table {setting.advised.table})"
-        )
-        advised, best = _title(setting.advised, guide), _title(setting.best, guide)
-        if setting.regret > _NOTABLE_POINTS:
-            yield (
-                f"On {where} {best} wins: {advised} stays {setting.regret:.2f} mIoU points "
-                f"below it, {setting.advised.miou:.2f} against {setting.best.miou:.2f}."
-            )
-        if setting.outside is not None:
-            yield (
-                f"On {where} {_title(setting.outside, guide)}, which the guide does not rank, "
-                f"stands {setting.outside.miou - setting.advised.miou:.2f} mIoU points above "
-                f"{advised}."
-            )
-        if setting.advised.auc != setting.advised.auc_printed:
-            yield f"AUC of {where} follows eq. (1), which is half of what that table prints."
-    if len(evidence) == 1:
-        yield f"Only one setting of the paper stands behind this cell: {where}."
-
-
-def _title(row: PaperRow, guide: Guide) -> str:
-    return guide.titles[row.method] + ("-SSL" if row.ssl else "")

@@ -7,19 +7,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from alspec.recommend.evidence import Evidence, caveats_of, evidence_of, summary_of
+from alspec.recommend.caveats import caveats_of
+from alspec.recommend.evidence import Evidence, evidence_of, summary_of
 from alspec.recommend.table6 import Cell, Family, Guide, Level, load_guide
 
 _LOW_ENDS_AT_PERCENT = 10.0
 _HIGH_STARTS_AT_PERCENT = 50.0
 _HIGH_STARTS_AT_IMAGES = 3000
+_FEWEST_OF_HIGH = 1320
+"""Images at the end of the paper's smallest high budget, 10-10 on its A2D2 pools."""
 
 _UNSURE = (
     "The pool's redundancy lies between the guide's low and high, or it is too small to tell: "
     "both sides are shown."
 )
 _BETWEEN = (
-    "The budget lies between the guide's low and high; the paper's one setting there, PASCAL-VOC "
+    "The budget lies between the guide's low (at most 10 % labelled) and high (at least 50 % and "
+    f"{_FEWEST_OF_HIGH:,} images): both sides are shown. The paper's one setting there, PASCAL-VOC "
     "5-5, is counted under high."
 )
 
@@ -124,10 +128,12 @@ def _entry(cell: Cell, facts: Facts, guide: Guide) -> Entry:
     caveats = (
         *([_UNSURE] if facts.redundancy == "unsure" else []),
         *([_BETWEEN] if facts.budget == "between" else []),
-        *caveats_of(evidence, guide),
+        *caveats_of(cell, evidence, guide),
         *cell.caveats,
         *guide.budgets[cell.budget],
         *family.caveats,
+        *guide.redundancies[cell.redundancy],
+        *guide.always,
     )
     return Entry(
         redundancy=cell.redundancy,
@@ -149,7 +155,8 @@ def level_of_budget(
 
     Low is at most 10 % of the pool (2-2), high at least 50 % (10-10). The paper also calls its 3K
     task high, 7.5 % of a large pool: 3,000 images or more are therefore high whatever their share.
-    Nothing the paper calls low comes near (2-2 on PASCAL-VOC ends at 1,058 images).
+    Nothing the paper calls low comes near (2-2 on PASCAL-VOC ends at 1,058 images). Its smallest
+    high budget ends at 1,320 images, so half of a small pool is not high but between.
 
     Args:
         last_percent: share of the pool labelled in the last cycle, above 0 and at most 100.
@@ -163,13 +170,14 @@ def level_of_budget(
 
     >>> level_of_budget(10), level_of_budget(25), level_of_budget(50)
     ('low', 'between', 'high')
-    >>> level_of_budget(7.5, last_images=3000)
-    'high'
+    >>> level_of_budget(7.5, last_images=3000), level_of_budget(50, last_images=150)
+    ('high', 'between')
     """
     if not 0 < last_percent <= 100:
         raise ValueError(f"last_percent must be above 0 and at most 100, got {last_percent}")
-    if last_percent >= _HIGH_STARTS_AT_PERCENT:
-        return "high"
     if last_images is not None and last_images >= _HIGH_STARTS_AT_IMAGES:
         return "high"
+    if last_percent >= _HIGH_STARTS_AT_PERCENT:
+        small = last_images is not None and last_images < _FEWEST_OF_HIGH
+        return "between" if small else "high"
     return "low" if last_percent <= _LOW_ENDS_AT_PERCENT else "between"

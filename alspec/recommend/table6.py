@@ -60,6 +60,8 @@ class Guide(_Frozen):
         cells: the eight cells.
         families: the methods behind each family.
         budgets: caveats of each level of budget.
+        redundancies: caveats of each level of redundancy.
+        always: caveats of all cells.
         datasets: the paper's datasets.
         levels: the level of each of the paper's budgets.
         titles: the names of methods for people.
@@ -68,6 +70,8 @@ class Guide(_Frozen):
     cells: tuple[Cell, ...]
     families: dict[Family, FamilyOfMethods]
     budgets: dict[Level, tuple[str, ...]]
+    redundancies: dict[Level, tuple[str, ...]]
+    always: tuple[str, ...]
     datasets: dict[str, PaperDataset]
     levels: dict[str, Level]
     titles: dict[str, str]
