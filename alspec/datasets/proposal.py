@@ -25,8 +25,8 @@ _SAMPLE = 40
 _MASK_WORDS = re.compile("mask|label|annot|gt|seg|truth", re.IGNORECASE)
 _VAL_WORDS = re.compile("^(val|dev|eval|test)", re.IGNORECASE)
 _ONE_BAND = ("1", "L", "P", "I", "I;16")
-_GPU = {"model": "deeplabv3plus_r18"}
-_CPU = {
+ON_GPU = {"model": "deeplabv3plus_r18"}
+ON_CPU = {
     "model": "deeplabv3plus_tiny",
     "training": "{epochs: 15, batch_size: 4, lr: 0.1, head_lr_factor: 1}",
 }
@@ -46,7 +46,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class ImageFolder:
     """Image files at and below a folder.
 
     Attributes:
@@ -59,6 +59,7 @@ class _Folder:
 
     @property
     def is_val(self) -> bool:
+        """Whether its name says that it is to measure on."""
         return any(_VAL_WORDS.match(part) for part in PurePosixPath(self.path).parts)
 
 
@@ -69,26 +70,26 @@ def propose_study(root: Path, *, gpu: bool) -> Proposal:
         root: an existing folder.
         gpu: whether the study will run on a GPU; a CPU gets a small model at a small size.
     """
-    pairs = sorted(_pairs(list(_folders(root))), key=lambda pair: -len(pair[0].files))
+    pairs = sorted(paired_folders(list(image_folders(root))), key=lambda pair: -len(pair[0].files))
     name = re.sub("[^A-Za-z0-9]+", "-", root.resolve().name).strip("-") or "my-data"
-    values = {"study": name, "name": name, "root": _text(str(root))}
-    values |= _GPU if gpu else _CPU
+    values = {"study": name, "name": name, "root": yaml_text(str(root))}
+    values |= ON_GPU if gpu else ON_CPU
     if not pairs:
         return Proposal(values, (_NOTHING,))
     val = next((pair for pair in pairs if pair[0].is_val), None)
     apart = [pair for pair in pairs if not pair[0].is_val and not _overlaps(pair[0], val)]
     images, masks = (apart or pairs)[0]
     notes = [f"{len(images.files)} images in {images.path}, their masks in {masks.path}"]
-    values |= {"images": _text(images.path), "masks": _text(masks.path)}
+    values |= {"images": yaml_text(images.path), "masks": yaml_text(masks.path)}
     if val is None or not apart:
         notes.append("no folder to measure on was found: set `val`")
     else:
-        values["val"] = f"{{images: {_text(val[0].path)}, masks: {_text(val[1].path)}}}"
+        values["val"] = f"{{images: {yaml_text(val[0].path)}, masks: {yaml_text(val[1].path)}}}"
         notes.append(f"{len(val[0].files)} images to measure on in {val[0].path}")
     guesses = {
-        "image_size": _size(images, 256 if gpu else 96),
-        "sequence": _sequence(tuple(images.files)),
-        "classes": _classes(masks),
+        "image_size": guess_size(images, 256 if gpu else 96),
+        "sequence": guess_sequence(tuple(images.files)),
+        "classes": guess_classes(masks),
     }
     for key, guess in guesses.items():
         for values[key], note in guess:
@@ -102,9 +103,9 @@ _NOTHING = (
 )
 
 
-def _folders(root: Path) -> Iterator[_Folder]:
+def image_folders(root: Path) -> Iterator[ImageFolder]:
     """Every folder below the root, with the image files at and below it."""
-    found: dict[str, _Folder] = {}
+    found: dict[str, ImageFolder] = {}
     seen = 0
     for folder, names, files in os.walk(root):
         below = Path(folder).relative_to(root)
@@ -117,20 +118,20 @@ def _folders(root: Path) -> Iterator[_Folder]:
                 continue
             seen += 1
             for parent in list(path.parents)[:-1]:
-                at = found.setdefault(parent.as_posix(), _Folder(parent.as_posix()))
+                at = found.setdefault(parent.as_posix(), ImageFolder(parent.as_posix()))
                 at.files[path.relative_to(parent).with_suffix("").as_posix()] = root / path
         if seen > _MOST_FILES:
             return iter(())
     return iter(found.values())
 
 
-def _pairs(folders: Sequence[_Folder]) -> Iterator[tuple[_Folder, _Folder]]:
+def paired_folders(folders: Sequence[ImageFolder]) -> Iterator[tuple[ImageFolder, ImageFolder]]:
     """Folders of images with the folder of their masks: the same names, one band or a palette."""
-    by_names: dict[frozenset[str], list[_Folder]] = {}
+    by_names: dict[frozenset[str], list[ImageFolder]] = {}
     for folder in folders:
         by_names.setdefault(frozenset(folder.files), []).append(folder)
     for same in by_names.values():
-        masks = [folder for folder in same if _holds_masks(folder)]
+        masks = [folder for folder in same if holds_masks(folder)]
         images = [folder for folder in same if folder not in masks]
         if len(same) > 1 and not images:  # grey images: names tell
             images = [folder for folder in masks if not _MASK_WORDS.search(folder.path)]
@@ -139,7 +140,8 @@ def _pairs(folders: Sequence[_Folder]) -> Iterator[tuple[_Folder, _Folder]]:
             yield images[0], masks[0]
 
 
-def _holds_masks(folder: _Folder) -> bool:
+def holds_masks(folder: ImageFolder) -> bool:
+    """Whether its first file may be a mask: one band, or a palette."""
     first = next(iter(folder.files.values()))
     if first.suffix.lower() not in MASK_SUFFIXES:
         return False
@@ -150,11 +152,11 @@ def _holds_masks(folder: _Folder) -> bool:
         return False
 
 
-def _overlaps(folder: _Folder, other: tuple[_Folder, _Folder] | None) -> bool:
+def _overlaps(folder: ImageFolder, other: tuple[ImageFolder, ImageFolder] | None) -> bool:
     return other is not None and PurePosixPath(other[0].path).is_relative_to(folder.path)
 
 
-def _text(value: str) -> str:
+def yaml_text(value: str) -> str:
     """Text as YAML, in quotes only where it needs them."""
     return value if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", value) else json.dumps(value)
 
@@ -168,7 +170,7 @@ def _pixels(path: Path) -> NDArray[Any] | None:
         return None
 
 
-def _size(images: _Folder, short: int) -> Iterator[tuple[str, str]]:
+def guess_size(images: ImageFolder, short: int) -> Iterator[tuple[str, str]]:
     """Height and width with a short side of at most `short`, multiples of 8 pixels."""
     pixels = _pixels(next(iter(images.files.values())))
     if pixels is not None:
@@ -178,7 +180,7 @@ def _size(images: _Folder, short: int) -> Iterator[tuple[str, str]]:
         yield str(size), f"the first image is {height}x{width} (height x width), used as {size}"
 
 
-def _classes(masks: _Folder) -> Iterator[tuple[str, str]]:
+def guess_classes(masks: ImageFolder) -> Iterator[tuple[str, str]]:
     """Invented names for the values that masks hold."""
     files = list(masks.files.values())
     sample = [_pixels(path) for path in files[:: max(1, len(files) // _SAMPLE)]]
@@ -190,7 +192,7 @@ def _classes(masks: _Folder) -> Iterator[tuple[str, str]]:
     yield names, f"the masks hold the values {listed}: name the classes, or set `ignore`"
 
 
-def _sequence(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def guess_sequence(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """A pattern for `<video>_<frame>`, where a few names come before many numbers."""
     videos = Counter(
         found[1] for name in names if (found := re.match(r"^(.*)_[A-Za-z]*[0-9]+$", name))

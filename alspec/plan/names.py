@@ -26,7 +26,7 @@ def check_labels(methods: Sequence[Method]) -> None:
     problems = []
     for index, method in enumerate(methods):
         if method.name in (INITIAL, GIVEN):
-            what = f"`{method.name}` is a labelled set of alspec's own; a plugin needs another name"
+            what = f"`{method.name}` makes a first labelled set; a plugin needs another name"
             problems.append(Problem("methods", what, loc=("methods", index, "name")))
         label = method.label.casefold()
         if label == FULL or (label == RANDOM and method.name != RANDOM):
