@@ -123,6 +123,8 @@ def run(
     trust_config: bool = False,
     wait: bool = True,
     revise: bool = False,
+    only: Sequence[str] = (),
+    until: Sequence[str] = (),
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
 
@@ -136,6 +138,8 @@ def run(
         trust_config: training may run the study's own MMSegmentation config, which is code.
         wait: for steps that other runs have the leases of, when nothing else is left.
         revise: continue a study that another file's spec was run with.
+        only: names of steps to run (words, a pattern, a key), whose inputs are done.
+        until: names of steps to run with all that they are made from.
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -149,6 +153,7 @@ def run(
     from alspec.run.events import EventLog
     from alspec.run.preflight.spec import require_own_folder
     from alspec.run.repair import run_to_publication
+    from alspec.run.wanted import wanted_steps
     from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
 
@@ -160,7 +165,8 @@ def run(
     require_own_folder(expanded.study, folder, revise=revise)
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
-    steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait)
+    among = wanted_steps(expanded, folder.store, only, until)
+    steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait, among)
     with writable(folder):
         summary, written = run_to_publication(
             expanded,
@@ -168,6 +174,7 @@ def run(
             steps.run,
             lambda: publish_what_changed(expanded, folder),
             log.note,
+            among,
         )
     return StudyResults(folder, expanded, written, summary)
 
@@ -184,6 +191,7 @@ class _StepRunner:
     executor: ExecutorFactory | None
     loader_workers: int
     wait: bool
+    among: Collection[StepKey] | None
 
     def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
         """Run some steps; models, disk and data are checked before the first."""
@@ -209,7 +217,9 @@ class _StepRunner:
             costs = costs_of(self.plan, store, todo, device) if todo else {}
             self.log.steps_begin({key: costs[key] for key in todo}, waits=self.wait)
             try:
-                return run_steps(self.plan, store, executor, self.log, wait=self.wait)
+                return run_steps(
+                    self.plan, store, executor, self.log, wait=self.wait, among=self.among
+                )
             finally:
                 self.log.steps_end()
         finally:

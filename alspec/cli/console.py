@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from alspec.recommend.guide import Entry
+    from alspec.run.explain import Explanation
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -64,3 +65,26 @@ def say_advice(entry: Entry) -> None:
     out.print(f"  {escape(entry.summary)}")
     for caveat in entry.caveats:
         out.print(f"  [yellow]caveat[/] {escape(caveat)}")
+
+
+def say_explanations(found: Sequence[Explanation]) -> None:
+    """Steps one by one: whether each is done, and what changed."""
+    from alspec.run.explain import in_words
+
+    for one in found:
+        out.print(f"[bold]{escape(one.step)}[/] ({one.key[:12]}): {one.state.value}")
+        for change in one.changes:
+            where = "" if change.step == one.step else f" (in {change.step})"
+            out.print(f"  {escape(in_words(change) + where)}")
+
+
+def say_reasons(study: str, found: Sequence[Explanation]) -> None:
+    """How many steps are done, and those that will run by their reason."""
+    from alspec.run.explain import State, reasons
+
+    waiting = [one for one in found if one.state is not State.DONE]
+    title = f"{study}: {len(found) - len(waiting)} of {len(found)} steps done"
+    if waiting:
+        say_table(title, ("why", "steps to run", "what changed"), reasons(waiting))
+    else:
+        out.print(title, markup=False)

@@ -11,8 +11,18 @@ from typing import Annotated
 import typer
 
 from alspec import __version__
+from alspec.cli import labelling
+from alspec.cli.groups import datasets_app, plugins_app
+from alspec.cli.options import (
+    WORK_DIR,
+    Devices,
+    Json,
+    Overrides,
+    Spec,
+    TrustConfig,
+    WorkDir,
+)
 from alspec.errors import AlspecError, ExitCode, Interrupted
-from alspec.plugins import GROUPS
 from alspec.system.interpreter import forget_current_folder
 
 app = typer.Typer(
@@ -21,32 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-plugins_app = typer.Typer(help="Acquisition functions and dataset kinds.", no_args_is_help=True)
-datasets_app = typer.Typer(help="The kinds of datasets a spec can name.", no_args_is_help=True)
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(datasets_app, name="datasets")
-
-Spec = Annotated[Path, typer.Argument(help="The study spec, a YAML file.", show_default=False)]
-ProjectSpec = Annotated[
-    Path, typer.Argument(help="The spec of a labelling project.", show_default=False)
-]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec.")
-]
-WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
-Devices = Annotated[
-    str | None,
-    typer.Option(
-        help="cpu, cpu:4 (workers), cuda:0,1, or cuda:0*3 (3 workers on one GPU).",
-        show_default="all GPUs, else cpu",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-TrustConfig = Annotated[
-    bool,
-    typer.Option("--trust-config", help="Training may run the spec's own MMSegmentation config."),
-]
-WORK_DIR = Path("work_dirs")
 
 
 class Level(str, Enum):
@@ -64,12 +50,12 @@ class ReportFormat(str, Enum):
     text = "text"
 
 
-class AnnotationTool(str, Enum):
-    """What a batch is handed over to."""
+class Shell(str, Enum):
+    """Shells that can be completed in."""
 
-    folder = "folder"
-    cvat = "cvat"
-    labelstudio = "labelstudio"
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
 
 
 class ExecutorName(str, Enum):
@@ -129,7 +115,10 @@ def schema() -> None:
 
 @app.command()
 def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
-    """Check a spec and read every image and mask it names; writes nothing."""
+    """Check a spec and read every image and mask it names; writes nothing.
+
+    Example: alspec check study.yaml
+    """
     from alspec.cli import study as commands
 
     commands.check(spec, overrides or (), trust_config=trust_config)
@@ -150,7 +139,10 @@ def plan(
     ] = False,
     trust_config: TrustConfig = False,
 ) -> None:
-    """Show what a study will do: labelled images, runs, steps, what sharing saves, the time."""
+    """Show what a study will do: labelled images, runs, steps, what sharing saves, the time.
+
+    Example: alspec plan study.yaml --devices cuda:0,1
+    """
     from alspec.cli import study as commands
 
     commands.plan(
@@ -184,10 +176,20 @@ def run(
         bool,
         typer.Option("--revise", help="Continue a study that another file's spec was run with."),
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP", help="Run these steps alone; what they need must be done."),
+    ] = None,
+    until: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP", help="Run these steps and what they need, nothing after."),
+    ] = None,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report.
 
     Of a labelling project: train on what is labelled now, and measure it.
+
+    Example: alspec run study.yaml --set training.epochs=5
     """
     from alspec.cli import project as projects
     from alspec.cli import study as commands
@@ -204,6 +206,8 @@ def run(
         trust_config=trust_config,
         wait=not no_wait,
         revise=revise,
+        only=only or (),
+        until=until or (),
     )
     raise typer.Exit(code)
 
@@ -216,15 +220,41 @@ def status(
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 5 s, until all is done.")] = (
+        False
+    ),
 ) -> None:
-    """Show how far studies and labelling projects are."""
+    """Show how far studies and labelling projects are.
+
+    Example: alspec status study.yaml --watch
+    """
     from alspec.cli import project as projects
     from alspec.cli import study as commands
 
     if project := projects.project_of(spec, overrides or ()):
         raise typer.Exit(projects.status(project, work_dir, as_json=as_json))
 
-    commands.status(spec, overrides or (), work_dir, as_json=as_json)
+    commands.status(spec, overrides or (), work_dir, as_json=as_json, watch=watch)
+
+
+@app.command()
+def explain(
+    spec: Spec,
+    step: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STEP]", help="Words of its name, a pattern, a key; all if none."),
+    ] = None,
+    overrides: Overrides = None,
+    work_dir: WorkDir = WORK_DIR,
+    as_json: Json = False,
+) -> None:
+    """Say of each step whether it is done, and if not, what changed since it was.
+
+    Example: alspec explain study.yaml entropy cycle 1 train
+    """
+    from alspec.cli import explain as commands
+
+    commands.explain(spec, " ".join(step or ()), overrides or (), work_dir, as_json=as_json)
 
 
 @app.command()
@@ -240,7 +270,10 @@ def report(
         Path | None, typer.Option("-o", help="Also copy the report of this format here.")
     ] = None,
 ) -> None:
-    """Write tables, figures and reports (md, html) of what is finished."""
+    """Write tables, figures and reports (md, html) of what is finished.
+
+    Example: alspec report study.yaml --format html -o report.html
+    """
     from alspec.cli import project as projects
     from alspec.cli import study as commands
 
@@ -270,7 +303,7 @@ def recommend(
 ) -> None:
     """Advise a method: the paper's guide, with its evidence and its limits.
 
-    Example: alspec recommend --images frames/
+    Example: alspec recommend --images frames/, or --redundancy high --budget low --ssl
     """
     from alspec.cli import project as projects
     from alspec.cli import recommend as commands
@@ -283,82 +316,29 @@ def recommend(
     return commands.recommend(spec, overrides or (), known, images=images, as_json=as_json)
 
 
-@app.command()
-def select(
-    project: ProjectSpec,
-    images: Annotated[
-        int | None,
-        typer.Option("-n", min=1, help="Images of the batch.", show_default="the project's"),
-    ] = None,
-    method: Annotated[str | None, typer.Option(help="In place of the project's.")] = None,
-    to: Annotated[AnnotationTool, typer.Option(help="The tool it is handed over to.")] = (
-        AnnotationTool.folder
-    ),
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Make a batch although one waits for labels.")
-    ] = False,
-    overrides: Overrides = None,
-    work_dir: WorkDir = WORK_DIR,
-    devices: Devices = None,
-    trust_config: TrustConfig = False,
-) -> None:
-    """Choose the next images to label, and hand them over (exit code 3: labels are waited for)."""
-    from alspec.cli import project as commands
-    from alspec.labelling.selection import Wanted
-
-    wanted = Wanted(images, method, anyway, trust_config)
-    code = commands.select(project, overrides or (), wanted, to.value, work_dir, devices)
-    raise typer.Exit(code)
+for _command in (labelling.select, labelling.ingest, labelling.predict):
+    app.command()(_command)
 
 
 @app.command()
-def ingest(
-    project: ProjectSpec,
-    paths: Annotated[list[Path], typer.Argument(help="Exports: zips, folders, XML or JSON.")],
-    accept_unchanged: Annotated[
-        bool, typer.Option("--accept-unchanged", help="Masks that are the proposal count.")
-    ] = False,
-    hours: Annotated[float | None, typer.Option(min=0, help="Of work, for this delivery.")] = None,
-    annotator: Annotated[
-        str | None, typer.Option(help="Whose annotations count: a name, or latest.")
-    ] = None,
-    overrides: Overrides = None,
-    work_dir: WorkDir = WORK_DIR,
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="The shell to complete in.", show_default=False)],
 ) -> None:
-    """Take masks back from an annotation tool (exit code 3 until a batch is complete)."""
-    from alspec.cli import project as commands
-    from alspec.labelling.ingestion import Options
+    """Print a script that completes commands, options and files in a shell.
 
-    options = Options(accept_unchanged, hours, annotator)
-    raise typer.Exit(commands.ingest(project, overrides or (), paths, options, work_dir))
+    Example: alspec completion bash > ~/.local/share/bash-completion/completions/alspec
+    """
+    from alspec.cli import completion as commands
 
-
-@app.command()
-def predict(
-    project: Annotated[Path, typer.Argument(metavar="PROJECT|DIR", help="Its spec or folder.")],
-    output: Annotated[Path, typer.Option("-o", help="Folder for the masks.")],
-    images: Annotated[
-        Path | None, typer.Option(help="A folder of images.", show_default="the project's")
-    ] = None,
-    confidence: Annotated[
-        bool, typer.Option("--confidence", help="Also write how sure the model is, 0 to 255.")
-    ] = False,
-    overrides: Overrides = None,
-    work_dir: WorkDir = WORK_DIR,
-    devices: Devices = None,
-) -> None:
-    """Write a mask for every image with the best model so far."""
-    from alspec.cli import project as commands
-
-    code = commands.predict(
-        project, overrides or (), output, images, work_dir, devices, confidence=confidence
-    )
-    raise typer.Exit(code)
+    commands.completion(app, shell.value)
 
 
 @app.command()
 def doctor(work_dir: WorkDir = WORK_DIR) -> None:
-    """Look at this machine: does what alspec needs work here?"""
+    """Look at this machine: does what alspec needs work here?
+
+    Example: alspec doctor
+    """
     from alspec.cli import machine as commands
 
     raise typer.Exit(commands.doctor(work_dir))
@@ -371,93 +351,13 @@ def work(
     / ".store",
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
 ) -> None:
-    """Do one step and commit it (for executors)."""
+    """Do one step and commit it (for executors).
+
+    Example: alspec work 3f9c41 --store work_dirs/.store
+    """
     from alspec.cli import machine as commands
 
     commands.work(key, store, device)
-
-
-@plugins_app.command("list")
-def plugins_list(as_json: Json = False) -> None:
-    """List acquisition functions and dataset kinds, their parameters and packages.
-
-    Example: alspec plugins list
-    """
-    from alspec.cli import plugins as commands
-
-    commands.list_plugins(tuple(GROUPS), as_json=as_json)
-
-
-@plugins_app.command("check")
-def plugins_check(
-    name: Annotated[str, typer.Argument(help="A method or a dataset kind.", show_default=False)],
-    seconds: Annotated[float, typer.Option(min=1, help="For all trials together.")] = 120.0,
-    memory: Annotated[float, typer.Option(min=0.1, help="GiB that it may take.")] = 4.0,
-    as_json: Json = False,
-) -> None:
-    """Try a plugin in a process of its own: does it keep its contract?
-
-    Example: alspec plugins check margin
-    """
-    from alspec.cli import plugins as commands
-
-    raise typer.Exit(commands.check(name, seconds, memory, as_json=as_json))
-
-
-@plugins_app.command("new")
-def plugins_new(
-    name: Annotated[str, typer.Argument(help="The method's name.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where it is made.")] = Path(),
-) -> None:
-    """Write a package with an acquisition function of your own, which installs and tests itself.
-
-    Example: alspec plugins new contrast, then pip install -e ./alspec-contrast
-    """
-    from alspec.cli import plugins as commands
-
-    commands.new(name, folder)
-
-
-@datasets_app.command("list")
-def datasets_list(as_json: Json = False) -> None:
-    """List the kinds of datasets and their parameters.
-
-    Example: alspec datasets list
-    """
-    from alspec.cli import plugins as commands
-
-    commands.list_plugins(("alspec.datasets",), as_json=as_json)
-
-
-@datasets_app.command("make")
-def datasets_make(
-    kind: Annotated[str, typer.Argument(help="cityscapes, voc or a2d2.", show_default=False)],
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The new dataset's root.", show_default=False)
-    ],
-    images: Annotated[int, typer.Option(help="To label; a third as many more measure.")] = 96,
-    height: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 128,
-    width: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
-) -> None:
-    """Draw a small dataset in the official tree of a kind, to try a spec without the data."""
-    from alspec.cli import datasets as commands
-
-    commands.make(kind, folder, images, (height, width), seed)
-
-
-@datasets_app.command("check")
-def datasets_check(
-    what: Annotated[str, typer.Argument(metavar="SPEC|KIND", help="A study spec, or a kind.")],
-    root: Annotated[
-        Path | None, typer.Argument(help="The root of a dataset of that kind; not for a spec.")
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Read every file of a dataset: counts, sizes, labels, damage, the share of each class."""
-    from alspec.cli import datasets as commands
-
-    commands.check(what, root, overrides or ())
 
 
 def main() -> None:
@@ -468,6 +368,9 @@ def main() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _interrupt)
     try:
+        if sys.argv[1:] in [["completion", shell.value] for shell in Shell]:
+            completion(Shell(sys.argv[2]))  # typer would load pydantic for it, at every new shell
+            return
         app(prog_name="alspec")
     except AlspecError as error:
         from alspec.cli import console

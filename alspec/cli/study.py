@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.plan.dag import Plan
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_out
+
+WATCH_SECONDS = 5.0
 
 
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
@@ -99,6 +102,8 @@ def run(
     trust_config: bool = False,
     wait: bool = True,
     revise: bool = False,
+    only: Sequence[str] = (),
+    until: Sequence[str] = (),
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     study = api.load(spec, overrides)
@@ -112,6 +117,8 @@ def run(
             trust_config=trust_config,
             wait=wait,
             revise=revise,
+            only=only,
+            until=until,
         )
     elsewhere = f", {done.elsewhere} by other runs" if done.elsewhere else ""
     console.out.print(
@@ -129,13 +136,25 @@ def run(
     return ExitCode.DONE
 
 
-def status(spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool) -> None:
+def status(
+    spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool, watch: bool
+) -> None:
     """Print how far studies are; one whose spec or data are gone is reported and passed over."""
     plans = [api.plan(api.load(spec, overrides))] if spec else list(_plans_in(work_dir))
-    data = [_progress(plan, work_dir) for plan in plans]
-    if as_json:
-        console.say_json(data)
-        return
+    while True:
+        data = [_progress(plan, work_dir) for plan in plans]
+        if as_json:
+            console.say_json(data)
+        else:
+            _print_progress(data, work_dir)
+        if not watch or all(study["done"] == study["steps"] for study in data):
+            return
+        time.sleep(WATCH_SECONDS)
+        if console.out.is_terminal and not as_json:
+            console.out.clear()
+
+
+def _print_progress(data: Sequence[Mapping[str, Any]], work_dir: Path) -> None:
     if not data:
         console.out.print(f"no study in {work_dir}", markup=False)
     for study in data:

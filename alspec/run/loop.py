@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -50,13 +50,22 @@ def is_finished(step: Step, store: Store) -> bool:
     return store.is_done(step.key)
 
 
-def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
+def needed(
+    plan: Plan, store: Store, among: Collection[StepKey] | None = None
+) -> dict[StepKey, Step]:
     """The steps to run, in plan order.
 
     Whatever is not committed, and trainings whose weights were dropped but have a reader to come.
+
+    Args:
+        plan: the study, expanded.
+        store: where steps are committed.
+        among: the steps that are wanted, with all that they are made from; None for all.
     """
     consumers = plan.consumers()
     done = store.done(plan.steps)
+    if among is not None:
+        done |= plan.steps.keys() - set(among)
     missing: set[StepKey] = set()
     for step in reversed(list(plan.in_order())):
         if step.key not in done or (
@@ -69,7 +78,13 @@ def needed(plan: Plan, store: Store) -> dict[StepKey, Step]:
 
 
 def run(
-    plan: Plan, store: Store, executor: Executor, observer: Observer, *, wait: bool = True
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    observer: Observer,
+    *,
+    wait: bool = True,
+    among: Collection[StepKey] | None = None,
 ) -> RunSummary:
     """Run every step that is needed; a failed step stops only those that depend on it.
 
@@ -79,12 +94,13 @@ def run(
         executor: where they run; left open.
         observer: hears of everything.
         wait: for steps that other living processes hold, when they are all that is left.
+        among: as of `needed`.
 
     Returns:
         What was done, and what was not.
     """
     store.retention.register(plan.study.study, retained_weights(plan), readers(plan))
-    todo = needed(plan, store)
+    todo = needed(plan, store, among)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     _sweep_checkpoints(store)
     leases = Leases(store.folders.leases)

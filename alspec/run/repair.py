@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from alspec.errors import StoreError
@@ -49,6 +49,7 @@ def run_to_publication(
     run_steps: Callable[[Mapping[StepKey, Step]], RunSummary],
     publish: Callable[[], Published],
     tell: Callable[[str], None],
+    among: Collection[StepKey] | None = None,
 ) -> tuple[RunSummary, Published]:
     """Run what a plan needs and publish it; what is found damaged on the way is made again.
 
@@ -58,6 +59,7 @@ def run_to_publication(
         run_steps: runs the steps it is given.
         publish: reads the store and writes tables and report.
         tell: is told of each damaged step.
+        among: the steps that are wanted; None for all.
 
     Returns:
         What was done in all, and what `publish` returned.
@@ -72,7 +74,7 @@ def run_to_publication(
     for left in reversed(range(ROUNDS)):
         for damage in quarantine_corrupt(plan, store):
             tell(damage)
-        summary = run_steps(needed(plan, store))
+        summary = run_steps(needed(plan, store, among))
         done.finished_before = done.finished_before or summary.finished_before
         done.executed += summary.executed
         done.elsewhere += summary.elsewhere
@@ -85,7 +87,7 @@ def run_to_publication(
             tell(_told(err))
             failpoints.at("repair.again", store.root)
             continue
-        if summary.failed or summary.held or not left or not needed(plan, store):
+        if summary.failed or summary.held or not left or not needed(plan, store, among):
             break
     return done, published
 

@@ -90,6 +90,18 @@ class Store:
         recipe: dict[str, Any] = self._manifest(key)[0]["recipe"]
         return recipe
 
+    def committed(self) -> Iterator[Mapping[str, Any]]:
+        """The description of every committed step, the last committed first; reads only.
+
+        What is corrupt is passed over and left as it is.
+        """
+        found = [path for path in self.root.glob(f"*/{MANIFEST}") if is_safe(path.parent.name)]
+        for path in sorted(found, key=lambda path: -path.stat().st_mtime):
+            try:
+                yield read_manifest(path.parent.name, path.read_bytes())[0]
+            except (OSError, ValueError):
+                continue
+
     def verify(self, key: str) -> None:
         """Compare all that a committed step has with its manifest.
 
