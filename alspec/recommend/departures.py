@@ -56,6 +56,8 @@ def _compared(
     yield "images", scaled, "scaled at random" if paper.dataset == "pascal-voc" else "of one scale"
     for key, default in Training().model_dump(exclude=_NOT_IN_THE_PAPER).items():
         yield f"training.{key}", getattr(study.training, key), default
+    if study.training.optimizer is not None:
+        yield "training.optimizer", study.training.optimizer.type, "SGD"
     if any(study.ssl):
         for key, value in _S4GAN.get(paper.dataset, _USUAL_S4GAN).model_dump().items():
             yield f"s4gan.{key}", getattr(study.s4gan, key), value

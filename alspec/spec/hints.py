@@ -68,8 +68,8 @@ def meant_key(loc: Loc, source: Source) -> str | None:
         _same(word, absent),
         _close(word, absent),
         _at(elsewhere, word),
-        nearest(word, absent),
         _at(elsewhere, _same(word, [path[-1] for path in elsewhere])),
+        nearest(word, absent),
         nearest(word, known),
     )
     return next((path for path in paths if path), None)

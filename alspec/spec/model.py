@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from alspec.spec.budget import Budget, Budgets
@@ -21,6 +27,7 @@ from alspec.spec.dataset import (
 )
 from alspec.spec.fields import Frozen, Name, NotNegative, OptionalPath, PathText, Positive, Size
 from alspec.spec.method import AnyMethod, Candidates, Method
+from alspec.spec.optimizer import OF_CONFIG, Optimizer
 from alspec.spec.origin import Located
 from alspec.spec.validation import distinct
 
@@ -41,6 +48,7 @@ __all__ = [
     "ModelName",
     "Name",
     "NotNegative",
+    "Optimizer",
     "OptionalPath",
     "PathText",
     "Positive",
@@ -102,6 +110,67 @@ class Training(Frozen):
         "PhotoMetricDistortion",
     )
     compile: bool = Field(default=False, description="train through torch.compile")
+    optimizer: Optimizer | None = Field(
+        default=None,
+        description="in place of SGD, as {type: AdamW, lr: 6e-5}; with a model config, its own",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Either the paper's SGD or another optimizer: what is not used says nothing."""
+        unused = {"optimizer"} if self.optimizer is None else OF_SGD
+        return {key: value for key, value in handler(self).items() if key not in unused}
+
+
+OF_SGD = frozenset({"lr", "head_lr_factor", "momentum", "weight_decay", "power"})
+"""Fields of `Training` that `Training.optimizer`, where it is given, has in place of it."""
+
+
+def with_optimizer(training: Training, model: str | ModelConfig) -> Training:
+    """A training whose optimizer is decided: a config's own where a config is named.
+
+    What the spec says of the optimizer beside it, as `training.lr`, becomes part of it.
+
+    Args:
+        training: as written.
+        model: the study's.
+    """
+    optimizer = training.optimizer
+    if optimizer is None and isinstance(model, ModelConfig):
+        optimizer = Optimizer(type=OF_CONFIG)
+    if optimizer is None:
+        return training
+    written = OF_SGD & training.model_fields_set
+    missing = {name for name in OF_SGD if getattr(optimizer, name) is None}
+    taken = {name: getattr(training, name) for name in written & missing}
+    if optimizer.type != OF_CONFIG:
+        usual = {name: getattr(training, name) for name in ("lr", "weight_decay", "power")}
+        taken = {**{k: v for k, v in usual.items() if k in missing}, **taken}
+    if optimizer.type not in (OF_CONFIG, "SGD", "RMSprop"):
+        taken.pop("momentum", None)
+    others = {name: getattr(training, name) for name in training.model_fields_set - OF_SGD}
+    optimizer = optimizer.model_copy(update=taken)
+    decided = Training.model_validate({**others, "optimizer": optimizer})
+    for name in OF_SGD:  # read from Python, they say what the optimizer says
+        if (value := getattr(optimizer, name)) is not None:
+            object.__setattr__(decided, name, value)
+            decided.model_fields_set.discard(name)
+    return decided
+
+
+def decide_optimizer(spec: Any) -> Any:
+    """For `model_validator`: a spec with `model` and `training` gets the optimizer of its model."""
+    decided = with_optimizer(spec.training, spec.model)
+    optimizer = decided.optimizer
+    if optimizer and optimizer.type == OF_CONFIG and isinstance(spec.model, str):
+        raise PydanticCustomError(
+            "optimizer",
+            "training.optimizer is `config`, but the model {model} has no config file. Name an "
+            "optimizer, as AdamW, or leave it out for SGD",
+            {"model": spec.model},
+        )
+    object.__setattr__(spec, "training", decided)
+    return spec
 
 
 class S4GAN(Frozen):
@@ -162,3 +231,5 @@ class Study(Located):
     s4gan: S4GAN = Field(default_factory=S4GAN)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     keep: Literal["none", "last", "all"] = "last"
+
+    _decided = model_validator(mode="after")(decide_optimizer)

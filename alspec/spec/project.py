@@ -11,7 +11,14 @@ from pydantic_core import PydanticCustomError
 from alspec.spec.dataset import DatasetSpec
 from alspec.spec.fields import Name, OptionalPath
 from alspec.spec.method import Method, method_from_yaml
-from alspec.spec.model import S4GAN, ModelConfig, ModelName, Training, model_of_its_form
+from alspec.spec.model import (
+    S4GAN,
+    ModelConfig,
+    ModelName,
+    Training,
+    decide_optimizer,
+    model_of_its_form,
+)
 from alspec.spec.origin import Located
 from alspec.spec.validation import failure, plugin_model, tag_missing, validate_plugin
 
@@ -74,6 +81,8 @@ class Project(Located):
     training: Training = Field(default_factory=Training)
     s4gan: S4GAN = Field(default_factory=S4GAN)
     seed: int = Field(default=0, ge=0)
+
+    _decided = model_validator(mode="after")(decide_optimizer)
 
     @model_validator(mode="after")
     def _known_class(self) -> Project:

@@ -20,7 +20,8 @@ from alspec.datasets.files.palette import png_of
 from alspec.datasets.files.resizing import resized
 from alspec.errors import DataError
 from alspec.models.inference.batchnorm_folding import folded
-from alspec.models.inference.outputs import logits_at
+from alspec.models.inference.decoding import shifted_to_threshold
+from alspec.models.inference.outputs import BatchOutputs
 from alspec.models.inference.row_blocks import Rows
 from alspec.models.nets.precision import in_bfloat16
 from alspec.steps.train import load_trained
@@ -77,9 +78,9 @@ class Predictor:
         given = {"inputs": [pixels.to(self.device)]}
         inputs = self.segmentor.data_preprocessor(given, False)["inputs"]
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = logits_at(self.segmentor, inputs, image_HW3.shape[:2])
-        return Rows(logits.float(), size, self.segmentor.align_corners)
+        outputs = BatchOutputs(self.segmentor, inputs, bfloat16=self.bfloat16)
+        logits = shifted_to_threshold(self.segmentor, outputs.logits_BCHW)
+        return Rows(logits, size, self.segmentor.align_corners)
 
     @staticmethod
     def _fill(mask: Mask, sure: Confidence, rows: Rows) -> None:

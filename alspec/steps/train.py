@@ -17,10 +17,13 @@ from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.errors import StepFailed, StoreError
 from alspec.models.nets.build import assemble, build_segmentor
 from alspec.models.nets.config import model_config
+from alspec.models.nets.own_config import read_config
 from alspec.models.training.fit import Seeds, Trained, fit
+from alspec.models.training.optimizers import Recipe, recipe_of
 from alspec.plan.config_file import runnable_config
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
+from alspec.spec.optimizer import OF_CONFIG
 from alspec.steps.work import StepContext
 from alspec.store.hashing import as_planned
 from alspec.store.store import Store
@@ -34,24 +37,23 @@ _WEIGHTS = ("pretrained", "checkpoint")
 def perform(context: StepContext) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
     params = context.step.params
-    training = Training.model_validate(params["training"])
     labelled = context.labelled()
-    config = config_of(context.step)
+    config, recipe = config_of(context.step), recipe_for(context.step)
     with context.planned_dataset(Split.POOL) as dataset:
-        trained, weights = _trained(context, dataset, config, labelled)
+        trained, weights = _trained(context, dataset, config, recipe, labelled)
     failpoints.at("train.save", context.folder)
     write_bytes(context.folder / "weights.safetensors", save(weights))
     # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
     model = {
         "config": repr(config),
         "mc_dropout": params["mc_dropout"],
-        "precision": training.precision,
+        "precision": recipe.training.precision,
     }
     write_json(context.folder / "model.json", model)
     names = ["epoch", *sorted(trained.epochs[0].keys() - {"epoch"})]
     rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]
     write_csv(context.folder / "epochs.csv", names, rows)
-    images = trained.iterations * training.batch_size
+    images = trained.iterations * recipe.training.batch_size
     write_json(
         context.folder / "train.json",
         {
@@ -66,7 +68,11 @@ def perform(context: StepContext) -> None:
 
 
 def _trained(
-    context: StepContext, dataset: Dataset, config: Mapping[str, Any], labelled: Sequence[ImageId]
+    context: StepContext,
+    dataset: Dataset,
+    config: Mapping[str, Any],
+    recipe: Recipe,
+    labelled: Sequence[ImageId],
 ) -> tuple[Trained, dict[str, Tensor]]:
     """The finished training and its finite weights, on the CPU."""
     params = context.step.params
@@ -78,7 +84,7 @@ def _trained(
             context.worker_context.frames(dataset),
             labelled,
             context.unlabelled(labelled),
-            Training.model_validate(params["training"]),
+            recipe,
             s4gan,
             Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
             context.device,
@@ -106,6 +112,20 @@ def config_of(step: Step) -> dict[str, Any]:
     config = model_config(model.get("name"), step.params["classes"], config_file)
     runnable_config(model, step.local_paths["model"])  # the very bytes that were run
     return config
+
+
+def recipe_for(step: Step) -> Recipe:
+    """Optimizer and schedule of a train step; runs its config file for the file's own.
+
+    Raises:
+        InputError: the config file may not be run, or trains in a way that alspec does not.
+    """
+    training = Training.model_validate(step.params["training"])
+    own = None
+    if training.optimizer is not None and training.optimizer.type == OF_CONFIG:
+        path = runnable_config(step.params["model"], step.local_paths["model"])
+        own = read_config(path) if path else None
+    return recipe_of(training, own)
 
 
 def initial_segmentor(

@@ -35,7 +35,8 @@ from alspec.models.input.batches import Batches, FromPosition, Order, PixelSourc
 from alspec.models.input.image_cache import ImageCache
 from alspec.models.input.loader import Feed
 from alspec.models.nets.build import build_segmentor, compat
-from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
+from alspec.models.nets.config import model_config
+from alspec.models.nets.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from alspec.models.training.fit import Seeds, fit
 from alspec.spec.model import Training
 

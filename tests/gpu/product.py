@@ -15,8 +15,9 @@ from alspec.models.input.augmentation import Augmentation
 from alspec.models.input.batches import Batches, Order, in_batches
 from alspec.models.input.gpu_batches import ResidentBatches
 from alspec.models.nets.build import build_segmentor
-from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
+from alspec.models.nets.config import model_config
 from alspec.models.nets.mc_dropout import decoder_dropouts
+from alspec.models.nets.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.fit import Seeds, fit
 from alspec.models.training.repeatable import repeat_exactly

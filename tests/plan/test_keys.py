@@ -101,6 +101,8 @@ def test_keys_change_with_semantic_fields_alone(leaf, toy_spec, local_paths):
         spec["datasets"][0]["redundancy"] = REDUNDANCY[before["r"]]
     if "model" in before:
         spec["model"] = before["model"]
+    if "o" in before:
+        spec["training"] = {**spec.get("training", {}), "optimizer": {"type": before["o"]}}
     if leaf == "budgets.unit":
         spec["budgets"] = [{"name": "n", "initial": 4, "step": 6, "cycles": 2}]
         spec["datasets"][0]["frames"] = 30

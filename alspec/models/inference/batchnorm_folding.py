@@ -10,7 +10,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from alspec.models.inference.outputs import logits_at
+from alspec.models.inference.decoding import logits_at
 
 SIDE = 64
 """Pixels of the square of noise that both forms are tried on."""

@@ -13,34 +13,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alspec.errors import InputError
-from alspec.models.inference.dropout_prefix import CachedPrefix
+from alspec.models.inference.decoding import last_head, shifted_to_threshold
 from alspec.models.inference.row_blocks import Block, Rows, upsampled
+from alspec.models.inference.sliding import Encoding, Reader
 from alspec.models.nets.mc_dropout import sampling
-
-
-def _decode(segmentor: Any, levels: Any) -> Tensor:
-    """The decoder alone, a cascade of heads included: logits at the head's own resolution."""
-    head = segmentor.decode_head
-    first, *later = head if isinstance(head, nn.ModuleList) else [head]
-    logits = first(levels)
-    for stage in later:
-        logits = stage(levels, logits)
-    if not isinstance(logits, Tensor):
-        raise InputError.at(
-            "model",
-            f"the decode head {type(head).__name__} returns {type(logits).__name__}, not one "
-            "tensor of logits; choose a model with a plain decode head",
-        )
-    return logits
-
-
-def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
-    """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
-    levels = segmentor.extract_feat(inputs)
-    return upsampled(_decode(segmentor, levels), size, segmentor.align_corners)
 
 
 @dataclass
@@ -72,30 +51,23 @@ class BatchOutputs:
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.inputs.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def _encoded(self, inputs: Tensor) -> Any:
-        with self._precision():
-            return self.segmentor.extract_feat(inputs)
-
-    def _decoded(self, levels: Any) -> Tensor:
-        with self._precision():
-            return _decode(self.segmentor, levels).float()
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.segmentor, self._size, self._precision)
 
     @cached_property
-    def _levels_of_views(self) -> Any:
+    def _encoding_of_views(self) -> Encoding:
         both = torch.cat([self.inputs, self.inputs.flip(-1)]) if self.mirror else self.inputs
-        return self._encoded(both)
+        return self._reader.encoded(both)
 
     @cached_property
-    def _levels(self) -> Any:
-        levels = self._levels_of_views
-        if not self.mirror:
-            return levels
-        images = len(self.inputs)
-        return levels[:images] if isinstance(levels, Tensor) else [x[:images] for x in levels]
+    def _encoding(self) -> Encoding:
+        encoding = self._encoding_of_views
+        return encoding.of_first(len(self.inputs)) if self.mirror else encoding
 
     @cached_property
     def _logits_of_views(self) -> Tensor:
-        return self._decoded(self._levels_of_views)
+        return self._reader.decoded(self._encoding_of_views)
 
     @cached_property
     def _logits(self) -> Tensor:
@@ -107,7 +79,7 @@ class BatchOutputs:
         """Logits (B, C, h, w) of the mirror images, mirrored back."""
         if self.mirror:
             return self._logits_of_views[len(self.inputs) :].flip(-1)
-        return self._decoded(self._encoded(self.inputs.flip(-1))).flip(-1)
+        return self._reader.decoded(self._reader.encoded(self.inputs.flip(-1))).flip(-1)
 
     def _upsampled(self, logits_BChw: Tensor) -> Tensor:
         return upsampled(logits_BChw, self._size, self.segmentor.align_corners)
@@ -122,8 +94,9 @@ class BatchOutputs:
 
     @property
     def logits_by_image(self) -> Iterator[Tensor]:
-        """The same, (1, C, H, W), of one image after another."""
-        return (self._upsampled(logits[None]) for logits in self._logits)
+        """The same, (1, C, H, W), of one image after another; the largest is the prediction."""
+        for logits in self._logits:
+            yield shifted_to_threshold(self.segmentor, self._upsampled(logits[None]))
 
     @property
     def finite_B(self) -> Tensor:
@@ -172,27 +145,33 @@ class BatchOutputs:
 
     def _passes(self) -> Iterator[Tensor]:
         """Logits (B, C, h, w); the decoder runs again only from its first dropout on."""
-        levels, prefix = self._levels, CachedPrefix(self.segmentor.decode_head)
+        encoding, prefixes = self._encoding, self._reader.prefixes(self._encoding)
         devices = [self.inputs.device] if self.inputs.is_cuda else []
         for number in range(self.passes):
-            with torch.random.fork_rng(devices), sampling(self.segmentor), prefix.reused():
+            with torch.random.fork_rng(devices), sampling(self.segmentor):
                 torch.manual_seed(self.generator_seed + number)
-                logits = self._decoded(levels)
+                logits = self._reader.decoded(encoding, prefixes)
             yield logits
 
     @cached_property
     def features_BD(self) -> Tensor:
-        """Global average of the head's `bottleneck` (as ASPP's), or of the last encoder level."""
-        head = self.segmentor.decode_head
-        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        """Global average of the head's `bottleneck` (as ASPP's), or of the last encoder level.
+
+        Where windows slide over the image, the average of theirs.
+        """
+        parts = [self._features_of(part) for part in self._encoding.in_parts()]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
+
+    def _features_of(self, part: Encoding) -> Tensor:
+        head: Any = last_head(self.segmentor)
         bottleneck = getattr(head, "bottleneck", None)
         if bottleneck is None:
-            levels = self._levels
+            (levels,) = part.levels
             last: Tensor = levels if isinstance(levels, Tensor) else levels[-1]
             return last.float().mean(dim=(2, 3))
         handle = bottleneck.register_forward_hook(_reached)
         try:
-            self._decoded(self._levels)
+            self._reader.decoded(part)
         except _Reached as reached:
             return reached.output.float().mean(dim=(2, 3))
         finally:
@@ -212,8 +191,11 @@ class BatchOutputs:
         Raises:
             InputError: the decode head does not end in a 1x1 convolution `conv_seg`.
         """
-        head = self.segmentor.decode_head
-        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        parts = [self._gradients_of(part) for part in self._encoding.in_parts()]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
+
+    def _gradients_of(self, part: Encoding) -> Tensor:
+        head = last_head(self.segmentor)
         classifier: Any = getattr(head, "conv_seg", None)
         if getattr(classifier, "kernel_size", None) != (1, 1) or classifier.groups != 1:
             raise InputError.at(
@@ -224,7 +206,7 @@ class BatchOutputs:
         inputs: list[Tensor] = []
         handle = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
         try:
-            logits_BChw = self._decoded(self._levels)
+            logits_BChw = self._reader.decoded(part)
         finally:
             handle.remove()
         residual_BChw = logits_BChw.softmax(dim=1)
@@ -242,7 +224,7 @@ class _Reached(Exception):
         self.output = output
 
 
-def _reached(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+def _reached(_module: Any, _inputs: Any, output: Tensor) -> None:
     raise _Reached(output)
 
 

@@ -97,6 +97,8 @@ class BatchPreProcessor(SegDataPreProcessor):  # type: ignore[misc]
         images = self._sent(images)
         if "colours" in data:
             images = recoloured(images, self._sent(data["colours"]))
+        if self.channel_conversion:
+            images = images.flip(1)
         layout = torch.channels_last if images.is_cuda else torch.contiguous_format
         pixels = (images.to(torch.float32, memory_format=layout) - self.mean).div_(self.std)
         samples = _samples(self._sent(data["labels"]).long()) if training else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 import alspec.models.nets.wrn38
 from alspec.errors import InputError
 from alspec.models.input.loader import BatchPreProcessor
-from alspec.models.nets.config import PREPROCESSING, REGISTERED
 from alspec.models.nets.losses import count_on_device
 from alspec.models.nets.mc_dropout import add_decoder_dropout
+from alspec.models.nets.normalisation import PREPROCESSING
+from alspec.models.nets.own_config import REGISTERED
 from alspec.models.nets.weights import WeightsMatch, load_weights
 
 __all__ = ["build_segmentor", "compat"]
@@ -93,17 +95,23 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
     _require_registered_names(config)
     try:
         with nullcontext() if drawn else _without_init():
-            model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(dict(config))))
+            model = revert_sync_batchnorm(MODELS.build(ConfigDict(copy.deepcopy(dict(config)))))
     except Exception as err:
         raise InputError.at(
             "model", f"MMSegmentation cannot build it ({type(err).__name__}: {err})"
         ) from err
     # Set here, not in the config, which stays one that MMSegmentation alone can build.
-    model.data_preprocessor = BatchPreProcessor(**PREPROCESSING)
+    model.data_preprocessor = BatchPreProcessor(**_normalisation(config))
     count_on_device(model)
     if mc_dropout:
         add_decoder_dropout(model)
     return model
+
+
+def _normalisation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preprocessor does to pixels; batches have one size and are never padded."""
+    given = config.get("data_preprocessor") or PREPROCESSING
+    return {key: given[key] for key in ("mean", "std", "rgb_to_bgr") if key in given}
 
 
 @contextmanager

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from alspec.datasets.base import IGNORE
-from alspec.errors import InputError
-
-REGISTERED = re.compile(r"((mmseg|mmdet|mmcls|mmpretrain)\.)?[A-Za-z]\w*")
-"""A name of a registry, of a package with registries where it says so."""
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-"""Of images of 0 to 255, RGB."""
-
-PREPROCESSING: Mapping[str, Any] = {
-    "mean": IMAGENET_MEAN,
-    "std": IMAGENET_STD,
-    "bgr_to_rgb": False,
-    "pad_val": 0,
-    "seg_pad_val": IGNORE,
-    "size_divisor": 1,
-}
+from alspec.models.nets.normalisation import PREPROCESSING
+from alspec.models.nets.own_config import adapted, read_config
 
 
 def _deeplabv3plus(
@@ -136,98 +117,25 @@ def _named(name: str) -> dict[str, Any]:
     return _resnet18_deeplab(*widths[name])
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    """The `model` of an MMSegmentation config file; what it would download is left out."""
-    try:
-        whole = Config.fromfile(str(path)).to_dict()
-    except Exception as err:
-        raise InputError.at(path, f"cannot be read as an MMSegmentation config: {err}") from err
-    plain = _plain(path, whole.get("model"))
-    if not isinstance(plain, dict) or "decode_head" not in plain:
-        raise InputError.at(
-            path, "has no `model` with a `decode_head`; is it a whole MMSegmentation config?"
-        )
-    model: dict[str, Any] = _by_bare_names(_without_downloads(plain))
-    return model
-
-
-def _by_bare_names(part: Any) -> Any:
-    """A part of a config whose types are registered names, also where it imported the classes."""
-    if isinstance(part, (list, tuple)):
-        return type(part)(_by_bare_names(item) for item in part)
-    if not isinstance(part, dict):
-        return part
-    bare = {key: _by_bare_names(value) for key, value in part.items()}
-    named = part.get("type")
-    if isinstance(named, str) and not REGISTERED.fullmatch(named):
-        bare["type"] = named.rpartition(".")[2]
-    return bare
-
-
-def _plain(path: Path, part: Any) -> Any:
-    """A part of a config, if it is all literals, tuples told from lists as MMSegmentation does."""
-    try:
-        return ast.literal_eval(repr(part))
-    except (ValueError, SyntaxError) as err:
-        raise InputError.at(
-            path, "its `model` holds objects, but only plain data can be kept with the weights"
-        ) from err
-
-
-def _without_downloads(part: Any) -> Any:
-    """A part of a config without the weights it names, which MMEngine would fetch."""
-    if isinstance(part, (list, tuple)):
-        return type(part)(_without_downloads(item) for item in part if not _is_download(item))
-    if not isinstance(part, dict):
-        return part
-    return {
-        key: _without_downloads(value)
-        for key, value in part.items()
-        if key != "pretrained" and not (key == "init_cfg" and _is_download(value))
-    }
-
-
-def _is_download(init_cfg: Any) -> bool:
-    return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
-
-
-def _heads(model: Mapping[str, Any]) -> list[dict[str, Any]]:
-    heads: list[dict[str, Any]] = []
-    for role in ("decode_head", "auxiliary_head"):
-        head = model.get(role) or []
-        heads += head if isinstance(head, list) else [head]
-    return heads
-
-
-def _check_class_weights(head: Mapping[str, Any], classes: int, path: Path | None) -> None:
-    losses = head.get("loss_decode") or []
-    for loss in losses if isinstance(losses, list) else [losses]:
-        weights = loss.get("class_weight")
-        if isinstance(weights, list) and len(weights) != classes:
-            raise InputError.at(
-                path or "model",
-                f"its {loss['type']} has {len(weights)} class weights, but the dataset has "
-                f"{classes} classes. Give `class_weight` one number a class, or leave it out",
-            )
-
-
 def model_config(name: str | None, classes: int, config_file: Path | None = None) -> dict[str, Any]:
     """The MMSegmentation model config of a built-in model, or of a config file, as plain data.
 
-    Classes, the ignored label and the preprocessing are set; the losses of a config file stay, the
-    weights it would download do not.
+    It is built for alspec's images, which are RGB. Classes and the ignored label are set. Of a
+    config file stay the losses, the normalisation, the kind of inference; what it would download
+    does not.
 
     Raises:
         InputError: the config file cannot be read, holds no model or something else than plain
-            data, or weighs another number of classes.
+            data, or asks for what alspec does not do.
     """
-    config = _from_file(config_file) if config_file else _named(str(name))
+    if config_file is not None:
+        return adapted(read_config(config_file).model, classes, config_file)
+    config = _named(str(name))
     config["data_preprocessor"] = {"type": "SegDataPreProcessor", **PREPROCESSING}
-    for head in _heads(config):
-        head["num_classes"] = classes
-        head["ignore_index"] = IGNORE
-        head["out_channels"] = classes
-        _check_class_weights(head, classes, config_file)
-        if config_file is None:
-            head["loss_decode"] = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
+    config["decode_head"] |= {
+        "num_classes": classes,
+        "ignore_index": IGNORE,
+        "out_channels": classes,
+        "loss_decode": {"type": "CrossEntropyLoss", "avg_non_ignore": True},
+    }
     return config

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from alspec.datasets.base import ImageId
@@ -21,6 +21,7 @@ from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
+from alspec.models.training.optimizers import BFloat16OptimWrapper, Recipe, poly
 from alspec.models.training.repeatable import repeat_exactly
 from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume
 from alspec.models.training.runner import StepRunner
@@ -58,17 +59,6 @@ class Trained:
     parameters: int
 
 
-class BFloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]
-    """Forward passes in bfloat16; weights, gradients and updates stay float32."""
-
-    @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast for whatever device is in use."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
-            yield
-
-
 def iterations_of(images: int, training: Training) -> int:
     """Optimiser steps that make `training.epochs` epochs over a labelled set, at least one."""
     return max(1, round(images * training.epochs / training.batch_size))
@@ -79,7 +69,7 @@ def fit(
     frames: PixelSource,
     labelled: Sequence[ImageId],
     unlabelled: Sequence[ImageId],
-    training: Training,
+    recipe: Recipe | Training,
     s4gan: S4GAN | None,
     seeds: Seeds,
     device: torch.device,
@@ -94,7 +84,7 @@ def fit(
         frames: where images and masks come from.
         labelled: the labelled set, at least one image.
         unlabelled: what s4GAN adds without labels; the labelled set where the pool has no others.
-        training: how long, how fast and on what crops.
+        recipe: how long, how fast and on what crops; with the paper's SGD if a `Training` alone.
         s4gan: weights of the semi-supervised losses; None trains on labels alone.
         seeds: where the random numbers come from; torch's global generator is seeded from them.
         device: where to train.
@@ -106,6 +96,8 @@ def fit(
         StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
         Interrupted: the training was asked to stop, and was kept.
     """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
+    training = recipe.training
     torch.manual_seed(seeds.init)
     segmentor: Any = build()
     parameters = parameter_count(segmentor)
@@ -114,11 +106,9 @@ def fit(
     order = Order(tuple(labelled), training.batch_size, seeds.order)
     feed = Feed(Batches(frames, order, augmentation, labelled=True))
     model: nn.Module = segmentor
-    wrapper: Any = OptimWrapper
-    if in_bfloat16(training.precision, device):
-        wrapper = BFloat16OptimWrapper
-    optimiser: Any = wrapper(_sgd(segmentor, training, device))
-    schedule: Any = [_poly(optimiser, training, iterations)]
+    bfloat16 = in_bfloat16(training.precision, device)
+    optimiser: Any = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
+    schedule: Any = recipe.schedules_of(optimiser, iterations)
     if s4gan is not None:
         other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
         feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
@@ -128,11 +118,11 @@ def fit(
         adam = torch.optim.Adam(
             discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
         )
-        wrapped = wrapper(adam)
+        wrapped = (BFloat16OptimWrapper if bfloat16 else OptimWrapper)(adam)
         optimiser = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
         schedule = {
             "segmentor": schedule,
-            "discriminator": [_poly(wrapped, training, iterations)],
+            "discriminator": [poly(wrapped, training, iterations)],
         }
     model.to(device)
     if device.type == "cuda":
@@ -180,30 +170,3 @@ def fit(
             runner.close()
         seconds = time.perf_counter() - started + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
-
-
-def _sgd(segmentor: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
-    heads = [
-        parameter
-        for name, parameter in segmentor.named_parameters()
-        if name.startswith(("decode_head", "auxiliary_head"))
-    ]
-    in_heads = {id(parameter) for parameter in heads}
-    rest = [parameter for parameter in segmentor.parameters() if id(parameter) not in in_heads]
-    groups: list[dict[str, Any]] = [
-        {"params": rest},
-        {"params": heads, "lr": training.lr * training.head_lr_factor},
-    ]
-    return torch.optim.SGD(
-        groups,
-        lr=training.lr,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        fused=device.type == "cuda",
-    )
-
-
-def _poly(optimiser: OptimWrapper, training: Training, iterations: int) -> PolyLR:
-    return PolyLR(
-        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations + 1, by_epoch=False
-    )

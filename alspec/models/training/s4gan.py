@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from alspec.datasets.base import IGNORE
-from alspec.models.inference.outputs import logits_at
+from alspec.models.inference.decoding import logits_at, one_tensor, two_logits
 from alspec.models.inference.row_blocks import upsampled
 from alspec.spec.model import S4GAN
 
@@ -207,12 +207,13 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             return losses, logits_at(segmentor, unlabelled, size)
         with _norms_of_each_half(segmentor):
             levels = segmentor.extract_feat(torch.cat([images, unlabelled]))
-            both = head(levels)
+            both: Any = one_tensor(head(levels), head)
         of_labels, of_others = both.split(len(images))
         losses = add_prefix(head.loss_by_feat(of_labels, samples), "decode")
         if segmentor.with_auxiliary_head:
             first = tuple(level[: len(images)] for level in levels)
             losses.update(segmentor._auxiliary_head_forward_train(first, samples))
+        of_others = two_logits(segmentor, of_others)
         return losses, upsampled(of_others, size, segmentor.align_corners)
 
     def _adversarial_losses(

@@ -116,9 +116,10 @@ def cache_bytes(plan: Plan) -> int:
 
 def checkpoint_bytes(step: Step, weights: int) -> int:
     """Bytes of a training's checkpoint: the model with momentum, the discriminator with Adam's."""
-    momentum = step.params["training"]["momentum"] > 0
+    training = step.params["training"]
+    moments = 2 if "optimizer" in training else int(training["momentum"] > 0)
     discriminator = 3 * DISCRIMINATOR_BYTES if step.params["s4gan"] else 0
-    return weights * (2 if momentum else 1) + discriminator
+    return weights * (1 + moments) + discriminator
 
 
 @dataclass

@@ -19,7 +19,8 @@ from alspec.models.input.batches import Batches, FromPosition, Order
 from alspec.models.input.gpu_batches import ResidentBatches, bytes_of, fits
 from alspec.models.input.loader import Feed, as_inputs
 from alspec.models.nets.build import build_segmentor
-from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
+from alspec.models.nets.config import model_config
+from alspec.models.nets.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
 assert compat
 CPU = torch.device("cpu")

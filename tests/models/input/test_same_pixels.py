@@ -23,7 +23,8 @@ from alspec.models.input.batches import Batches, Order, PixelSource
 from alspec.models.input.loader import as_inputs
 from alspec.models.input.photometric import ColourDraw, as_tensor, recoloured
 from alspec.models.nets.build import build_segmentor
-from alspec.models.nets.config import IMAGENET_MEAN, IMAGENET_STD, model_config
+from alspec.models.nets.config import model_config
+from alspec.models.nets.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from alspec.spec.model import Training
 
 assert compat

@@ -18,6 +18,7 @@ from alspec.errors import StepFailed
 from alspec.models.nets.build import build_segmentor
 from alspec.models.nets.config import model_config
 from alspec.models.training import fit as fit_module
+from alspec.models.training import optimizers
 from alspec.models.training.fit import Seeds, Trained, fit, iterations_of
 from alspec.spec.model import S4GAN, Training
 
@@ -159,7 +160,7 @@ def test_rates_follow_the_poly_schedule_towards_zero(monkeypatch: pytest.MonkeyP
 
 def test_every_parameter_is_trained_once_the_head_s_at_their_own_rate() -> None:
     model: Any = build()
-    backbone, head = fit_module._sgd(model, QUICK, torch.device("cpu")).param_groups
+    backbone, head = optimizers._sgd(model, QUICK, torch.device("cpu")).param_groups
     assert {id(p) for p in head["params"]} == {id(p) for p in model.decode_head.parameters()}
     assert {id(p) for p in backbone["params"]} == {id(p) for p in model.backbone.parameters()}
     assert head["lr"] == pytest.approx(10 * backbone["lr"])

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from alspec.datasets.base import IGNORE
-from alspec.models.inference.outputs import logits_at
+from alspec.models.inference.decoding import logits_at
 from alspec.models.input.batches import Augmentation, Batches, Order
 from alspec.models.input.loader import as_inputs
 from alspec.models.training.s4gan import (

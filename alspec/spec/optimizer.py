@@ -1,0 +1,51 @@
+"""`training.optimizer`: another optimizer than the paper's SGD, or a config file's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from alspec.spec.fields import Frozen, NotNegative, Positive
+
+OF_CONFIG = "config"
+"""The optimizer and the schedule of the MMSegmentation config that the study names."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Optimizer(Frozen):
+    """An optimizer of torch by its name, or `config`; what is not given is torch's or the file's.
+
+    Of `training`, what is written there (`lr`, `weight_decay`, ...) counts here too.
+    """
+
+    type: Literal[
+        "config", "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop"
+    ] = Field(description="an optimizer of torch, or `config`: the config file's own")
+    lr: Positive | None = None
+    weight_decay: NotNegative | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    betas: tuple[Share, Share] | None = None
+    eps: Positive | None = None
+    nesterov: bool | None = None
+    amsgrad: bool | None = None
+    head_lr_factor: Positive | None = Field(
+        default=None, description="of the learning rate, for decode and auxiliary heads"
+    )
+    paramwise_cfg: dict[str, Any] | None = Field(
+        default=None,
+        description="MMEngine's, as {custom_keys: {head: {lr_mult: 10}}, norm_decay_mult: 0}",
+    )
+    clip_grad: Positive | None = Field(default=None, description="largest norm of the gradients")
+    warmup: Share | None = Field(
+        default=None, description="share of a training in which the rate rises in a line from 0"
+    )
+    power: NotNegative | None = Field(default=None, description="of the poly schedule")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What is given of torch's own arguments."""
+        names = ("lr", "weight_decay", "momentum", "betas", "eps", "nesterov", "amsgrad")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
