@@ -52,7 +52,7 @@ CASES = {
         "the same for the same rng seed",
     ),
     "changes-candidates": ("Method", f"candidates.ids.sort(reverse=True); {RANDOM}", "leave the"),
-    "opens-files": ("Method", f"open(os.__file__[:-5] + 'x.txt', 'a'); {RANDOM}", "it opens "),
+    "opens-files": ("Method", f"open('labels.txt', 'a').close(); {RANDOM}", "it opens "),
     "nan": ("Single", "return log_p.mean(dim=(1, 2, 3)) * torch.nan", "must be finite"),
     "wrong-shape": ("Single", "return log_p.mean()", "must have shape (5,)"),
     "of-the-batch": (
