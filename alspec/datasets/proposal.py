@@ -22,6 +22,7 @@ _MOST_FILES = 200_000
 _DEEPEST = 4
 _SAMPLE = 40
 """Masks read to see which values occur."""
+_MOST_CLASSES = 64
 _MASK_WORDS = re.compile("mask|label|annot|gt|seg|truth", re.IGNORECASE)
 _VAL_WORDS = re.compile("^(val|dev|eval|test)", re.IGNORECASE)
 _ONE_BAND = ("1", "L", "P", "I", "I;16")
@@ -41,7 +42,7 @@ class Proposal:
         notes: what was found, and what could not be told.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, str | None]
     notes: tuple[str, ...]
 
 
@@ -72,7 +73,7 @@ def propose_study(root: Path, *, gpu: bool) -> Proposal:
     """
     pairs = sorted(paired_folders(list(image_folders(root))), key=lambda pair: -len(pair[0].files))
     name = re.sub("[^A-Za-z0-9]+", "-", root.resolve().name).strip("-") or "my-data"
-    values = {"study": name, "name": name, "root": yaml_text(str(root))}
+    values: dict[str, str | None] = {"study": name, "name": name, "root": yaml_text(str(root))}
     values |= ON_GPU if gpu else ON_CPU
     if not pairs:
         return Proposal(values, (_NOTHING,))
@@ -82,7 +83,8 @@ def propose_study(root: Path, *, gpu: bool) -> Proposal:
     notes = [f"{len(images.files)} images in {images.path}, their masks in {masks.path}"]
     values |= {"images": yaml_text(images.path), "masks": yaml_text(masks.path)}
     if val is None or not apart:
-        notes.append("no folder to measure on was found: set `val`")
+        values["val"] = "{fraction: 0.2}"
+        notes.append("no folder to measure on was found: a fifth of the images measures")
     else:
         values["val"] = f"{{images: {yaml_text(val[0].path)}, masks: {yaml_text(val[1].path)}}}"
         notes.append(f"{len(val[0].files)} images to measure on in {val[0].path}")
@@ -94,6 +96,8 @@ def propose_study(root: Path, *, gpu: bool) -> Proposal:
     for key, guess in guesses.items():
         for values[key], note in guess:
             notes.append(note)
+    if gaps := guess_values(masks):
+        values |= {"classes": None, "values": gaps}
     return Proposal(values, tuple(notes))
 
 
@@ -180,16 +184,30 @@ def guess_size(images: ImageFolder, short: int) -> Iterator[tuple[str, str]]:
         yield str(size), f"the first image is {height}x{width} (height x width), used as {size}"
 
 
-def guess_classes(masks: ImageFolder) -> Iterator[tuple[str, str]]:
-    """Invented names for the values that masks hold."""
+def _mask_values(masks: ImageFolder) -> list[int]:
+    """The values that a sample of the masks holds."""
     files = list(masks.files.values())
     sample = [_pixels(path) for path in files[:: max(1, len(files) // _SAMPLE)]]
-    values = {int(v) for pixels in sample if pixels is not None for v in np.unique(pixels)}
-    highest = max(values - {IGNORE}, default=1)
+    return sorted({int(v) for pixels in sample if pixels is not None for v in np.unique(pixels)})
+
+
+def guess_classes(masks: ImageFolder) -> Iterator[tuple[str, str]]:
+    """Invented names for the values that masks hold."""
+    values = _mask_values(masks)
+    highest = max((value for value in values if value != IGNORE), default=1)
     count = max(2, highest + 1) if highest < IGNORE else 2
-    listed = ", ".join(map(str, sorted(values)[:32]))
+    listed = ", ".join(map(str, values[:32]))
     names = "[" + ", ".join(f"class_{value}" for value in range(count)) + "]"
     yield names, f"the masks hold the values {listed}: name the classes, or set `ignore`"
+
+
+def guess_values(masks: ImageFolder) -> str | None:
+    """Values with gaps, as 0 and 255 of a black and white mask, each a class; None without gaps."""
+    values = _mask_values(masks)
+    named = [value for value in values if value != IGNORE or len(values) <= 2]
+    if len(named) < 2 or named == list(range(len(named))) or len(named) > _MOST_CLASSES:
+        return None
+    return "{" + ", ".join(f"{value}: class_{value}" for value in named) + "}"
 
 
 def guess_sequence(names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -43,19 +43,21 @@ def template(name: str) -> str:
     return (_FILES / f"{name}.yaml").read_text("utf-8")
 
 
-def with_values(text: str, values: Mapping[str, str]) -> str:
+def with_values(text: str, values: Mapping[str, str | None]) -> str:
     """A template with other values for some of its keys, which may be commented out in it.
 
     Args:
         text: a template in which each of the keys stands once, on a line of its own.
-        values: YAML by key.
+        values: YAML by key; None comments a key out.
     """
     for key, value in values.items():
         line = re.compile(
             rf"^(?P<indent>\s*(?:- )?)(?:# )?{key}: .*?(?P<note>\s+#.*)?$", re.MULTILINE
         )
 
-        def changed(found: re.Match[str], key: str = key, value: str = value) -> str:
+        def changed(found: re.Match[str], key: str = key, value: str | None = value) -> str:
+            if value is None:
+                return f"{found['indent']}# {found[0].strip()}"
             head, note = f"{found['indent']}{key}: {value}", (found["note"] or "").strip()
             column = len(found[0]) - len(note)
             return f"{head:<{column - 1}} {note}" if note else head

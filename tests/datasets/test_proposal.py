@@ -59,15 +59,34 @@ def test_grey_images_are_told_from_masks_by_name(tmp_path):
         mask(tmp_path / "truth" / f"{name}.png")
     proposal = propose_study(tmp_path, gpu=False)
     assert (proposal.values["images"], proposal.values["masks"]) == ("scans", "truth")
-    assert any("set `val`" in note for note in proposal.notes)
+    assert proposal.values["val"] == "{fraction: 0.2}"
 
 
 def test_ignored_pixels_are_no_class(tmp_path):
     image(tmp_path / "images" / "a.jpg")
     mask(tmp_path / "masks" / "a.png", (0, 255))
+    image(tmp_path / "images" / "b.jpg")
+    mask(tmp_path / "masks" / "b.png", (1,))
     proposal = propose_study(tmp_path, gpu=False)
     assert proposal.values["classes"] == "[class_0, class_1]"
-    assert any("values 0, 255" in note for note in proposal.notes)
+    assert any("values 0, 1, 255" in note for note in proposal.notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ((0, 255), {0: "class_0", 255: "class_255"}),
+        ((0, 7, 9), {0: "class_0", 7: "class_7", 9: "class_9"}),
+    ],
+)
+def test_values_with_gaps_are_named_one_by_one(tmp_path, values, named):
+    for number in range(10):
+        image(tmp_path / "images" / f"{number}.jpg")
+        mask(tmp_path / "masks" / f"{number}.png", values)
+    proposal = propose_study(tmp_path, gpu=False)
+    write_spec(tmp_path / "s.yaml", with_values(template("folder"), proposal.values))
+    (dataset,) = load_study(tmp_path / "s.yaml").datasets
+    assert dataset.values == named
 
 
 def test_a_folder_without_pairs_is_told(tmp_path):

@@ -27,7 +27,9 @@ def planned(tree, cli, monkeypatch):
         (tree / "spec.yaml").write_text(text)
         code, _, err = cli("plan", "spec.yaml")
         text = "\n".join(line.rstrip() for line in err.rstrip("\n").split("\n"))
-        return code, re.sub(r"Known: .*\b(entropy|folder)\b.*", "Known: …", text)  # and what is installed
+        return code, re.sub(
+            r"Known: .*\b(entropy|folder)\b.*", "Known: …", text
+        )  # and what is installed
 
     return planned
 
