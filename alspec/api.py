@@ -20,8 +20,10 @@ from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.run.devices import parse_devices
 from alspec.run.observer import Observer, observer_of
-from alspec.spec.load import dump_study, load_study, locate_errors
+from alspec.spec.load import dump_study, load_spec, locate_errors
+from alspec.spec.load import load_study as _load_study
 from alspec.spec.model import Study
+from alspec.spec.project import Project
 from alspec.store.study_folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -40,23 +42,37 @@ Progress: TypeAlias = "Observer | Callable[[str], object] | None"
 WORK_DIR = Path("work_dirs")
 
 
-def load(path: str | Path, overrides: Mapping[str, object] | Sequence[str] = ()) -> Study:
+Overrides: TypeAlias = Mapping[str, object] | Sequence[str]
+"""Values that replace those of a spec: `{"training.epochs": 2}`, or as on the command line
+`["training.epochs=2"]`."""
+
+
+def load(path: str | Path, overrides: Overrides = ()) -> Study | Project:
     """Read and validate a spec.
 
     Args:
         path: a YAML file.
-        overrides: values that replace those of the file: `{"training.epochs": 2}`, or as on the
-            command line `["training.epochs=2"]`.
+        overrides: values that replace those of the file.
 
     Returns:
-        The study, frozen.
+        The study, or the labelling project (`alspec.labelling.commands` has what is done with
+        one), frozen.
 
     Raises:
         SpecError: everything that is wrong with the spec, each problem with line and column.
     """
+    return load_spec(Path(path), _as_arguments(overrides))
+
+
+def load_study(path: str | Path, overrides: Overrides = ()) -> Study:
+    """The same of a study alone; a labelling project is an error that says what takes it."""
+    return _load_study(Path(path), _as_arguments(overrides))
+
+
+def _as_arguments(overrides: Overrides) -> Sequence[str]:
     if isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
-    return load_study(Path(path), overrides)
+        return [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    return overrides
 
 
 def plan(study: Study, *, trust_config: bool = False) -> Plan:
@@ -260,7 +276,7 @@ def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
     from alspec.report.study_results import StudyResults
 
     found = study_folder(Path(folder))
-    expanded = plan(load(found.spec, overrides))
+    expanded = plan(load_study(found.spec, overrides))
     return StudyResults(found, expanded, found.report)
 
 
@@ -282,7 +298,7 @@ def publish(
         folder = StudyFolder(Path(work_dir), study.study)
     else:
         folder = study_folder(Path(study))
-        study = load(folder.spec, overrides)
+        study = load_study(folder.spec, overrides)
     expanded = plan(study)
     refuse_links(folder.store.root, folder.root)
     with writable(folder):

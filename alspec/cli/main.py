@@ -234,6 +234,8 @@ def status(
     if project := projects.project_of(spec, overrides or ()):
         raise typer.Exit(projects.status(project, work_dir, as_json=as_json))
 
+    if spec is None and not as_json:
+        projects.status_of_all(work_dir)
     commands.status(spec, overrides or (), work_dir, as_json=as_json, watch=watch)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from alspec.cli import console
 from alspec.cli.display import closing_display
-from alspec.errors import ExitCode, InputError
+from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.labelling import commands
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.hand_over import Tool
@@ -143,6 +143,16 @@ def status(project: Project, work_dir: Path, *, as_json: bool) -> ExitCode:
     else:
         _say(summary, place.folder(project).report)
     return _waits(summary.waiting)
+
+
+def status_of_all(work_dir: Path) -> None:
+    """Print the state of every project of a work directory; a broken one is passed over."""
+    for path in sorted(work_dir.glob("*/spec.yaml")):
+        if names_project(path):
+            try:
+                status(load_project(path), work_dir, as_json=False)
+            except AlspecError as err:
+                console.say_error(err)
 
 
 def report(project: Project, work_dir: Path, output: Path | None) -> None:

@@ -43,5 +43,5 @@ def _answers(
     with closing_display() as display:
         if images is not None:
             return [advice_for_images(images, known, display.reading)]
-        plan = api.plan(api.load(spec, overrides)) if spec else None
+        plan = api.plan(api.load_study(spec, overrides)) if spec else None
         return list(advice_for(plan, known, display.reading))

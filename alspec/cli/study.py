@@ -14,6 +14,7 @@ from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.plan.dag import Plan
+from alspec.spec.load import names_project
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_out
 
@@ -23,7 +24,7 @@ WATCH_SECONDS = 5.0
 def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
     """Validate, list and read everything; print what was found."""
     with closing_display() as display:
-        study = api.load(spec, overrides)
+        study = api.load_study(spec, overrides)
         found = api.check(study, trust_config=trust_config, progress=display)
     for line in found.facts:
         console.out.print(line, markup=False)
@@ -55,7 +56,7 @@ def plan(
     from alspec.plan.graph import mermaid
     from alspec.plan.summary import as_data
 
-    expanded = api.plan(api.load(spec, overrides), trust_config=trust_config)
+    expanded = api.plan(api.load_study(spec, overrides), trust_config=trust_config)
     if graph:
         done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
         console.out.print(mermaid(expanded, done), markup=False, end="")
@@ -106,7 +107,7 @@ def run(
     until: Sequence[str] = (),
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
-    study = api.load(spec, overrides)
+    study = api.load_study(spec, overrides)
     with closing_display() as display:
         done = api.run(
             study,
@@ -140,7 +141,7 @@ def status(
     spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool, watch: bool
 ) -> None:
     """Print how far studies are; one whose spec or data are gone is reported and passed over."""
-    plans = [api.plan(api.load(spec, overrides))] if spec else list(_plans_in(work_dir))
+    plans = [api.plan(api.load_study(spec, overrides))] if spec else list(_plans_in(work_dir))
     while True:
         data = [_progress(plan, work_dir) for plan in plans]
         if as_json:
@@ -166,9 +167,12 @@ def _print_progress(data: Sequence[Mapping[str, Any]], work_dir: Path) -> None:
 
 
 def _plans_in(work_dir: Path) -> Iterator[Plan]:
+    """The plans of the studies; labelling projects are shown by `cli.project`."""
     for path in sorted(work_dir.glob("*/spec.yaml")):
+        if names_project(path):
+            continue
         try:
-            yield api.plan(api.load(path))
+            yield api.plan(api.load_study(path))
         except AlspecError as err:
             console.say_error(err)
 
@@ -203,7 +207,7 @@ def report(
     if study.is_dir():
         done = api.publish(study, overrides=overrides)
     else:
-        done = api.publish(api.load(study, overrides), work_dir=work_dir)
+        done = api.publish(api.load_study(study, overrides), work_dir=work_dir)
     folder, written = done.folder, done.report
     if form == "text":
         from alspec.report.publish import text_of

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.errors import DataError, InputError, Problem
 from alspec.labelling.services import Services
+from alspec.plan.absolute_paths import project_with_absolute_paths
 from alspec.plan.config_file import require_trust
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey
@@ -78,7 +79,6 @@ class PlanRunner:
                 log.note(warning)
             check_models(todo.values(), store, note=log.note)
         self.folder.root.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder.spec, dump_project(self.project))
         place = Workplace(store.root.absolute(), self.slots[: len(todo)], self.folder.logs)
         executor = (self.executor or LocalExecutor)(place)
         try:
@@ -114,6 +114,14 @@ def check_files(project: Project, folder: ProjectFolder, observer: Observer) -> 
     folder.store.note_checked(identity, {"project": project.project})
 
 
+def write_spec(project: Project, folder: ProjectFolder) -> None:
+    """Write the resolved spec, which holds wherever it is read from, where it is another."""
+    text = dump_project(project_with_absolute_paths(project))
+    folder.root.mkdir(parents=True, exist_ok=True)
+    if not folder.spec.is_file() or folder.spec.read_text("utf-8") != text:
+        write_text(folder.spec, text)
+
+
 def services_of(
     project: Project,
     folder: ProjectFolder,
@@ -123,7 +131,8 @@ def services_of(
     executor: ExecutorFactory | None = None,
     trusted: bool = False,
 ) -> Services:
-    """What the project's commands need, for an observer."""
+    """What the project's commands need, for an observer; its folder and spec are there then."""
+    write_spec(project, folder)
     origin = project._origin
     return Services(
         run_plan=PlanRunner(project, folder, slots, observer, executor, trusted),

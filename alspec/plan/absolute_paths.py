@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alspec.spec.model import DatasetSpec, ListedFrames, ModelConfig, Study
+from alspec.spec.model import DatasetSpec, ListedFrames, ModelConfig, ModelName, Study
+from alspec.spec.project import Project
+
+
+def project_with_absolute_paths(project: Project) -> Project:
+    """The same for a labelling project."""
+    return project.model_copy(
+        update={
+            "dataset": _dataset(project.dataset),
+            "model": _model(project.model),
+            "pretrained": _absolute(project.pretrained) if project.pretrained else None,
+            "features": _absolute(project.features) if project.features else None,
+        }
+    )
 
 
 def with_absolute_paths(study: Study) -> Study:
@@ -12,18 +25,21 @@ def with_absolute_paths(study: Study) -> Study:
 
     A config file that is not here stays as written: mmsegmentation may ship it.
     """
-    model = study.model
-    if isinstance(model, ModelConfig):
-        config = _absolute(model.config) if Path(model.config).is_file() else model.config
-        checkpoint = _absolute(model.checkpoint) if model.checkpoint else None
-        model = ModelConfig(config=config, checkpoint=checkpoint)
     return study.model_copy(
         update={
             "datasets": tuple(_dataset(spec) for spec in study.datasets),
-            "model": model,
+            "model": _model(study.model),
             "pretrained": _absolute(study.pretrained) if study.pretrained else None,
         }
     )
+
+
+def _model(model: ModelName | ModelConfig) -> ModelName | ModelConfig:
+    if not isinstance(model, ModelConfig):
+        return model
+    config = _absolute(model.config) if Path(model.config).is_file() else model.config
+    checkpoint = _absolute(model.checkpoint) if model.checkpoint else None
+    return ModelConfig(config=config, checkpoint=checkpoint)
 
 
 def _dataset(spec: DatasetSpec) -> DatasetSpec:

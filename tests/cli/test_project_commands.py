@@ -1,0 +1,107 @@
+"""The commands of a labelling project, in this process; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from factories import annotators
+from factories.drawn_project import CLASSES, DrawnProject
+
+from alspec.errors import ExitCode
+from alspec.spec.load import dump_project
+
+
+@pytest.fixture
+def desk(tmp_path, cli):
+    drawn = DrawnProject(tmp_path, 20, first="uniform")
+    path = tmp_path / "project.yaml"
+    path.write_text(dump_project(drawn.project))
+    work = ("--work-dir", tmp_path / "work")
+
+    def run(command, *arguments):
+        return cli(command, path, *arguments, *work)
+
+    run.drawn, run.root, run.path = drawn, tmp_path, path
+    return run
+
+
+def truths(desk):
+    table = desk.root / "work" / "drawn" / "batches" / "01" / "batch.csv"
+    return annotators.truths_of(table, desk.drawn.truths.__getitem__)
+
+
+def test_a_round_goes_through_waiting_to_done(desk):
+    code, out, _ = desk("select", "--to", "cvat")
+    assert code == ExitCode.WAITING_FOR_LABELS
+    assert "batch 1 made: 6 images, 3 of them to check with" in out
+    assert f"alspec ingest {desk.path} EXPORT" in out
+    code, out, _ = desk("select")
+    assert code == ExitCode.WAITING_FOR_LABELS
+    assert "batch 1 is open" in out
+    assert "0 came back, 6 are waited for" in out
+
+    some = dict(list(truths(desk).items())[:4])
+    back = annotators.cvat_masks(desk.root / "back.zip", some, CLASSES, untouched=truths(desk))
+    code, out, _ = desk("ingest", back)
+    assert code == ExitCode.WAITING_FOR_LABELS
+    assert "4 labelled" in out
+    assert "2 images are still waited for" in out
+    back = annotators.folder_of_masks(desk.root / "rest", truths(desk), CLASSES)
+    code, out, _ = desk("ingest", back)
+    assert code == ExitCode.DONE
+    assert "alspec run" in out
+    code, out, _ = desk("ingest", back)
+    assert code == ExitCode.DONE
+    assert "nothing new" in out
+
+
+def test_status_is_json_alone_and_says_by_its_code_that_labels_are_waited_for(desk, cli):
+    code, out, _ = desk("status", "--json")
+    assert (code, json.loads(out)["images"]["pool"]) == (0, 20)
+    desk("select")
+    code, out, _ = desk("status", "--json")
+    assert code == ExitCode.WAITING_FOR_LABELS
+    assert json.loads(out)["waiting"] is True
+    code, out, _ = cli("status", "--work-dir", desk.root / "work")
+    assert "drawn: 14 pool, 6 asked" in out
+
+
+def test_refused_files_are_listed_with_their_reasons(desk):
+    desk("select")
+    back = annotators.folder_of_masks(desk.root / "back", truths(desk), CLASSES)
+    (back / "stranger.png").write_bytes(b"no image")
+    code, _, err = desk("ingest", back)
+    assert code == ExitCode.DONE
+    assert "stranger.png: refused: no image of this name was handed over" in err
+
+
+def test_what_needs_a_model_says_how_to_get_one(desk):
+    code, _, err = desk("predict", "-o", desk.root / "masks")
+    assert code == ExitCode.BAD_INPUT
+    assert "alspec select" in err
+    code, _, err = desk("run")
+    assert code == ExitCode.BAD_INPUT
+    assert "no labelled image" in err
+
+
+def test_a_bad_image_is_found_before_a_batch_is_made(desk):
+    (desk.root / "data" / "frames" / "seq0" / "000.png").write_bytes(b"no image")
+    code, _, err = desk("select")
+    assert code == ExitCode.BAD_INPUT
+    assert "000.png" in err
+    assert not (desk.root / "work" / "drawn" / "batches").exists()
+
+
+def test_the_report_is_written_where_it_is_wanted(desk):
+    desk("select")
+    code, out, _ = desk("report", "-o", desk.root / "here.md")
+    assert code == 0
+    assert (desk.root / "here.md").read_text().startswith("# drawn\n")
+    assert "here.md" in out
+
+
+def test_a_study_s_commands_say_what_takes_a_project(desk, cli):
+    code, _, err = cli("plan", desk.path)
+    assert code == ExitCode.BAD_INPUT
+    assert "labelling project" in err
