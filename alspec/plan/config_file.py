@@ -11,6 +11,10 @@ from typing import Any
 
 from alspec.errors import InputError, Problem
 from alspec.spec.model import ModelConfig, Study
+from alspec.system.atomic import sha256_of
+from alspec.system.reading import read_text_file
+
+CONFIG_BYTES = 16 << 20
 
 TRUST_OPTION = "--trust-config"
 
@@ -27,7 +31,7 @@ def config_sha256(config: Path) -> tuple[str, str]:
     path = _find(config)
     digest = hashlib.sha256()
     for file in _with_bases(path, ()):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(bytes.fromhex(sha256_of(file)))
     return digest.hexdigest(), str(path)
 
 
@@ -108,7 +112,7 @@ def _with_bases(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         # MMEngine reads YAML with a loader that makes any object; its own configs are Python.
         raise _refused(path, "is not a `.py` file. Write it in Python, as MMSegmentation's own")
     try:
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = ast.parse(read_text_file(path, CONFIG_BYTES))
         bases = [base for node in tree.body for base in _bases_of(node)]
     except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as err:
         why = f"cannot be read as a config ({err}). Correct `model.config`"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,9 @@ from alspec.plan.step import Step, StepKey, StepKind
 from alspec.spec.model import Budget, Method, Study, Training
 
 __all__ = ["INITIAL", "expand"]
+
+MOST_STEPS = 300_000
+"""In one study; as many take half a gigabyte to plan."""
 
 
 def expand(study: Study, *, trust_config: bool = False) -> Plan:
@@ -52,6 +55,9 @@ def expand(study: Study, *, trust_config: bool = False) -> Plan:
         check_sizes(study)
     with _collecting(problems):
         check_labels(study.methods)
+    if not problems:
+        with _collecting(problems):
+            _check_size(study, pools)
     if problems:
         raise InputError(problems)
     builder = _Builder(study, files)
@@ -80,6 +86,18 @@ def _setting(pool: ListedPool, budget: Budget) -> Setting:
         labelled_images=budget.labelled_images(len(pool.frames)),
         validation_images=pool.validation_images,
     )
+
+
+def _check_size(study: Study, pools: Sequence[ListedPool]) -> None:
+    """Raises InputError for a study of more steps than anybody could run or look at."""
+    cycles = sum(budget.cycles for pool in pools for budget, _ in pool.budgets(study))
+    steps = 3 * cycles * len(study.methods) * len(study.ssl) * len(study.seeds)
+    if steps > MOST_STEPS:
+        what = (
+            f"{cycles:,} labelled sets, {len(study.methods)} methods and {len(study.seeds):,} "
+            f"seeds are up to {steps:,} steps; at most {MOST_STEPS:,} are planned. Use fewer seeds"
+        )
+        raise InputError([Problem("seeds", what, loc=("seeds",))])
 
 
 @dataclass

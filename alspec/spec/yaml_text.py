@@ -12,9 +12,11 @@ import yaml
 from alspec.errors import Problem, SpecError
 from alspec.spec.fields import Template
 from alspec.spec.source import LINE_END, Loc, Place, Source, Span
+from alspec.system.reading import open_regular
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
+MAX_VALUES = 20_000
 _MAX_DIGITS = 300
 _GLUED = re.compile(r"\s*(?:- )?(\w+:)([^\s/].*)")
 """A key and its value that a blank should separate."""
@@ -40,14 +42,15 @@ def read_yaml(path: Path) -> Source:
     """
     name = str(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SpecError.at(name, "no such file; `alspec init` writes one to start from") from None
     except IsADirectoryError:
         raise SpecError.at(name, "this is a folder; name the spec file in it") from None
     except (OSError, ValueError) as err:
-        raise SpecError.at(name, f"the file cannot be read: {err}") from None
+        why = err.strerror if isinstance(err, OSError) and err.strerror else err
+        raise SpecError.at(name, f"the file cannot be read: {why}") from None
     if len(content) > MAX_BYTES:
         raise SpecError.at(name, f"larger than {MAX_BYTES >> 20} MiB; is this a study spec?")
     try:
@@ -65,7 +68,8 @@ def parse_yaml(text: str, name: str) -> Source:
 
     Raises:
         SpecError: not YAML, or YAML with tags, anchors, aliases, merge keys, repeated keys, keys
-            that are not text, several documents, or more than `MAX_DEPTH` levels.
+            that are not text, several documents, or more than `MAX_DEPTH` levels or `MAX_VALUES`
+            values.
     """
     source = Source(name, LINE_END.split(text))
     node = _compose(text, source)
@@ -84,6 +88,7 @@ class _Refused(Exception):
 
 class _Composer(yaml.SafeLoader):
     depth = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -96,6 +101,11 @@ class _Composer(yaml.SafeLoader):
             raise _Refused(event.start_mark, f"the tag `{tag}` is not allowed; a spec is data")
         if self.depth == MAX_DEPTH:
             raise _Refused(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _Refused(
+                event.start_mark, f"more than {MAX_VALUES:,} values; a spec has hundreds"
+            )
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from alspec.system import failpoints
 from alspec.system.processes import process_tag
+from alspec.system.reading import open_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,9 +172,9 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal. Raises OSError for what is no file, too."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

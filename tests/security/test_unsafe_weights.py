@@ -297,7 +297,7 @@ EXCESS = {
     "offsets.safetensors": (petabytes_in_a_header, "up to byte 1,125,899,906,842,624 for `a`"),
     "shape.safetensors": (values_in_a_header, "claims 281,474,976,710,656 values"),
     "long.safetensors": (a_long_header, "its header claims 1,125,899,906,842,624 bytes"),
-    "old.pth": (petabytes_in_an_old_file, "cannot be read as weights"),
+    "old.pth": (petabytes_in_an_old_file, "asks for a storage of 562,949,953,421,312 values"),
 }
 
 

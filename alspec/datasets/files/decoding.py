@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,8 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MASK_FORMATS = ("PNG", "BMP", "TIFF", "GIF", "JPEG")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 40_000_000
+"""Decoding takes up to 10 bytes a pixel, in each thread that reads."""
 
 _ORIENTATION = 0x0112
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "L", "LA", "P"})
@@ -85,30 +86,38 @@ def _read(
             return decode(image)
     except DataError:
         raise
-    except FileNotFoundError as err:
-        raise DataError.at(
-            path, "no such file; it is a link to nothing, or was removed since"
-        ) from err
-    except PillowImage.DecompressionBombError as err:
-        limit = f"{MAX_PIXELS // 10**6} million"
-        what = f"it has more than {limit} pixels; make it smaller, or remove it"
-        raise DataError.at(path, what) from err
-    except UnidentifiedImageError as err:
-        kinds = ", ".join(formats)
-        what = f"it is empty or not an image ({kinds}); restore or remove it"
-        raise DataError.at(path, what) from err
-    except MemoryError as err:
-        raise DataError.at(path, "it does not fit into memory; make it smaller") from err
     except Exception as err:
-        what = f"it cannot be read, so it is truncated or damaged ({err}); restore or remove it"
-        raise DataError.at(path, what) from err
+        raise DataError.at(path, _in_words(err, formats)) from err
+
+
+def _in_words(err: Exception, formats: Sequence[str]) -> str:
+    """What stands in the way of reading an image, and what to do; good files are not blamed."""
+    if isinstance(err, FileNotFoundError):
+        return "no such file; it is a link to nothing, or was removed since"
+    if isinstance(err, PermissionError):
+        return f"it may not be read ({err.strerror}); make it readable for this user (chmod a+r)"
+    if isinstance(err, PillowImage.DecompressionBombError):
+        limit = f"{MAX_PIXELS // 10**6} million"
+        return f"it has more than {limit} pixels; make it smaller, or remove it"
+    if isinstance(err, UnidentifiedImageError):
+        return f"it is empty or not an image ({', '.join(formats)}); restore or remove it"
+    if isinstance(err, MemoryError):
+        return "it does not fit into memory; make it smaller"
+    if isinstance(err, OSError) and err.errno is not None:
+        return f"the system cannot read it ({err.strerror}); look at its disk or its mount"
+    return f"it cannot be read, so it is truncated or damaged ({err}); restore or remove it"
 
 
 def _refuse_several(path: Path, image: PillowImage.Image) -> None:
     """An animation or several pages. A JPEG's further pictures are its camera's previews."""
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise DataError.at(path, f"it holds {frames} frames; save the one that is meant alone")
+    if image.format == "MPO":
+        return
+    try:
+        image.seek(1)  # counting them would read every page of thousands
+    except EOFError:
+        image.seek(0)
+    else:
+        raise DataError.at(path, "it holds several frames; save the one that is meant alone")
 
 
 def _refuse_turned(path: Path, image: PillowImage.Image) -> None:

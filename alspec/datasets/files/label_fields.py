@@ -18,6 +18,7 @@ from alspec.errors import DataError, Problem
 from alspec.spec.fields import PathText
 from alspec.spec.model import Frozen
 from alspec.spec.validation import distinct, failure
+from alspec.system.reading import read_text_file
 
 _HEX = re.compile(r"#[0-9a-f]{6}")
 
@@ -196,7 +197,7 @@ def read_label_map(path: Path) -> dict[str, str]:
         DataError: the file cannot be read, or holds something else.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text_file(path).splitlines()
     except (OSError, UnicodeDecodeError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         what = f"the label map cannot be read: {reason}. Correct `colours`"

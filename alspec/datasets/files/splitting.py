@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,13 @@ from alspec.datasets.files.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Pair
 from alspec.datasets.files.naming import below
 from alspec.datasets.files.split_fields import ValFraction, ValSequences
 from alspec.errors import DataError, Problem
+from alspec.system.reading import read_text_file
 
 _SUFFIXES = IMAGE_SUFFIXES | MASK_SUFFIXES
+
+
+PATTERN_SECONDS = 2.0
+"""For a pattern to be found in a name; it takes microseconds."""
 
 
 class ListedNames:
@@ -36,7 +40,7 @@ class ListedNames:
     def __init__(self, path: Path, loc: tuple[str | int, ...]) -> None:
         self._path, self._loc = path, loc
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text_file(path)
         except (OSError, UnicodeDecodeError) as err:
             reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
             what = f"the list cannot be read: {reason}. Correct `{'.'.join(map(str, loc))}`"
@@ -99,10 +103,23 @@ def _composed(name: str) -> str:
 
 
 def sequence_of(pattern: str | None, key: str) -> str | None:
-    """The video of a key by a pattern of one group; empty without one, None for no match."""
+    """The video of a key by a pattern of one group; empty without one, None for no match.
+
+    Raises:
+        DataError: the pattern takes seconds on a name, as `(a+)+$` does.
+    """
     if pattern is None:
         return ""
-    found = re.search(pattern, key)
+    import regex  # slow to load, and like `re`, but with an end
+
+    try:
+        found = regex.search(pattern, key, timeout=PATTERN_SECONDS)
+    except TimeoutError as err:
+        what = (
+            f"`sequence` {pattern} takes more than {PATTERN_SECONDS:.0f} s on one name; write it "
+            "without repetitions inside repetitions"
+        )
+        raise DataError([Problem(key, what, loc=("sequence",))]) from err
     return found.group(1) if found else None
 
 

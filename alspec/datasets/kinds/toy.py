@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, Image, ImageId, Mask, Split
 from alspec.datasets.cityscapes19 import Label
@@ -18,6 +19,9 @@ from alspec.spec.model import DatasetSpec, Size
 
 GENERATOR = 1
 """Raised when the same spec is drawn differently; part of the fingerprint."""
+
+MOST_FRAMES = 1_000_000
+"""In a split."""
 
 _ID = re.compile(r"(pool|val)/seq([0-9]{2})/([0-9]{6})")
 _NUMBERS = {Split.POOL: 0, Split.VAL: 1}
@@ -34,6 +38,19 @@ class Spec(DatasetSpec):
     val_sequences: int = Field(default=2, ge=1, le=100)
     val_frames: int = Field(default=20, ge=1, le=1_000_000, description="in each sequence")
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Spec:
+        """Each frame is listed: a hundred million would take the memory of a large machine."""
+        frames = self.sequences * self.frames, self.val_sequences * self.val_frames
+        if max(frames) > MOST_FRAMES:
+            raise PydanticCustomError(
+                "frames",
+                "{frames} frames are drawn in a split; at most {most}: lower `sequences` or "
+                "`frames`",
+                {"frames": f"{max(frames):,}", "most": f"{MOST_FRAMES:,}"},
+            )
+        return self
 
 
 class Toy:

@@ -19,6 +19,7 @@ from alspec.datasets.files.listing import Pair, capped, no_root
 from alspec.datasets.files.paired import PairedFiles, RootedSpec
 from alspec.errors import DataError, Problem, grouped
 from alspec.spec.model import DatasetSpec
+from alspec.system.reading import read_text_file
 
 IMAGES = "JPEGImages"
 MASKS = "SegmentationClass"
@@ -188,7 +189,7 @@ def _read_names(path: Path, loc: tuple[str, ...] = ()) -> set[str]:
     An image's extension is taken off, and nothing else: `x_jpg.rf.0a1b` is a name.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text_file(path).splitlines()
     except (OSError, UnicodeDecodeError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         what = f"the list cannot be read: {reason}"

@@ -20,6 +20,7 @@ from alspec.spec.model import (
     ListedFrames,
     Redundancy,
 )
+from alspec.system.reading import read_text_file
 
 _SHOWN = 20
 
@@ -184,7 +185,7 @@ _LIST = ("redundancy", "path")
 def _first_lines(path: Path) -> dict[str, list[int]]:
     """For each id of a list file the numbers of its lines, from 1."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text_file(path)
     except (OSError, UnicodeDecodeError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         what = f"the list of frames cannot be read: {reason}. Correct `redundancy.path`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from torch import Tensor
 
 from alspec.errors import InputError
+from alspec.models.nets.pickle_limits import excess_in_pickles
+from alspec.system.reading import open_regular
 
 MOST_TENSORS = 100_000
 """More than any net has by far; each costs memory before anything is looked at."""
@@ -27,13 +30,17 @@ def refuse_excess(path: Path) -> None:
         InputError: it is larger than the free memory, or claims what it cannot hold.
         OSError: it cannot be read.
     """
-    size, free = path.stat().st_size, free_memory()
+    with open_regular(path) as file:
+        size, free = os.fstat(file.fileno()).st_size, free_memory()
     if free is not None and size > free:
         raise _refused(path, f"has {_in_words(size)}, and {_in_words(free)} of memory are free")
     if path.suffix == ".safetensors":
         _refuse_header(path, size)
-    elif zipfile.is_zipfile(path):
+        return
+    if zipfile.is_zipfile(path):
         _refuse_archive(path, size)
+    if claim := excess_in_pickles(path, size):
+        raise _refused(path, f"it asks for {claim}; the file has {_in_words(size)}")
 
 
 def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
