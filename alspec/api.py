@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from alspec.errors import InputError, SpecError, StoreError
 from alspec.plan.config_file import require_trust
+from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.run.devices import parse_devices
@@ -75,12 +76,13 @@ def _as_arguments(overrides: Overrides) -> Sequence[str]:
     return overrides
 
 
-def plan(study: Study, *, trust_config: bool = False) -> Plan:
+def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WORK_DIR) -> Plan:
     """Everything a study will do; lists files, reads no pixel, writes nothing.
 
     Args:
         study: as `load` gives it.
         trust_config: training may run the study's own MMSegmentation config, which is code.
+        work_dir: whose store knows what the files held when it first saw them.
 
     Returns:
         Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.
@@ -88,8 +90,9 @@ def plan(study: Study, *, trust_config: bool = False) -> Plan:
     Raises:
         InputError: files that are not there, or budgets that a pool cannot fill.
     """
+    contents = ContentRevisions(StudyFolder(Path(work_dir), study.study).store)
     with locate_errors(study):
-        return expand(study, trust_config=trust_config)
+        return expand(study, trust_config=trust_config, contents=contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def check(study: Study, *, trust_config: bool = False, progress: Progress = None
     from alspec.run.preflight.models import check_models
 
     observer = observer_of(progress)
-    expanded = _plan_to_run(study, trust_config=trust_config)
+    expanded = _plan_to_run(study, WORK_DIR, trust_config=trust_config)
     with locate_errors(study):
         check_models(expanded.steps.values(), note=observer.note)
         found: list[str] = []
@@ -174,7 +177,7 @@ def run(
     from alspec.store.permissions import check_owners
 
     slots = parse_devices(devices)
-    expanded = _plan_to_run(study, trust_config=trust_config)
+    expanded = _plan_to_run(study, work_dir, trust_config=trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     log = EventLog(folder, observer_of(progress))
     refuse_links(folder.store.root, folder.root)
@@ -256,11 +259,12 @@ class _StepRunner:
             check_models(todo.values(), self.folder.store, note=self.log.note)
 
     def _check_data(self, todo: Collection[StepKey]) -> None:
-        from alspec.run.preflight.data import check_data
+        from alspec.run.preflight.data import check_data, record_contents
 
         if todo:
             datasets = self.plan.study.datasets
             check_data(datasets, self.log.reading, self.folder.store, self.log.note)
+        record_contents(self.plan, self.folder.store)
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
@@ -276,7 +280,7 @@ def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
     from alspec.report.study_results import StudyResults
 
     found = study_folder(Path(folder))
-    expanded = plan(load_study(found.spec, overrides))
+    expanded = plan(load_study(found.spec, overrides), work_dir=found.work_dir)
     return StudyResults(found, expanded, found.report)
 
 
@@ -299,7 +303,7 @@ def publish(
     else:
         folder = study_folder(Path(study))
         study = load_study(folder.spec, overrides)
-    expanded = plan(study)
+    expanded = plan(study, work_dir=folder.work_dir)
     refuse_links(folder.store.root, folder.root)
     with writable(folder):
         return StudyResults(folder, expanded, write(expanded, folder))
@@ -402,9 +406,9 @@ def outlook(
     return Outlook(done, found.seconds, found.words, disk)
 
 
-def _plan_to_run(study: Study, *, trust_config: bool) -> Plan:
+def _plan_to_run(study: Study, work_dir: str | Path, *, trust_config: bool) -> Plan:
     """The plan of a study whose config is trusted. Raises InputError as `plan`, or if it is not."""
-    expanded = plan(study, trust_config=trust_config)
+    expanded = plan(study, trust_config=trust_config, work_dir=work_dir)
     with locate_errors(study):
         require_trust(expanded.study, trusted=trust_config)
     return expanded

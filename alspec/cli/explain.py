@@ -17,7 +17,7 @@ def explain(
     from alspec.plan.naming_steps import steps_named
     from alspec.run.explain import Explainer
 
-    plan = api.plan(api.load_study(spec, overrides))
+    plan = api.plan(api.load_study(spec, overrides), work_dir=work_dir)
     explainer = Explainer(plan, StudyFolder(work_dir, plan.study.study).store)
     steps = steps_named(plan, [name]) if name else plan.in_order()
     found = [explainer.explain(step) for step in steps]

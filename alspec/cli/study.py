@@ -56,7 +56,8 @@ def plan(
     from alspec.plan.graph import mermaid
     from alspec.plan.summary import as_data
 
-    expanded = api.plan(api.load_study(spec, overrides), trust_config=trust_config)
+    study = api.load_study(spec, overrides)
+    expanded = api.plan(study, trust_config=trust_config, work_dir=work_dir)
     if graph:
         done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
         console.out.print(mermaid(expanded, done), markup=False, end="")
@@ -141,7 +142,11 @@ def status(
     spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool, watch: bool
 ) -> None:
     """Print how far studies are; one whose spec or data are gone is reported and passed over."""
-    plans = [api.plan(api.load_study(spec, overrides))] if spec else list(_plans_in(work_dir))
+    plans = (
+        [api.plan(api.load_study(spec, overrides), work_dir=work_dir)]
+        if spec
+        else list(_plans_in(work_dir))
+    )
     while True:
         data = [_progress(plan, work_dir) for plan in plans]
         if as_json:
@@ -172,7 +177,7 @@ def _plans_in(work_dir: Path) -> Iterator[Plan]:
         if names_project(path):
             continue
         try:
-            yield api.plan(api.load_study(path))
+            yield api.plan(api.load_study(path), work_dir=work_dir)
         except AlspecError as err:
             console.say_error(err)
 

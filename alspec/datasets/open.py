@@ -42,7 +42,8 @@ def pixels_identity(spec: DatasetSpec) -> str:
 def pixels_fields(spec: DatasetSpec) -> dict[str, Any]:
     """What decides pixels and labels beside the files themselves, as plain data."""
     apart = () if isinstance(spec.redundancy, AugmentedFrames) else ("redundancy",)
-    return spec.recipe_fields(*apart)
+    fields = spec.recipe_fields(*apart)
+    return {**fields, "contents": dict(spec.revisions)} if spec.revisions else fields
 
 
 def all_images(dataset: Dataset) -> list[ImageId]:

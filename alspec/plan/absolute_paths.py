@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec, ListedFrames, ModelConfig, ModelName, Study
 from alspec.spec.project import Project
 
@@ -21,13 +23,16 @@ def project_with_absolute_paths(project: Project) -> Project:
 
 
 def with_absolute_paths(study: Study) -> Study:
-    """The study with every path made absolute, links kept as they are.
+    """The study with every path made absolute, links kept as they are, and label maps read.
 
     A config file that is not here stays as written: mmsegmentation may ship it.
+
+    Raises:
+        DataError: a small file that a dataset names cannot be read.
     """
     return study.model_copy(
         update={
-            "datasets": tuple(_dataset(spec) for spec in study.datasets),
+            "datasets": _datasets(study),
             "model": _model(study.model),
             "pretrained": _absolute(study.pretrained) if study.pretrained else None,
         }
@@ -40,6 +45,19 @@ def _model(model: ModelName | ModelConfig) -> ModelName | ModelConfig:
     config = _absolute(model.config) if Path(model.config).is_file() else model.config
     checkpoint = _absolute(model.checkpoint) if model.checkpoint else None
     return ModelConfig(config=config, checkpoint=checkpoint)
+
+
+def _datasets(study: Study) -> tuple[DatasetSpec, ...]:
+    specs: list[DatasetSpec] = []
+    problems: list[Problem] = []
+    for index, spec in enumerate(study.datasets):
+        try:
+            specs.append(_dataset(spec).resolved())
+        except DataError as err:
+            problems += [replace(p, loc=("datasets", index, *p.loc)) for p in err.problems]
+    if problems:
+        raise DataError(problems)
+    return tuple(specs)
 
 
 def _dataset(spec: DatasetSpec) -> DatasetSpec:

@@ -18,6 +18,7 @@ from alspec.plan.arms import (
     chooses_first,
     methods_of,
 )
+from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.model_files import ModelFiles, model_files
 from alspec.plan.names import FULL, INITIAL, check_labels, check_names
@@ -31,12 +32,15 @@ MOST_STEPS = 300_000
 """In one study; as many take half a gigabyte to plan."""
 
 
-def expand(study: Study, *, trust_config: bool = False) -> Plan:
+def expand(
+    study: Study, *, trust_config: bool = False, contents: ContentRevisions | None = None
+) -> Plan:
     """The whole DAG of a study; lists the datasets, reads no pixel, writes nothing.
 
     Args:
         study: what is compared.
         trust_config: training may run the study's own MMSegmentation config file.
+        contents: tells of files that hold something else than a store first saw at the same size.
 
     Raises:
         InputError: files that are not there, a budget that a pool cannot fill, or names that
@@ -49,7 +53,7 @@ def expand(study: Study, *, trust_config: bool = False) -> Plan:
     with _collecting(problems):
         files = model_files(study, trust_config=trust_config)
     with _collecting(problems):
-        pools = open_pools(study)
+        pools = open_pools(study, contents)
         check_budgets(study, pools)
     with _collecting(problems):
         check_sizes(study)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ from alspec.datasets.files.resizing import RESIZING
 from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool, candidates, short_name
 from alspec.errors import InputError, Problem
+from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.step import Step, StepKind
 from alspec.spec.model import Budget, DatasetSpec, Study
 
@@ -59,8 +60,12 @@ class ListedPool:
         return short_name(self.spec.redundancy)
 
 
-def open_pools(study: Study) -> list[ListedPool]:
+def open_pools(study: Study, contents: ContentRevisions | None = None) -> list[ListedPool]:
     """List every dataset of the study, whose paths are absolute.
+
+    Args:
+        study: what is planned.
+        contents: tells of files that changed at the same size; nobody does if None.
 
     Raises:
         InputError: what is wrong with any of them, each problem with its place in the spec.
@@ -70,7 +75,7 @@ def open_pools(study: Study) -> list[ListedPool]:
     problems: list[Problem] = []
     for index, spec in enumerate(study.datasets):
         try:
-            pools.append(_open(spec, opened))
+            pools.append(_open(spec, opened, contents))
         except InputError as err:
             problems += [
                 replace(problem, loc=("datasets", index, *problem.loc)) for problem in err.problems
@@ -96,28 +101,44 @@ def check_sizes(study: Study) -> None:
         raise InputError(problems)
 
 
-def _open(spec: DatasetSpec, opened: dict[str, Dataset]) -> ListedPool:
-    spec = spec.resolved()
+def _open(
+    spec: DatasetSpec, opened: dict[str, Dataset], contents: ContentRevisions | None
+) -> ListedPool:
     dataset = open_dataset(spec, opened)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
+    revisions = contents.of(dataset) if contents else {}
     params = {
-        "dataset": split_identity(dataset, Split.POOL),
+        "dataset": split_identity(dataset, Split.POOL, revisions),
         "redundancy": spec.redundancy.model_dump(mode="json", exclude={"path"}),
         "pool": pool.sha256,
     }
     place = spec.model_dump(mode="json")
+    if revisions:
+        place["revisions"] = revisions
     step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
-    validation = split_identity(dataset, Split.VAL)
+    validation = split_identity(dataset, Split.VAL, revisions)
     images = len(dataset.frames(Split.VAL))
     return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, images, place)
 
 
-def split_identity(dataset: Dataset, split: Split) -> dict[str, Any]:
-    """What makes a split's pixels and labels what they are, wherever it lies; plain data."""
+def split_identity(
+    dataset: Dataset, split: Split, revisions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What makes a split's pixels and labels what they are, wherever it lies; plain data.
+
+    Args:
+        dataset: the tree.
+        split: which half.
+        revisions: what files hold that is not what a store first saw (`ContentRevisions`); what
+            the dataset's spec says of it if None.
+    """
     apart = dataset.spec.VALIDATION_ONLY if split is Split.POOL else frozenset()
     kept = dataset.spec.recipe_fields("redundancy", *apart)
     if dataset.spec.root and dataset.spec.image_size:  # files are resized; drawn images are not
         kept["resizing"] = RESIZING
+    revisions = dataset.spec.revisions if revisions is None else revisions
+    if content := revisions.get(split.value):
+        kept["content"] = content
     return {**kept, "split": split.value, "fingerprint": dataset.fingerprint(split)}
 
 

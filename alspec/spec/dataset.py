@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from alspec.spec.budget import Budgets
 from alspec.spec.fields import Frozen, Name, OptionalPath, PathText, Size
@@ -130,6 +138,17 @@ class DatasetSpec(Frozen):
         away = {*_NO_PIXELS, *self.LISTING_ONLY, *self.later_defaults(), *apart}
         return self.model_dump(mode="json", exclude=away)
 
+    def with_revisions(self, revisions: Mapping[str, str]) -> Self:
+        """The same, of files that hold something else than a store first saw, by split."""
+        copy = self.model_copy()
+        copy._revisions = dict(revisions)
+        return copy
+
+    @property
+    def revisions(self) -> Mapping[str, str]:
+        """What the files of a split hold where that is not what a store first saw."""
+        return self._revisions
+
     def resolved(self) -> DatasetSpec:
         """The spec with the small files that it names read; raises DataError for what is wrong."""
         return self
@@ -138,6 +157,8 @@ class DatasetSpec(Frozen):
         """Fields that came after version 0.1 and have their default."""
         fields = type(self).model_fields
         return {name for name in self.LATER if getattr(self, name) == fields[name].get_default()}
+
+    _revisions: dict[str, str] = PrivateAttr(default_factory=dict)
 
     name: Name = Field(description="label in tables")
     kind: str = Field(description="toy, folder, or the name of another dataset kind")

@@ -131,9 +131,10 @@ class StepContext:
 
     def dataset(self) -> Dataset:
         """The dataset at the place this machine has it."""
-        place = self.step.local_paths["dataset"]
+        place = dict(self.step.local_paths["dataset"])
+        revisions = place.pop("revisions", {})
         kind: Any = plugins.load("alspec.datasets", place["kind"])
-        return open_dataset(kind.Spec.model_validate(place))
+        return open_dataset(kind.Spec.model_validate(place).with_revisions(revisions))
 
     @contextmanager
     def planned_dataset(self, split: Split) -> Iterator[Dataset]:

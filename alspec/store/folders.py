@@ -52,6 +52,11 @@ class StoreFolders:
         return self.root / "checked"
 
     @property
+    def contents(self) -> Path:
+        """What datasets held at first sight, one file a fingerprint; part of what keys mean."""
+        return self.root / "contents"
+
+    @property
     def throughput(self) -> Path:
         """How fast finished steps were, one file a kind of device."""
         return self.root / "throughput"
@@ -75,12 +80,12 @@ class StoreFolders:
     def trusted(self) -> tuple[Path, ...]:
         """Folders that decide what a run does and believes; others must not write there."""
         inside = (self.recipes, self.leases, self.drafts, self.checkpoints, self.retention)
-        return (self.root, *inside, self.checked, self.images)
+        return (self.root, *inside, self.checked, self.contents, self.images)
 
     @property
     def written_beside(self) -> tuple[Path, ...]:
         """Folders whose files are written beside their name and renamed: a kill leaves halves."""
-        notes = (self.checked, self.throughput, self.published, self.specs)
+        notes = (self.checked, self.contents, self.throughput, self.published, self.specs)
         return (self.drafts, self.recipes, self.retention, *notes)
 
     def adopt_old_names(self) -> None:

@@ -277,6 +277,25 @@ class Store:
             return {}
         return about
 
+    def recorded_content(self, fingerprint: str) -> str:
+        """What `record_content` first had under a fingerprint; empty where nothing readable is."""
+        try:
+            content = json.loads(self._record(fingerprint).read_text("utf-8"))["content"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        return str(content)
+
+    def record_content(self, fingerprint: str, content: str) -> str:
+        """Record what a dataset's files hold, unless that was recorded; what holds from now on."""
+        if not self.recorded_content(fingerprint):
+            path = self._record(fingerprint)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"content": content})
+        return self.recorded_content(fingerprint)
+
+    def _record(self, fingerprint: str) -> Path:
+        return self.folders.contents / f"{_safe(fingerprint)}.json"
+
     def _mark(self, what: str) -> Path:
         return self.folders.checked / f"{_safe(what)}.json"
 

@@ -128,6 +128,11 @@ class Augmented:
         self._redundancy = redundancy
 
     @property
+    def original(self) -> Dataset:
+        """The dataset without duplicates."""
+        return self._dataset
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names; the position is the class id."""
         return self._dataset.classes

@@ -13,6 +13,8 @@ from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool
 from alspec.datasets.pools.duplicates import original_of
 from alspec.errors import DataError, Problem, grouped
+from alspec.plan.content_revisions import ContentRevisions
+from alspec.plan.dag import Plan
 from alspec.spec.model import AllFrames, DatasetSpec
 from alspec.store.store import Store
 from alspec.system.array_cache import ArrayCache
@@ -151,3 +153,17 @@ def _shown(name: str, problems: Sequence[Problem]) -> list[Problem]:
         return found
     more = f"{len(found) - MOST} more problems; the first {MOST} are shown"
     return [*found[:MOST], Problem(name, more)]
+
+
+def record_contents(plan: Plan, store: Store) -> None:
+    """Record in a store what the files of a plan's datasets hold, where it has not seen them.
+
+    Raises:
+        InputError: files changed since the plan was made.
+    """
+    contents = ContentRevisions(store)
+    for setting in {setting.pool_step: setting for setting in plan.settings}.values():
+        place = dict(plan.steps[setting.pool_step].local_paths["dataset"])
+        revisions = place.pop("revisions", {})
+        spec = next(spec for spec in plan.study.datasets if spec.name == setting.dataset)
+        contents.record(open_dataset(spec), revisions)
