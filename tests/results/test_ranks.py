@@ -64,6 +64,15 @@ def test_the_critical_difference_is_that_of_nemenyis_table():
     assert mean_ranks(made).critical == pytest.approx(2.569 * np.sqrt(4 * 5 / 36), rel=1e-3)
 
 
+@pytest.mark.parametrize("methods", [2, 3, 5, 10])
+def test_the_critical_difference_is_scipys(methods):
+    names = [f"m{k}" for k in range(methods)]
+    made = [compared(str(d), **{n: (float(k),) for k, n in enumerate(names)}) for d in range(5)]
+    q = stats.studentized_range.ppf(0.95, methods, np.inf) / np.sqrt(2)
+    expected = q * np.sqrt(methods * (methods + 1) / 30)
+    assert mean_ranks(made).critical == pytest.approx(expected, rel=1e-4)
+
+
 def test_settings_of_one_dataset_count_once():
     made = [compared(str(k % 5), random=(1.0 + k,), entropy=(2.0 + k,)) for k in range(10)]
     assert mean_ranks(made).datasets == 5

@@ -75,8 +75,9 @@ def drawn(height: float, paint: Callable[[Figure], None], *, width: float = WIDT
 
     with style.context(["default", dict(STYLE)]):
         figure = painted(height, paint, width=width)
-        figure.draw_without_rendering()  # lays out once; saving would again, for each format
-        figure.set_layout_engine("none")
+        if engine := figure.get_layout_engine():  # once; saving would lay out and draw it again
+            engine.execute(figure)
+        figure.set_layout_engine(None)
         svg = _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
         png = _saved(figure, format="png", dpi=160, metadata={"Software": None})
     return Drawn(svg=plain_svg(svg), png=png)
