@@ -27,10 +27,10 @@ class Album:
         self._painters[name] = lambda: draw().files()
         return Picture(name, about, caption)
 
-    def photo(self, name: str, about: str, caption: str, png: bytes) -> Picture:
-        """An image of pixels, already encoded without anything but its pixels."""
-        self._painters[name] = lambda: {"png": png}
-        return Picture(name, about, caption, "png")
+    def photo(self, name: str, about: str, caption: str, jpeg: bytes) -> Picture:
+        """An image of pixels, already encoded as a JPEG without anything but its pixels."""
+        self._painters[name] = lambda: {"jpg": jpeg}
+        return Picture(name, about, caption, "jpg")
 
     def draw(self) -> dict[str, bytes]:
         """All figures, the bytes of each file by its name."""

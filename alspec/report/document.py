@@ -108,7 +108,7 @@ class Picture:
         name: of the file.
         about: what it shows, in words, for those who do not see it.
         caption: how to read it.
-        kind: `svg` or `png`, what is shown in the report.
+        kind: `svg` or `jpg`, what is shown in the report.
     """
 
     name: str

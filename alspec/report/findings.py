@@ -13,6 +13,7 @@ from alspec.report.guidance import Guidance
 from alspec.report.paper_comparison import PaperFigures
 from alspec.results.epochs import EpochTable, read_epochs
 from alspec.results.flags import Flags, flags_of
+from alspec.results.illustrations import Illustrations, read_illustrations
 from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.selections import SelectionAudit, audit_of
 from alspec.results.standings import Comparison, Entry, comparisons
@@ -35,6 +36,7 @@ class Findings:
         pools: the facts of its finished pool steps.
         epochs: training curves by train key.
         audits: what the first acquisitions chose, by dataset and budget.
+        illustrations: what steps stored to be looked at.
         guidance: what the guide advises for its settings.
         paper: the paper's figures for those of its settings that the paper has.
     """
@@ -44,6 +46,7 @@ class Findings:
     pools: Mapping[StepKey, PoolFacts]
     epochs: Mapping[str, EpochTable] = field(default_factory=dict)
     audits: Mapping[Setting, SelectionAudit] = field(default_factory=dict)
+    illustrations: Illustrations = field(default_factory=Illustrations)
     guidance: Sequence[Guidance] = ()
     paper: Sequence[PaperFigures] = ()
 
@@ -116,6 +119,7 @@ def read_findings(
             for setting in plan.settings
             if (audit := audit_of(plan, setting, store)) is not None
         },
+        illustrations=read_illustrations(plan, store),
         guidance=guidance,
         paper=paper,
     )

@@ -140,7 +140,7 @@ class _Page:
             shown = inline_svg(data, f"f{self._figures}", plain(block.about))
         else:
             encoded = base64.b64encode(data).decode()
-            shown = f'<img alt="{plain(block.about)}" src="data:image/png;base64,{encoded}">'
+            shown = f'<img alt="{plain(block.about)}" src="data:image/jpeg;base64,{encoded}">'
         caption = f"<strong>{inline(block.about)}.</strong> {inline(block.caption)}".strip()
         figure = f"<figure>\n{shown}\n<figcaption>{caption}</figcaption>\n</figure>\n"
         return marked(figure) if "_curves" in block.name else figure

@@ -73,7 +73,7 @@ def text_of(plan: Plan, folder: StudyFolder) -> str:
 def _remove_old(folder: StudyFolder, files: Collection[str]) -> None:
     """Remove figures that the report no longer shows."""
     for path in folder.figures.iterdir():
-        if path.suffix in (".svg", ".png") and path.name not in files:
+        if path.suffix in (".svg", ".png", ".jpg") and path.name not in files:
             path.unlink(missing_ok=True)
 
 

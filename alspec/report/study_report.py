@@ -11,6 +11,7 @@ from alspec.report.costs import repeat_section, time_section
 from alspec.report.document import Block, Document, Heading, items, text
 from alspec.report.findings import Findings
 from alspec.report.guidance import guide_section
+from alspec.report.looks_section import looks_section
 from alspec.report.paper_comparison import against_section
 from alspec.report.phrases import counted, seeds_phrase
 from alspec.report.selection_section import selection_section
@@ -44,6 +45,7 @@ def study_report(
         guide_section(compared, findings.guidance),
         against_section(compared, findings.paper),
         selection_section(findings, album),
+        looks_section(findings, album),
         training_section(findings, album),
         settings_section(findings.plan, compared, findings.pools),
         unfinished_section(findings.plan, findings.results, command),

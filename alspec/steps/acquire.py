@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.plan.names import GIVEN, INITIAL
+from alspec.steps.illustrations import write_embedding, write_picks
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.pool_outputs import Reduction, maker, over_images, require_finite
 from alspec.steps.work import StepContext
@@ -42,6 +44,9 @@ def perform(context: StepContext) -> None:
         # Without labels this is a method's own initial set.
         labelled = context.labelled() if "labelled" in context.step.inputs else ()
         selected = _acquire(context, context.pool(), labelled, total - len(labelled))
+        if "dataset" in context.step.local_paths:  # a method that looks at no image has none here
+            frames = context.worker_context.frames(context.dataset())
+            write_picks(context.folder, frames, selected)
     failpoints.at("acquire.save", context.folder)
     write_text(context.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
     write_text(context.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
@@ -74,6 +79,7 @@ def _acquire(
         offered_of = every_nth(pool, params["candidates"]["every"])
     already = {*labelled, *params.get("excluded", ())}
     open_frames = [frame for frame in offered_of if frame.id not in already]
+    offered: Candidates | None = None
     if kind.family is Family.SINGLE:
         selected = _highest(context, function, [frame.id for frame in open_frames], n)
     else:
@@ -89,7 +95,16 @@ def _acquire(
                 )
             selected = list(chosen)
     _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
+    if offered is not None and offered.features_ND is not None:
+        images = [*offered.ids, *labelled]
+        write_embedding(context.folder, images, _all_features(offered), selected)
     return selected
+
+
+def _all_features(offered: Candidates) -> Tensor:
+    """Features of candidates and labelled set, (N + M, D)."""
+    parts = (offered.features_ND, offered.labelled_features_MD)
+    return torch.cat([part for part in parts if part is not None])
 
 
 def _offered(

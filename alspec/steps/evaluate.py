@@ -15,6 +15,7 @@ from alspec.errors import StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.models.inference.outputs import on_device, outputs_of
 from alspec.models.input.batches import in_batches
+from alspec.steps.illustrations import noting, shown_of, write_examples
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
@@ -27,7 +28,7 @@ BATCH = 8
 
 @torch.inference_mode()
 def perform(context: StepContext) -> None:
-    """Write `confusion.npy`, (C, C) int64, truth by prediction, and `evaluate.json`.
+    """Write `confusion.npy`, (C, C) int64, truth by prediction, `evaluate.json`, `examples.jpg`.
 
     Of a labelling project also `confusions.npy`, (N, C, C), image by image as in `images.txt`.
     """
@@ -38,7 +39,8 @@ def perform(context: StepContext) -> None:
         images = [frame.id for frame in dataset.frames(Split.VAL)]
         if named is not None:
             images = [ImageId(image) for image, *_ in named]
-        matrices = _measured(context, dataset, images, by_image=by_image)
+        shown = () if by_image else shown_of(images)
+        matrices = _measured(context, dataset, images, by_image=by_image, shown=shown)
     failpoints.at("evaluate.save", context.folder)
     write_array(context.folder / "confusion.npy", matrices.sum(axis=0))
     if by_image:
@@ -56,20 +58,30 @@ def perform(context: StepContext) -> None:
 
 
 def _measured(
-    context: StepContext, dataset: Dataset, images: Sequence[ImageId], *, by_image: bool
+    context: StepContext,
+    dataset: Dataset,
+    images: Sequence[ImageId],
+    *,
+    by_image: bool,
+    shown: Sequence[ImageId],
 ) -> NDArray[np.int64]:
-    """Confusion matrices (N, C, C), truth by prediction, of images or else of batches of them."""
+    """Confusion matrices (N, C, C), truth by prediction, of images or else of batches of them.
+
+    Writes the predictions of the images that are shown.
+    """
     segmentor = load_trained(context.store, context.step.inputs["train"], context.device)
     classes = len(dataset.classes)
     confusions: list[Tensor] = []
     sound: list[Tensor] = []
+    predicted: dict[ImageId, NDArray[np.uint8]] = {}
     size = context.step.params.get("image_size")
     frames = context.worker_context.frames(dataset, (size[0], size[1]) if size else None)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):
         outputs = outputs_of(segmentor, batch.images, context.device)
         truths = on_device(batch.labels, context.device)
-        counted = _confusions(outputs.logits_by_image, truths, classes)
+        logits = noting(outputs.logits_by_image, ids, shown, predicted)
+        counted = _confusions(logits, truths, classes)
         confusions.append(counted if by_image else counted.sum(dim=0, keepdim=True))
         sound.append(outputs.finite_B)
         done += len(ids)
@@ -77,6 +89,7 @@ def _measured(
     if wrong := not_finite(images, torch.cat(sound)):
         what = f"the model's predictions for {wrong[0]} are not finite"
         raise StepFailed(f"{what}. Lower training.lr")
+    write_examples(context.folder, frames, predicted)
     return torch.cat(confusions).cpu().numpy().reshape(-1, classes, classes)
 
 

@@ -87,7 +87,7 @@ def checked(page):
         assert not name.startswith("on")
         assert name != "style"
         if name in ("href", "src"):
-            assert value.startswith("#" if name == "href" else "data:image/png;base64,")
+            assert value.startswith("#" if name == "href" else "data:image/jpeg;base64,")
             if name == "href":
                 assert value[1:] in found.ids
         assert "url(" not in value or re.fullmatch(r"url\(#[\w-]+\)", value), (tag, name, value)
@@ -105,7 +105,7 @@ def holding(payload):
         Heading("In short"), Paragraph(said), Paragraph(strong(said), note=True),
         Heading(said, 3), Items((Item(said, (code(payload),)),)),
         table((said, "b"), ((said, code(payload)),), caption=said),
-        Picture("f", said, said), Picture("g", said, said, "png"),
+        Picture("f", said, said), Picture("g", said, said, "jpg"),
         Heading(said), Fold(said, (Paragraph(said),)),
     )  # fmt: skip
     return Document(said, said, blocks)
@@ -113,7 +113,7 @@ def holding(payload):
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_payloads_are_inert_in_html(payload):
-    files = {"f.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>', "g.png": b"png"}
+    files = {"f.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>', "g.jpg": b"jpg"}
     found = checked(to_html(holding(payload), files))
     if text(payload):
         assert sum(text(payload) in said for said in found.said) >= 9
@@ -131,7 +131,7 @@ def test_payloads_are_inert_in_markdown(payload):
     assert not kinds & {"html_inline", "html_block", "link_open", "fence", "code_block", "hr",
                         "ordered_list_open"}  # fmt: skip
     images = [token.attrs["src"] for token in inside if token.type == "image"]
-    assert images == ["figures/f.svg", "figures/g.png"]
+    assert images == ["figures/f.svg", "figures/g.jpg"]
     assert sum(token.type == "heading_open" for token in tokens) == 4
     assert sum(token.type == "tr_open" for token in tokens) == 2
     assert sum(token.type == "list_item_open" for token in tokens) == 2
