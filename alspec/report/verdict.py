@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from alspec.report.document import Block, Paragraph, code, strong, table, text
 from alspec.report.phrases import UNKNOWN, counted, listed, number, percent, signed, span
 from alspec.results.doubts import Doubts, doubts
 from alspec.results.intervals import LEAST_SEEDS, MARGIN, Difference, Outcome
-from alspec.results.standings import Comparison, Entry, Margin, Standing, standing
+from alspec.results.standings import Comparison, Entry, Margin, Standing, over_random, standing
 from alspec.results.stats import mean_and_spread
 
 _MEASURES = {"miou": "mIoU", "auc": "AUC"}
@@ -153,11 +154,36 @@ def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> list[Block]:
         rows.append((title, percent(comparison.miou_at), *_leader(miou), *_leader(auc)))
     header = ("Setting", "B", "Highest mIoU@B", "mIoU", "over Random", "Highest AUC", "AUC",
               "over Random")  # fmt: skip
+    tally = _tally([c for _, c in compared])
     about = (
         "B: percent labelled. A win or tie is said where margin and interval decide it over the "
         "seeds; else it is undecided, and the highest mean is no claim."
     )
-    return [table(header, rows, caption="Leader of each setting"), Paragraph(about)]
+    shown = table(header, rows, caption="Leader of each setting")
+    return [*([Paragraph(tally)] if tally else []), shown, Paragraph(about)]
+
+
+def _tally(compared: Sequence[Comparison]) -> str:
+    """How often each method wins or loses against Random, most wins first; one sentence each."""
+    counts: dict[str, Counter[Outcome]] = {}
+    for comparison in compared:
+        if comparison.at_initial_set or doubts(comparison).allow_no_order:
+            continue
+        names = {entry.key: entry.name for entry in comparison.methods}
+        for key, found in over_random(comparison).items():
+            counts.setdefault(names[key], Counter())[found.outcome] += 1
+    decided = {name: c for name, c in counts.items() if c[Outcome.WIN] or c[Outcome.LOSS]}
+    if not counts:
+        return ""
+    if not decided:
+        return strong("No method beats Random for sure in any setting.")
+    ordered = sorted(decided.items(), key=lambda item: (-item[1][Outcome.WIN], item[0]))
+    said = [
+        f"{strong(text(name))} wins in {c[Outcome.WIN]} and loses in {c[Outcome.LOSS]} of "
+        f"{sum(c.values())}"
+        for name, c in ordered[:MOST_NAMED]
+    ]
+    return f"Settings against Random: {'; '.join(said)}."
 
 
 def _leader(found: Standing | None) -> tuple[str, str, str]:

@@ -114,7 +114,10 @@ def test_the_initial_set_decides_nothing():
 def test_leaders_say_what_is_decided():
     clear = compared(entry("random", 60, 61, 62), entry("entropy", 64, 65.1, 66))
     one = compared(entry("random", 60), entry("entropy", 64))
-    shown, _ = leaders_table([("a", clear), ("b", one)])
+    tally, shown, _ = leaders_table([("a", clear), ("b", one)])
+    assert inline(tally.sentences) == (
+        "Settings against Random: **entropy** wins in 1 and loses in 0 of 2."
+    )
     assert [row[4] for row in shown.rows] == ["+4.03 (win)", "+4.00 (1 seed)"]
 
 

@@ -70,9 +70,10 @@ def _paint(figure: Figure, comparison: Comparison, entries: Sequence[Entry]) -> 
     for full in comparison.full:
         if full.miou:
             _level(axes, full)
+    band = 0.1 if len(entries) <= MOST_CURVES else 0.05
     for entry in entries:
         if entry.curve:
-            _curve(axes, entry, comparison.setting.labelled_images, names.index(entry.method))
+            _curve(axes, entry, comparison, names.index(entry.method), band)
     if not any(entry.curve for entry in comparison.methods):
         axes.set_ylim(0, 100)
         axes.text(0.5, 0.15, "nothing finished yet", transform=axes.transAxes, ha="center")
@@ -117,7 +118,8 @@ def _level(axes: Axes, full: Entry) -> None:
     axes.axhline(mean, color=GREY, linewidth=1.1, linestyle=(0, (1, 1.5)))
 
 
-def _curve(axes: Axes, entry: Entry, images: Sequence[int], rank: int) -> None:
+def _curve(axes: Axes, entry: Entry, comparison: Comparison, rank: int, band: float) -> None:
+    images = comparison.setting.labelled_images
     cycles = sorted(entry.curve)
     found = [t_interval(list(entry.curve[cycle].values())) for cycle in cycles]
     x = [images[cycle] for cycle in cycles]
@@ -125,7 +127,7 @@ def _curve(axes: Axes, entry: Entry, images: Sequence[int], rank: int) -> None:
     axes.plot(x, [each.mean for each in found], zorder=3, **own)
     if all(each.known for each in found) and len(x) > 1:
         low, high = [each.low for each in found], [each.high for each in found]
-        axes.fill_between(x, low, high, color=own["color"], alpha=0.1, linewidth=0, zorder=1)
+        axes.fill_between(x, low, high, color=own["color"], alpha=band, linewidth=0, zorder=1)
     seeds = [(images[k], v) for k in cycles for v in entry.curve[k].values()]
     if len(seeds) > len(cycles):
         dots_x, dots_y = zip(*seeds, strict=True)

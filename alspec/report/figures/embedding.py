@@ -25,7 +25,7 @@ def draw_embedding(found: Embedding) -> Drawn:
         panels = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).ravel()
         for axes in panels[len(methods) :]:
             axes.set_axis_off()
-        groups = [("pool", "#b9bec4", 2.2), ("initial set", "#000000", 3.4),
+        groups = [("pool", "#8f969d", 2.2), ("initial set", "#000000", 3.4),
                   ("first batch", "#D55E00", 3.4)]  # fmt: skip
         for axes, (method, chosen) in zip(panels, methods.items(), strict=False):
             for wanted, (_, colour, size) in zip(
