@@ -7,18 +7,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.status import Status
+from rich.table import Column
 
 from alspec.cli.console import err, say_note
+from alspec.cli.time_left import TimeLeft
 from alspec.plan.cost.time import format_duration
 
 if TYPE_CHECKING:
@@ -35,11 +39,10 @@ class RunDisplay:
 
     def __init__(self) -> None:
         self._costs: Mapping[StepKey, float] = {}
+        self._left = TimeLeft({})
         self._waits = True
-        self._started_at = self._printed_at = time.monotonic()
+        self._printed_at = time.monotonic()
         self._done = 0
-        self._spent = 0.0
-        self._partial: dict[StepKey, float] = {}
         self._bars: dict[StepKey, TaskID] = {}
         self._study: TaskID | None = None
         self._progress: Progress | None = None
@@ -69,19 +72,11 @@ class RunDisplay:
     def steps_begin(self, costs: Mapping[StepKey, float], *, waits: bool) -> None:
         """Steps are about to run."""
         self.end_reading()
-        self._costs, self._waits, self._done, self._spent = costs, waits, 0, 0.0
-        self._started_at = time.monotonic()
+        self._costs, self._waits, self._done = costs, waits, 0
+        self._left = TimeLeft(costs)
         if err.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=err,
-                transient=True,
-            )
-            self._study = self._progress.add_task("[bold]study", total=len(costs), left="")
+            self._progress = progress_bars(err)
+            self._study = self._progress.add_task("[bold]study", total=len(costs))
             self._progress.start()
         else:
             err.print(f"{len(costs)} steps to run")
@@ -95,24 +90,22 @@ class RunDisplay:
 
     def started(self, step: Step) -> None:
         """A step begins."""
-        self._partial[step.key] = 0.0
         if self._progress:
-            bar = self._progress.add_task(f"  {escape(step.label)}", total=None, left="")
-            self._bars[step.key] = bar
+            text = escape(fitted(step.label, err.width - BESIDE_NAME[err.width >= WIDE]))
+            self._bars[step.key] = self._progress.add_task(f"  {text}", total=None)
 
     def progressed(self, step: Step, done: int, total: int) -> None:
         """A step did some of its units."""
-        self._partial[step.key] = done / max(total, 1)
+        self._left.progressed(step.key, done / max(total, 1), time.monotonic())
         if self._progress and step.key in self._bars:
             self._progress.update(self._bars[step.key], completed=done, total=total)
         self._refresh()
 
     def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
         """A step ended."""
-        self._partial.pop(step.key, None)
         if outcome.name != "AGAIN":
             self._done += 1
-            self._spent += self._costs.get(step.key, 0.0)
+            self._left.ended(step.key, time.monotonic())
         bar = self._bars.pop(step.key, None)
         if self._progress and bar is not None:
             self._progress.remove_task(bar)
@@ -131,23 +124,39 @@ class RunDisplay:
         """Nothing happened for a moment."""
         self._refresh()
 
-    def _left(self) -> str:
-        spent = self._spent + sum(
-            self._costs.get(key, 0.0) * part for key, part in self._partial.items()
-        )
-        passed = time.monotonic() - self._started_at
-        if spent <= 0 or passed < 5:
-            return ""
-        rest = sum(self._costs.values()) - spent
-        return f"about {format_duration(passed * rest / spent)} left"
-
     def _refresh(self) -> None:
+        seconds = self._left.seconds(time.monotonic())
+        left = "" if seconds is None else f"about {format_duration(seconds)} left"
         if self._progress and self._study is not None:
-            self._progress.update(self._study, completed=self._done, left=self._left())
+            text = f"[bold]study[/] {left}"
+            self._progress.update(self._study, completed=self._done, description=text)
         elif not self._progress and time.monotonic() - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = time.monotonic()
-            parts = [f"{self._done} of {len(self._costs)} steps", self._left()]
+            parts = [f"{self._done} of {len(self._costs)} steps", left]
             err.print(", ".join(part for part in parts if part))
+
+
+WIDE = 60
+"""Columns from which there is room for bars and the time that passed."""
+
+BESIDE_NAME = {False: 12, True: 38}
+"""Columns that a line has beside a step's name, without and with bars."""
+
+
+def progress_bars(console: Console) -> Progress:
+    """A line for the study and one for each step, no longer than the terminal is wide."""
+    name = TextColumn(
+        "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    count = MofNCompleteColumn(table_column=Column(no_wrap=True, justify="right"))
+    wide: list[ProgressColumn] = [name, BarColumn(bar_width=16), count, TimeElapsedColumn()]
+    columns = wide if console.width >= WIDE else [name, count]
+    return Progress(*columns, console=console, transient=True, expand=True)
+
+
+def fitted(label: str, width: int) -> str:
+    """A step's name that fits; its end says more than its start: seed, cycle, what is done."""
+    return label if len(label) <= width else f"…{label[-max(8, width - 1) :]}"
 
 
 @contextmanager
