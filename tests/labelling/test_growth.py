@@ -1,0 +1,163 @@
+"""A project that grows over many batches: what each `select` runs anew; made-up steps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from factories import annotators
+from factories.drawn_project import CLASSES, DrawnProject
+
+from alspec.datasets.base import Split
+from alspec.datasets.kinds.partly_labelled import PartlyLabelled, Spec
+from alspec.labelling import commands
+from alspec.labelling.ingestion import Options
+from alspec.labelling.selection import Wanted
+from alspec.labelling.state import read_state
+from alspec.plan.step import Step, StepKind
+from alspec.run.executors.base import Ended, Outcome
+from alspec.run.loop import WEIGHTS
+from alspec.store.store import Store
+from alspec.system.atomic import write_array, write_csv, write_json, write_text
+
+
+class MadeUp:
+    """Writes what a step writes, without a model; notes what it did."""
+
+    done: ClassVar[Counter] = Counter()
+
+    def __init__(self, place):
+        self.store, self.queue = Store(place.store), []
+
+    free_slots = 1
+
+    def warm_up(self):
+        pass
+
+    def submit(self, key):
+        self.queue.append(key)
+
+    def wait(self, timeout_seconds):
+        key = self.queue.pop(0)
+        step = Step.from_json(self.store.read_recipe(key))
+        with self.store.draft(key, step.to_json()) as folder:
+            perform(step, self.store, folder)
+        MadeUp.done[step.kind] += 1
+        return Ended(key, Outcome.DONE)
+
+    def close(self):
+        pass
+
+
+def perform(step, store, folder):
+    params = step.params
+    if step.kind is StepKind.POOL:
+        frames = PartlyLabelled(Spec.model_validate(step.local_paths["dataset"])).frames(Split.POOL)
+        write_csv(folder / "pool.csv", ("id", "sequence"), [(f.id, f.sequence) for f in frames])
+        write_json(folder / "pool.json", {"redundancy": "high", "images": len(frames)})
+    elif step.kind is StepKind.ACQUIRE:
+        if "files" in params:
+            chosen = [image for image, *_ in params["files"]]
+        else:
+            lines = store.read_lines(step.inputs["pool"], "pool.csv")[1:]
+            before = store.read_lines(step.inputs["labelled"], "labelled.txt")
+            apart = {*before, *params["excluded"]}
+            ids = [line.partition(",")[0] for line in lines]
+            chosen = [one for one in ids if one not in apart][: params["images"] - len(before)]
+        write_text(folder / "selected.txt", "".join(f"{one}\n" for one in chosen))
+        write_text(folder / "labelled.txt", "".join(f"{one}\n" for one in chosen))
+        write_json(folder / "acquire.json", {"seconds": 1.0, "device": "cpu"})
+    elif step.kind is StepKind.TRAIN:
+        (folder / WEIGHTS).write_bytes(step.key.encode())
+        write_json(folder / "train.json", {"seconds": 1.0, "device": "cpu", "iterations": 1})
+    else:
+        images = [image for image, *_ in params["files"]]
+        matrices = np.tile(np.eye(3, dtype=np.int64) * 9 + 1, (len(images), 1, 1))
+        write_array(folder / "confusion.npy", matrices.sum(axis=0))
+        write_array(folder / "confusions.npy", matrices)
+        write_text(folder / "images.txt", "".join(f"{one}\n" for one in images))
+        write_json(folder / "evaluate.json", {"images": len(images), "seconds": 1.0})
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setattr(
+        "alspec.labelling.hand_over.predict_images", lambda *arguments, **options: []
+    )
+    MadeUp.done.clear()
+    return commands.Place(tmp_path / "work", "cpu:1", executor=MadeUp)
+
+
+def label(drawn, place, number, changed=()):
+    table = place.folder(drawn.project).batch(number).table
+    truths = annotators.truths_of(table, drawn.truths.__getitem__)
+    back = annotators.folder_of_masks(drawn.root / f"back{number}", truths, CLASSES)
+    commands.ingest(drawn.project, [back], Options(), place)
+
+
+@pytest.mark.parametrize(
+    ("batches", "batch"), [(6, 6), pytest.param(20, 25, marks=pytest.mark.slow)]
+)
+def test_each_select_runs_only_what_the_new_labels_touch(batches, batch, tmp_path, place):
+    drawn = DrawnProject(tmp_path, batches * batch + 10, batch=batch, check=0.2)
+    check = min(10, batch // 2)
+    asked = set()
+    for number in range(1, batches + 1):
+        MadeUp.done.clear()
+        made = commands.select(drawn.project, Wanted(), place=place)
+        ids = made.found.batch.ids()
+        assert not asked & set(ids)
+        asked |= set(ids)
+        label(drawn, place, number)
+        if number == 1:
+            assert MadeUp.done == {}  # the first batch needs no model
+            continue
+        groups = number - 1  # of check images, as many as batches are labelled
+        former = number - 2  # models before this one
+        assert MadeUp.done == {
+            **({StepKind.POOL: 1} if number == 2 else {}),
+            StepKind.TRAIN: 1,
+            StepKind.ACQUIRE: 2,  # the labelled set, and the choice
+            StepKind.EVALUATE: groups + former,  # the new model on all, the others on the newest
+        }
+    assert len(asked) == batches * batch
+    summary = commands.run(drawn.project, place)
+    labelled = [(batch - check) * n for n in range(1, batches + 1)]
+    assert [point[0] for point in summary.worth.points] == labelled
+    assert summary.measured_on == check * batches
+
+
+def test_a_revised_mask_trains_the_newest_model_anew_and_nothing_else(tmp_path, place):
+    drawn = DrawnProject(tmp_path, 30)
+    for number in (1, 2, 3):
+        commands.select(drawn.project, Wanted(), place=place)
+        label(drawn, place, number)
+    commands.run(drawn.project, place)
+    MadeUp.done.clear()
+    commands.run(drawn.project, place)
+    assert MadeUp.done == {}
+    trained = next(image for image in sorted(drawn.labelled()) if image in train_ids(drawn, place))
+    drawn.label(trained, (drawn.truths[trained] + 1) % 3)
+    commands.run(drawn.project, place)
+    assert MadeUp.done == {StepKind.TRAIN: 1, StepKind.ACQUIRE: 1, StepKind.EVALUATE: 3}
+    points = commands.status(drawn.project, place).worth.points
+    assert [point[0] for point in points] == [3, 6, 9]  # the newest of the same images counts
+
+
+def train_ids(drawn, place):
+    return set(read_state(drawn.project, place.folder(drawn.project)).train_ids)
+
+
+def test_new_images_join_and_touch_no_training_without_ssl(tmp_path, place):
+    drawn = DrawnProject(tmp_path, 20, ssl=False)
+    commands.select(drawn.project, Wanted(), place=place)
+    label(drawn, place, 1)
+    commands.run(drawn.project, place)
+    drawn.draw("seq0/999.png", 999)
+    MadeUp.done.clear()
+    made = commands.select(drawn.project, Wanted(images=14), place=place)
+    assert MadeUp.done == {StepKind.POOL: 1, StepKind.ACQUIRE: 1}
+    assert made.state.counts()["pool"] == 1
