@@ -6,9 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alspec.datasets.base import Dataset, Split
 from alspec.datasets.class_coverage import coverage_line, coverage_problems, without_pixels
+from alspec.datasets.files.contents import DIGEST_BYTES
+from alspec.datasets.files.paired import PairedFiles
 from alspec.datasets.image_facts import ImageFacts, TreeReader, rows_of
+from alspec.datasets.leakage import (
+    Leakage,
+    SplitImages,
+    leakage,
+    leakage_lines,
+    leakage_problems,
+)
 from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool
 from alspec.datasets.pools.duplicates import original_of
@@ -141,10 +153,28 @@ def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Pr
     if nowhere := without_pixels(spec, classes, pixels):
         named = ", ".join(f"`{name}`" for name in nowhere)
         note(f"{spec.name}: no mask has a pixel of {named}, so these classes are in no mean")
-    return [
-        replace(problem, loc=("datasets", index, *problem.loc))
-        for problem in coverage_problems(spec, classes, pixels)
-    ]
+    found = coverage_problems(spec, classes, pixels)
+    if leaked := _leakage(tree, rows):
+        found += leakage_problems(spec.name, leaked)
+        for line in leakage_lines(leaked):
+            note(f"{spec.name}: {line}")
+    return [replace(problem, loc=("datasets", index, *problem.loc)) for problem in found]
+
+
+def _leakage(tree: _Tree, rows: NDArray[np.int64]) -> Leakage | None:
+    """What of val is in a pool, whose rows are given; None for a kind without files."""
+    if not isinstance(tree.dataset, PairedFiles):
+        return None
+    halves = {}
+    for split, facts in tree.facts.items():
+        files = [image for image, _ in tree.dataset.files(split)]
+        chosen = rows.tolist() if split is Split.POOL else range(len(files))
+        halves[split] = SplitImages(
+            files=[files[row] for row in chosen],
+            digests=[facts.digests[row][:DIGEST_BYTES] for row in chosen],
+            thumbnails=facts.thumbnails[list(chosen)],
+        )
+    return leakage(halves[Split.POOL], halves[Split.VAL])
 
 
 def _shown(name: str, problems: Sequence[Problem]) -> list[Problem]:
