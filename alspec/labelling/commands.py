@@ -13,7 +13,7 @@ from alspec.labelling.hand_over import Tool, hand_over
 from alspec.labelling.ingestion import Ingested, Options
 from alspec.labelling.ingestion import ingest as take
 from alspec.labelling.report import write_report
-from alspec.labelling.running import check_files, located_in_project, services_of
+from alspec.labelling.running import check_files, opened, services_of
 from alspec.labelling.state import State, read_state
 from alspec.labelling.summary import Summary, summarise
 from alspec.labelling.trainings import train_and_measure
@@ -77,7 +77,7 @@ def select(
     place = place or Place()
     folder = place.folder(project)
     slots = parse_devices(place.devices)
-    with located_in_project(project):
+    with opened(project) as project:
         services = services_of(
             project,
             folder,
@@ -103,7 +103,7 @@ def ingest(
     """
     place = place or Place()
     folder = place.folder(project)
-    with located_in_project(project):
+    with opened(project) as project:
         services = services_of(project, folder, ["cpu"], place.observer)
         taken = [take(project, folder, path, options, services) for path in paths]
     write_report(project, folder)
@@ -126,7 +126,7 @@ def predict(
     """
     place = place or Place()
     folder = place.folder(project)
-    with located_in_project(project):
+    with opened(project) as project:
         services = services_of(project, folder, parse_devices(place.devices), place.observer)
         return masks.predict(
             project, folder, output, services, images=images, confidence=confidence
@@ -142,7 +142,7 @@ def run(project: Project, place: Place | None = None) -> Summary:
     """
     place = place or Place()
     folder = place.folder(project)
-    with located_in_project(project):
+    with opened(project) as project:
         services = services_of(
             project,
             folder,
@@ -168,7 +168,7 @@ def recommend(project: Project, place: Place | None = None) -> Choice:
     """What the guide advises for the next batch; measures the images where that is new."""
     place = place or Place()
     folder = place.folder(project)
-    with located_in_project(project):
+    with opened(project) as project:
         services = services_of(project, folder, parse_devices(place.devices), place.observer)
         check_files(project, folder, place.observer)
         state = read_state(project, folder)
@@ -180,12 +180,12 @@ def recommend(project: Project, place: Place | None = None) -> Choice:
 def status(project: Project, place: Place | None = None) -> Summary:
     """What the project's files say; nothing is trained or written."""
     place = place or Place()
-    with located_in_project(project):
+    with opened(project) as project:
         return summarise(project, place.folder(project))
 
 
 def report(project: Project, place: Place | None = None) -> Path:
     """Write the report of what is finished; its path."""
     place = place or Place()
-    with located_in_project(project):
+    with opened(project) as project:
         return write_report(project, place.folder(project))

@@ -239,10 +239,12 @@ class _Taking:
             why = "it is the proposal, pixel for pixel; --accept-unchanged takes it"
             return {"verdict": Verdict.UNCHANGED.value, "why": why}
         said: dict[str, Any] = {"verdict": Verdict.LABELLED.value, "changed": changed}
-        if row.id in self.state.labelled:
-            said |= self._revise(row, mask)
-        else:
+        try:
+            if row.id in self.state.labelled:
+                return {**said, **self._revise(row, mask)}
             write_mask(self.state.dataset, row.id, mask)
+        except ValueError as err:
+            return {"verdict": Verdict.REFUSED.value, "why": str(err)}
         return said
 
     def _proposal(self, row: Asked) -> Mask | None:

@@ -1,8 +1,9 @@
-"""Writes a mask into the project's own folder, in the values that its spec reads."""
+"""Writes a mask into the project's own folder, in the values or colours that its spec reads."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -16,16 +17,58 @@ def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
     """Write an image's mask, whole or not at all.
 
     Args:
-        dataset: whose spec says which value stands for which class.
+        dataset: whose spec says which value or colour stands for which class.
         image: one of its pool.
         mask_HW: class ids and `IGNORE`, of the image's size.
+
+    Raises:
+        ValueError: it has pixels without a class, and the spec nothing that stands for them.
     """
-    table = np.arange(256, dtype=np.uint8)
-    ignored = getattr(dataset.spec, "ignore", None)
-    if isinstance(ignored, int):
-        table[IGNORE] = ignored
+    data = encoded(dataset.spec, mask_HW)
     path = dataset.mask_file(image)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, data)
+
+
+def encoded(spec: Any, mask_HW: Mask) -> bytes:
+    """A mask as a PNG of the spec's values, or colours; see `write_mask`."""
+    ids = {name: number for number, name in enumerate(spec.class_names)}
+    if isinstance(spec.colours, dict):
+        colours = {ids[name]: _rgb(colour) for colour, name in reversed(spec.colours.items())}
+        if spec.ignored:
+            colours[IGNORE] = _rgb(str(spec.ignored[0]))
+        _require_all(mask_HW, set(colours))
+        table = np.zeros((256, 3), np.uint8)
+        for class_id, colour in colours.items():
+            table[class_id] = colour
+        return _png(table[mask_HW])
+    values = {number: number for number in ids.values()}
+    if spec.values is not None:
+        values = {ids[name]: value for value, name in reversed(spec.values.items())}
+    if spec.ignored or spec.values is None:
+        values[IGNORE] = int(spec.ignored[0]) if spec.ignored else IGNORE
+    _require_all(mask_HW, set(values))
+    wide = max(values.values()) > np.iinfo(np.uint8).max
+    numbers = np.zeros(256, np.uint16 if wide else np.uint8)
+    for class_id, value in values.items():
+        numbers[class_id] = value
+    return _png(numbers[mask_HW])
+
+
+def _require_all(mask_HW: Mask, known: set[int]) -> None:
+    if IGNORE not in known and (mask_HW == IGNORE).any():
+        raise ValueError(
+            "it has pixels without a class, and the project no value for them: name a class in "
+            "`unlabelled`, or a value in the dataset's `ignore`"
+        )
+
+
+def _png(pixels: np.ndarray[Any, Any]) -> bytes:
     buffer = io.BytesIO()
-    PillowImage.fromarray(table[mask_HW]).save(buffer, "PNG")
-    write_bytes(path, buffer.getvalue())
+    PillowImage.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue

@@ -159,11 +159,11 @@ class _Progress:
 
 
 @contextmanager
-def located_in_project(project: Project) -> Iterator[None]:
-    """Have problems of the study that a project makes name the project's own fields."""
+def opened(project: Project) -> Iterator[Project]:
+    """The project with its label map read; problems inside the block name its own fields."""
     with locate_errors(project):
         try:
-            yield
+            yield project.model_copy(update={"dataset": project.dataset.resolved()})
         except InputError as err:
             raise type(err)([replace(p, loc=_own(p.loc)) for p in err.problems]) from err
 

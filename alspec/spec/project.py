@@ -87,7 +87,7 @@ class Project(Located):
     @model_validator(mode="after")
     def _known_class(self) -> Project:
         classes = self.classes
-        if self.unlabelled != IGNORED and self.unlabelled not in classes:
+        if classes and self.unlabelled != IGNORED and self.unlabelled not in classes:
             raise PydanticCustomError(
                 "project",
                 "`unlabelled` is `{name}`, which is no class; name one of {known}, or ignore",
