@@ -1,0 +1,88 @@
+"""The audit of choices and the pictures of steps, on a pool whose answers are plain."""
+
+import pytest
+from factories.study import MadeStudy
+
+from alspec.results.illustrations import read_illustrations
+from alspec.results.selections import audit_of
+from alspec.store.store import Store
+from alspec.system.atomic import write_csv, write_json, write_text
+
+SEQUENCES = {"a": range(6), "b": range(6)}
+IDS = [f"{name}/{n}" for name, frames in SEQUENCES.items() for n in frames]
+
+
+def made_with(tmp_path, **chosen):
+    """A study of 12 images with two labelled ones, then two more, chosen by hand."""
+    from alspec.spec.model import Budget
+
+    budget = Budget(name="u", unit="images", initial=2, step=2, cycles=2)
+    made = MadeStudy(
+        methods=tuple(chosen), ssl=(False,), seeds=(0,), budgets=(budget,), pool_images=12,
+        full=False,
+    )  # fmt: skip
+    store = Store(tmp_path)
+    (pool,) = made.pools.values()
+    with store.draft(pool, {}) as draft:
+        write_csv(draft / "pool.csv", ("id", "sequence"), [(i, i.split("/")[0]) for i in IDS])
+        write_json(draft / "pool.json", {})
+    initial = ["a/0", "b/0"]
+    for run in made.plan.runs:
+        for labelled, ids in zip(run.sets, (initial, [*initial, *chosen[run.method]]), strict=True):
+            if store.is_done(labelled.acquire):
+                continue
+            with store.draft(labelled.acquire, {}) as draft:
+                write_text(draft / "labelled.txt", "".join(f"{i}\n" for i in ids))
+                if run.method == "coreset" and labelled.cycle == 1:
+                    write_csv(draft / "embedding.csv", ("id", "x", "y"), [(IDS[0], 1, 2)])
+                    (draft / "picks.jpg").write_bytes(b"jpeg")
+    return made, store
+
+
+def test_views_near_copies_and_sequences_are_counted(tmp_path):
+    made, store = made_with(tmp_path, entropy=["a/4", "a/5"], coreset=["a/3", "b/1"])
+    audit = audit_of(made.plan, made.plan.settings[0], store)
+    entropy, coreset = audit.rows
+    assert (entropy.name, entropy.images) == ("entropy", 2)
+    assert entropy.near_copies == 100  # both are neighbours of one another
+    assert entropy.views == 50  # the second shows what the first showed
+    assert entropy.sequences == 50
+    assert coreset.near_copies == 0
+    assert coreset.views == 50  # b/1 is beside b/0 of the initial set
+    assert coreset.sequences == 100
+    assert coreset.first == ("a/3", "b/1")
+
+
+def test_overlap_is_jaccards(tmp_path):
+    made, store = made_with(tmp_path, entropy=["a/4", "a/5"], coreset=["a/4", "b/1"])
+    audit = audit_of(made.plan, made.plan.settings[0], store)
+    assert audit.overlap == {(0, 1): pytest.approx(100 / 3)}
+
+
+def test_without_a_pool_there_is_no_audit(tmp_path):
+    made = MadeStudy(methods=("random",), seeds=(0,))
+    made.commit(Store(tmp_path))
+    assert audit_of(made.plan, made.plan.settings[0], Store(tmp_path)) is None
+
+
+def test_pictures_are_read_where_steps_stored_them(tmp_path):
+    made, store = made_with(tmp_path, entropy=["a/4", "a/5"], coreset=["a/3", "b/1"])
+    found = read_illustrations(made.plan, store)
+    ((arm, embedding),) = found.embeddings.items()
+    assert arm[:3] == ("camvid", "11f", "u")
+    assert embedding.points == [("a/0", 1.0, 2.0)]
+    assert embedding.initial == {"a/0", "b/0"}
+    assert embedding.chosen == {
+        "entropy": frozenset({"a/4", "a/5"}),
+        "coreset": frozenset({"a/3", "b/1"}),
+    }
+    assert found.picks == {(arm, "coreset"): b"jpeg"}
+    assert found.examples == {}
+
+
+def test_a_store_of_before_has_no_pictures(tmp_path):
+    made = MadeStudy(methods=("random", "coreset"), seeds=(0,))
+    made.commit(Store(tmp_path))
+    found = read_illustrations(made.plan, Store(tmp_path))
+    assert not found.embeddings
+    assert not found.picks
