@@ -10,12 +10,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alspec.system.printable import printable
+
 if TYPE_CHECKING:
     from alspec.recommend.guide import Entry
     from alspec.run.explain import Explanation
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+class SafeConsole(Console):
+    """A console on which text carries out nothing: escape sequences in it are written out."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does; text of any origin is harmless."""
+        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
+
+
+out = SafeConsole(highlight=False, soft_wrap=True, emoji=False)
+err = SafeConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def shown(text: str) -> str:
+    """Text of any origin as rich's markup that shows just itself."""
+    return escape(printable(text))
 
 
 def say_json(data: Any) -> None:
@@ -25,12 +41,12 @@ def say_json(data: Any) -> None:
 
 def say_error(error: Exception) -> None:
     """An error in full on standard error."""
-    err.print(f"[bold red]error[/] {escape(str(error))}")
+    err.print(f"[bold red]error[/] {shown(str(error))}")
 
 
 def say_note(text: str) -> None:
     """Something to know that stops nothing, on standard error."""
-    err.print(f"[yellow]-[/] {escape(text)}")
+    err.print(f"[yellow]-[/] {shown(text)}")
 
 
 def say_notes(texts: Iterable[str]) -> None:
@@ -41,17 +57,17 @@ def say_notes(texts: Iterable[str]) -> None:
 
 def say_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on standard output."""
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    table = Table(title=shown(title) or None, title_justify="left", header_style="bold", box=None)
     for name in header:
-        table.add_column(name, overflow="fold")
+        table.add_column(shown(name), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(shown(str(cell)) for cell in row))
     out.print(table, soft_wrap=False)
 
 
 def say_finding(mark: str, name: str, detail: str) -> None:
     """One line of the doctor's."""
-    out.print(f"{mark} {escape(name)}: {escape(detail)}")
+    out.print(f"{mark} {shown(name)}: {shown(detail)}")
 
 
 def say_advice(entry: Entry) -> None:
@@ -62,9 +78,9 @@ def say_advice(entry: Entry) -> None:
     advised = family if methods == family else f"{family} ({methods})"
     advised += " with SSL" if entry.use_ssl else ""
     out.print(f"redundancy {entry.redundancy}, budget {entry.budget}, {arm}: [bold]{advised}[/]")
-    out.print(f"  {escape(entry.summary)}")
+    out.print(f"  {shown(entry.summary)}")
     for caveat in entry.caveats:
-        out.print(f"  [yellow]caveat[/] {escape(caveat)}")
+        out.print(f"  [yellow]caveat[/] {shown(caveat)}")
 
 
 def say_explanations(found: Sequence[Explanation]) -> None:
@@ -72,10 +88,10 @@ def say_explanations(found: Sequence[Explanation]) -> None:
     from alspec.run.explain import in_words
 
     for one in found:
-        out.print(f"[bold]{escape(one.step)}[/] ({one.key[:12]}): {one.state.value}")
+        out.print(f"[bold]{shown(one.step)}[/] ({one.key[:12]}): {one.state.value}")
         for change in one.changes:
             where = "" if change.step == one.step else f" (in {change.step})"
-            out.print(f"  {escape(in_words(change) + where)}")
+            out.print(f"  {shown(in_words(change) + where)}")
 
 
 def say_reasons(study: str, found: Sequence[Explanation]) -> None:

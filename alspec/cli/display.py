@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +20,7 @@ from rich.progress import (
 from rich.status import Status
 from rich.table import Column
 
-from alspec.cli.console import err, say_note
+from alspec.cli.console import err, say_note, shown
 from alspec.cli.time_left import TimeLeft
 from alspec.plan.cost.time import format_duration
 
@@ -58,7 +57,7 @@ class RunDisplay:
             if self._status is None:
                 self._status = err.status("")
                 self._status.start()
-            self._status.update(f"reading {escape(dataset)}: {images} images")
+            self._status.update(f"reading {shown(dataset)}: {images} images")
         elif time.monotonic() - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = time.monotonic()
             err.print(f"reading {dataset}: {images} images", markup=False)
@@ -91,7 +90,7 @@ class RunDisplay:
     def started(self, step: Step) -> None:
         """A step begins."""
         if self._progress:
-            text = escape(fitted(step.label, err.width - BESIDE_NAME[err.width >= WIDE]))
+            text = shown(fitted(step.label, err.width - BESIDE_NAME[err.width >= WIDE]))
             self._bars[step.key] = self._progress.add_task(f"  {text}", total=None)
 
     def progressed(self, step: Step, done: int, total: int) -> None:
@@ -111,14 +110,14 @@ class RunDisplay:
             self._progress.remove_task(bar)
         if message:
             where = f" (log: {log})" if log else ""
-            text = escape(f"{step.label}: {outcome.word}: {message}{where}")
+            text = shown(f"{step.label}: {outcome.word}: {message}{where}")
             err.print(f"[{outcome.colour}]{outcome.symbol}[/] {text}")
         self._refresh()
 
     def held(self, step: Step, holder: Holder) -> None:
         """Another living process has the lease of a step."""
         waits = "; this run waits for it (--no-wait ends it instead)" if self._waits else ""
-        err.print(f"[yellow]-[/] {escape(f'{step.label}: {holder} works on it{waits}')}")
+        err.print(f"[yellow]-[/] {shown(f'{step.label}: {holder} works on it{waits}')}")
 
     def idle(self) -> None:
         """Nothing happened for a moment."""

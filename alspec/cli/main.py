@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from enum import Enum
@@ -24,6 +25,7 @@ from alspec.cli.options import (
 )
 from alspec.errors import AlspecError, ExitCode, Interrupted
 from alspec.system.interpreter import forget_current_folder
+from alspec.system.printable import ERRORS, register_plain_output
 
 app = typer.Typer(
     help="Which images to label for semantic segmentation: active learning studies in one file.",
@@ -365,6 +367,7 @@ def work(
 def main() -> None:
     """Run a command; errors of ours are told without a traceback and give their exit code."""
     forget_current_folder()
+    _prepare_streams()
     for name in ("SIGTERM", "SIGUSR1", "SIGHUP"):  # Windows has no SIGUSR1
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
@@ -381,6 +384,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.CTRL_C)
+
+
+def _prepare_streams() -> None:
+    """Have signs and names come out in any locale; typer's own output as well."""
+    register_plain_output()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -25,6 +25,8 @@ _STARTS_A_BLOCK = re.compile(r"^(?:([-+=])|(\d{1,9})([.)]))(?=\s|$|[-=])")
 _LINKS_ITSELF = re.compile(
     r"(?i)\b(https?|ftp|mailto)(:)|\b(www)(\.)|([\w.+-])(@)(?=[\w-]+\.[A-Za-z])"
 )
+_MENTION = re.compile(r"(?<![A-Za-z0-9.+_-])@(?=[A-Za-z0-9])")
+"""`@name`, which code hosts take for a person to notify."""
 
 
 def to_markdown(document: Document) -> str:
@@ -55,6 +57,7 @@ def _prose(sentences: str) -> str:
     escaped = _SPECIAL.sub(lambda found: "\\" + found[0], sentences)
     escaped = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], escaped)
     escaped = _LINKS_ITSELF.sub(_unlinked, escaped)
+    escaped = _MENTION.sub("@<!-- -->", escaped)
     return escaped.replace(STRONG[0], "**").replace(STRONG[1], "**")
 
 

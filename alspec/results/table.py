@@ -15,6 +15,7 @@ from alspec.results.stats import area_under_budget, intersection_and_union, iou_
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_csv, write_text
+from alspec.system.printable import table_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -208,4 +209,4 @@ def _cell(column: str, value: Any) -> str:
         return str(int(value))
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.{DECIMALS.get(column, 4)}f}"
-    return str(value)
+    return table_cell(str(value))

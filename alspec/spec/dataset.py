@@ -104,7 +104,7 @@ Redundancy: TypeAlias = Annotated[
 ]
 
 
-_NO_PIXELS = frozenset({"name", "root", "budgets", "absent", "ignored_share"})
+_NO_PIXELS = frozenset({"name", "root", "budgets", "absent", "ignored_share", "follow_links"})
 """Fields that say nothing of what an image or a label is."""
 
 

@@ -15,6 +15,12 @@ _BARE_VARIABLE = re.compile(r"(?:^|(?<=/))\$(?P<name>[A-Z_][A-Z0-9_]*)(?=/|$)")
 """`$HOME` as a shell takes it, at the start of a path or between its parts."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
+_SECRET = frozenset(
+    {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS",
+     "KEY", "APIKEY", "AUTH", "COOKIE", "DSN", "PAT"}
+)  # fmt: skip
+"""Parts of the names of variables whose values are shown to nobody."""
+
 
 def _make_strict(schema: Any) -> None:
     """Numbers and booleans are never made from something else; lists may still become tuples."""
@@ -76,6 +82,13 @@ class Template:
 
         def value(found: re.Match[str]) -> str:
             name, default = found.groups()
+            if _SECRET & set(name.upper().split("_")):
+                raise PydanticCustomError(
+                    "variable",
+                    "`{name}` reads like the name of a secret, which would stand in messages and "
+                    "in spec.yaml; name a folder's variable otherwise",
+                    {"name": name},
+                )
             if default is None and name not in known:
                 raise PydanticCustomError(
                     "variable",

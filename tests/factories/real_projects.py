@@ -73,6 +73,7 @@ class RealProject:
                 "name": name,
                 "kind": "folder",
                 "root": str(place),
+                "follow_links": True,
                 "images": "frames",
                 "masks": "labels",
                 "classes": list(classes),

@@ -35,11 +35,13 @@ class ListedFile:
         name: below the dataset's root, with forward slashes: the same wherever the tree lies.
         path: where it lies.
         state: as the system described it; None for a link to nothing.
+        linked: whether it is a link itself.
     """
 
     name: str
     path: str
     state: os.stat_result | None
+    linked: bool = False
 
     @property
     def bytes(self) -> int:

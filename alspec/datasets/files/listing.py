@@ -235,7 +235,8 @@ def _walk(root: Path, folder: str, seen: set[str]) -> Iterator[ListedFile]:
             elif entry.is_dir():
                 yield from _walk(root, join(folder, entry.name), seen)
             elif entry.is_file():
-                yield ListedFile(join(folder, entry.name), entry.path, entry.stat())
+                name, linked = join(folder, entry.name), entry.is_symlink()
+                yield ListedFile(name, entry.path, entry.stat(), linked)
 
 
 def _leads_nowhere(entry: os.DirEntry[str]) -> bool:

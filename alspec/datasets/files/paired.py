@@ -15,6 +15,7 @@ from alspec.datasets.base import Frame, Image, ImageId, Mask, Split, resolve
 from alspec.datasets.files.contents import ListedFile, sha256_of_file
 from alspec.datasets.files.decoding import read_rgb
 from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.links import refuse_outside
 from alspec.datasets.files.listing import Pair
 from alspec.datasets.files.unchanged import WatchedFiles
 from alspec.errors import DataError, Problem
@@ -29,6 +30,10 @@ class RootedSpec(DatasetSpec):
 
     root: OptionalPath = Field(
         default=None, validate_default=True, description="folder that holds the dataset"
+    )
+
+    follow_links: bool = Field(
+        default=False, description="read files that links lead to outside of the root"
     )
 
     @field_validator("root")
@@ -141,7 +146,11 @@ class PairedFiles(ABC):
 
     def _listed(self, split: Split) -> dict[ImageId, Pair]:
         if split not in self._pairs:
-            self._pairs[split] = {pair.frame.id: pair for pair in self.list_split(split)}
+            pairs = self.list_split(split)
+            if not self.spec.follow_links:
+                listed = (file for pair in pairs for file in (pair.image, pair.mask))
+                refuse_outside(self.root, listed)
+            self._pairs[split] = {pair.frame.id: pair for pair in pairs}
         return self._pairs[split]
 
     def _pair(self, image: ImageId) -> Pair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ class ListedNames:
         if unknown:
             line, name = unknown[0]
             counts = f"{len(unknown):,} of {len(self._lines):,}"
-            what = f"{counts} names are no image; the first is `{name}`"
+            what = f"{counts} names are no image; the first is {_shown(name)}"
             found.append(Problem(f"{self._path}:{line}", what, loc=self._loc))
         several = next((item for item in self._found.items() if len(item[1]) > 1), None)
         if several:
@@ -96,6 +97,11 @@ def _name_of(line: str) -> str:
     ends = [os.path.splitext(word)[1].lower() in _SUFFIXES for word in words]  # noqa: PTH122
     name = words[0] if len(words) == 2 and all(ends) else name
     return _composed(name.replace("\\", "/").removeprefix("./"))
+
+
+def _shown(name: str) -> str:
+    """A line of a list, if it may be an image's name: any file may be named as a list."""
+    return f"`{name}`" if re.fullmatch(r"[\w.\-/ ]{1,60}", name) else "in this line"
 
 
 def _composed(name: str) -> str:

@@ -221,7 +221,7 @@ def _paired(
     image_state = _state(image)
     found = next(
         (
-            ListedFile(label, str(path), state)
+            ListedFile(label, str(path), state, path.is_symlink())
             for path, label in masks
             if (state := _state(path)) is not None
         ),
@@ -236,7 +236,7 @@ def _paired(
         problems.append(Problem(str(masks[0][0]), what))
     if image_state is not None and found is not None:
         frame = Frame(ImageId(f"{IMAGES}/{file}"), "")
-        yield Pair(frame, ListedFile(frame.id, str(image), image_state), found)
+        yield Pair(frame, ListedFile(frame.id, str(image), image_state, image.is_symlink()), found)
 
 
 def _state(path: Path) -> os.stat_result | None:

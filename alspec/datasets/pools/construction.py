@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,9 @@ def _listed(path: Path, frames: Sequence[Frame]) -> Pool:
     if unknown:
         like = f"its ids look like `{frames[0].id}`" if frames else "it has no images"
         problems = [
-            Problem(f"{path}:{number}", f"the dataset has no image `{name}`; {like}", loc=_LIST)
+            Problem(
+                f"{path}:{number}", f"no image {_named(name)} in the dataset; {like}", loc=_LIST
+            )
             for name, number in unknown[:_SHOWN]
         ]
         if len(unknown) > _SHOWN:
@@ -178,6 +181,13 @@ def _listed(path: Path, frames: Sequence[Frame]) -> Pool:
         notes.append(f"{path.name}: {repeats} repeated lines count once ({which})")
     return Pool(tuple(frame for frame in frames if frame.id in lines), tuple(notes))
 
+
+def _named(line: str) -> str:
+    """A line of a list, if it looks like an image's id: any file may be named as a list."""
+    return f"`{line}`" if _IMAGE.fullmatch(line) else "as in this line"
+
+
+_IMAGE = re.compile(r"[^\s:=]{1,200}\.(?:jpe?g|png|bmp|gif|tiff?|webp)(?:#\d+)?", re.IGNORECASE)
 
 _LIST = ("redundancy", "path")
 

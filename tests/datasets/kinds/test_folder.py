@@ -170,7 +170,10 @@ def test_images_may_stand_in_root_itself_only_without_the_masks_below(tmp_path):
     link.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
     mask(tmp_path / "data" / "trainannot" / "a.png")
-    assert ids(Folder(spec(tmp_path / "data"))) == ["train/a.png"]
+    assert ids(Folder(spec(tmp_path / "data", follow_links=True))) == ["train/a.png"]
+    (problem,) = problems(Folder(spec(tmp_path / "data")))
+    assert problem.where == str(link)
+    assert "`follow_links: true`" in problem.what
 
 
 def test_a_missing_root_says_where_and_what_to_set(tmp_path):
