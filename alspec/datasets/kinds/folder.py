@@ -82,11 +82,11 @@ class Spec(Half, LabelFields, PixelFields, RootedSpec):
     def _classes_are_known(
         cls, given: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> Any:
-        if given != ():
+        if given not in ((), []):  # a list where the spec comes back from JSON
             return handler(given)
         if all(name in info.data and info.data[name] is None for name in ("values", "colours")):
             raise PydanticKnownError("missing")
-        return given
+        return ()
 
     @field_validator("val")
     @classmethod
