@@ -320,6 +320,22 @@ def recommend(
     return commands.recommend(spec, overrides or (), known, images=images, as_json=as_json)
 
 
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="STUDY", help="A study spec, or its folder.")],
+    second: Annotated[Path, typer.Argument(metavar="STUDY", help="Another one.")],
+    work_dir: WorkDir = WORK_DIR,
+    as_json: Json = False,
+) -> None:
+    """Compare the mIoU of what two studies have finished in common.
+
+    Example: alspec compare work_dirs/small_net work_dirs/large_net
+    """
+    from alspec.cli import compare as commands
+
+    commands.compare(first, second, work_dir, as_json=as_json)
+
+
 for _command in (labelling.select, labelling.ingest, labelling.predict):
     app.command()(_command)
 
