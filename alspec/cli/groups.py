@@ -29,7 +29,7 @@ def plugins_list(as_json: Json = False) -> None:
 def plugins_check(
     name: Annotated[str, typer.Argument(help="A method or a dataset kind.", show_default=False)],
     seconds: Annotated[float, typer.Option(min=1, help="For all trials together.")] = 120.0,
-    memory: Annotated[float, typer.Option(min=0.1, help="GiB that it may take.")] = 4.0,
+    memory: Annotated[float, typer.Option(min=0.1, help="GB that it may take.")] = 4.0,
     as_json: Json = False,
 ) -> None:
     """Try a plugin in a process of its own: does it keep its contract?

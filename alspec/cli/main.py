@@ -398,7 +398,12 @@ def main() -> None:
 
         console.say_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != ExitCode.CTRL_C:
+            raise
+        from alspec.cli import console
+
+        console.say_error(Interrupted("stopped by Ctrl-C; the same command goes on from here"))
         sys.exit(ExitCode.CTRL_C)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from alspec.errors import InputError
@@ -21,7 +23,33 @@ def cpu_slots() -> int:
     One thread a worker makes results independent of the number of cores, and small networks
     train faster as several single-threaded steps than as one many-threaded step.
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return seen if quota is None else max(1, min(seen, math.ceil(quota - 0.01)))
+
+
+def cpu_quota(control: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """CPUs that the container's control groups allow, in both versions; None without a limit.
+
+    Args:
+        control: where control groups are mounted.
+    """
+    group = ""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
+        group = next(line[3:] for line in lines if line.startswith("0::"))
+    found = []
+    inner = control / group.lstrip("/")
+    for folder in (control, *(p for p in (inner, *inner.parents) if p.is_relative_to(control))):
+        with suppress(OSError, ValueError, IndexError, ZeroDivisionError):
+            allowed, period = (folder / "cpu.max").read_text("ascii").split()[:2]
+            found.append(int(allowed) / int(period))  # `max` is no number
+    for folder in (control / "cpu", control / "cpu,cpuacct", control):
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            allowed = (folder / "cpu.cfs_quota_us").read_text("ascii")
+            period = (folder / "cpu.cfs_period_us").read_text("ascii")
+            found.append(int(allowed) / int(period))
+    return min((quota for quota in found if quota > 0), default=None)
 
 
 def visible_gpus() -> list[int]:

@@ -46,7 +46,7 @@ def examine(work_dir: Path) -> Iterator[Finding]:
     yield Finding("CPU workers", True, str(cpu_slots()))
     yield Finding("GPUs", bool(visible_gpus()), str(len(visible_gpus())), needed=False)
     free = shutil.disk_usage(work_dir if work_dir.exists() else Path()).free
-    yield Finding("free disk", free > 1 << 30, f"{free / 2**30:.0f} GiB", needed=False)
+    yield Finding("free disk", free > 1 << 30, f"{free / 1e9:.0f} GB", needed=False)
     for group, kind in plugins.GROUPS.items():
         for plugin in plugins.declared(group):
             try:

@@ -145,7 +145,7 @@ def _limit_memory(gib: float) -> None:
 
 def _with_limit(problem: str, gib: str) -> str:
     short = any(word in problem for word in ("MemoryError", "allocate memory", "enough memory"))
-    return f"{problem} (it may take {float(gib):g} GiB for a dozen images)" if short else problem
+    return f"{problem} (it may take {float(gib):g} GB for a dozen images)" if short else problem
 
 
 @contextmanager

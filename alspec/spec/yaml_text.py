@@ -52,7 +52,7 @@ def read_yaml(path: Path) -> Source:
         why = err.strerror if isinstance(err, OSError) and err.strerror else err
         raise SpecError.at(name, f"the file cannot be read: {why}") from None
     if len(content) > MAX_BYTES:
-        raise SpecError.at(name, f"larger than {MAX_BYTES >> 20} MiB; is this a study spec?")
+        raise SpecError.at(name, f"larger than {MAX_BYTES >> 20} MB; is this a study spec?")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as err:

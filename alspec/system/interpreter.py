@@ -8,8 +8,10 @@ alone (`-P`, `PYTHONSAFEPATH`) came with Python 3.11; what is done here holds fo
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MORE_FOLDERS = "ALSPEC_PYTHONPATH"
@@ -47,8 +49,33 @@ def python_command(module: str, arguments: Sequence[str] = ()) -> list[str]:
 
 
 def python_environment() -> dict[str, str]:
-    """This process's environment without the variables that Python itself would follow."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """This process's environment without the variables that Python itself would follow.
+
+    A user without an entry in the system's list and without a home folder (in containers, of cron
+    and Slurm) is given a name and a temporary home, which torch and matplotlib ask for.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    if hasattr(os, "getuid") and not _has_home(kept):
+        home = Path(tempfile.gettempdir()) / f"alspec-home-{os.getuid()}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        about = home.lstat()
+        if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):  # laid by another user
+            home = Path(tempfile.mkdtemp(prefix="alspec-home-"))
+        kept["HOME"] = str(home)
+    if hasattr(os, "getuid") and not {"USER", "LOGNAME"} & kept.keys():
+        kept["USER"] = kept["LOGNAME"] = f"user-{os.getuid()}"
+    return kept
+
+
+def _has_home(environment: Mapping[str, str]) -> bool:
+    """Whether there is a home folder to write in."""
+    home = environment.get("HOME")
+    if home is None:
+        try:
+            home = str(Path.home())
+        except (RuntimeError, KeyError):
+            return False
+    return os.access(home, os.W_OK | os.X_OK)
 
 
 def forget_current_folder() -> None:

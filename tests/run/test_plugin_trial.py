@@ -33,7 +33,7 @@ CASES = {
     "hangs": ("Method", "time.sleep(600)", "trial: not finished within"),
     "ends-the-process": ("Method", "sys.exit(3)", "trial: the process exited with 3"),
     "aborts": ("Method", "os.abort()", "trial: the process was ended by SIGABRT"),
-    "eats-memory": ("Method", "torch.ones(2**36)", "(it may take 4 GiB for a dozen images)"),
+    "eats-memory": ("Method", "torch.ones(2**36)", "(it may take 4 GB for a dozen images)"),
     "prints": ("Method", f"print('hello'); {RANDOM}", "prints on standard output ('hello"),
     "leaves-a-process": (
         "Method",

@@ -72,7 +72,7 @@ def test_a_spec_of_100_megabytes_is_refused(tmp_path):
     path = tmp_path / "s.yaml"
     with path.open("wb") as file:
         file.truncate(100 << 20)
-    with pytest.raises(SpecError, match="larger than 1 MiB"):
+    with pytest.raises(SpecError, match="larger than 1 MB"):
         api.load(path)
 
 

@@ -145,7 +145,7 @@ def test_files_that_are_no_specs(tmp_path):
     path.write_bytes("study: a".encode("utf-16"))
     assert at(path).startswith("F:1:1: not UTF-8")
     path.write_bytes(b"#" * (MAX_BYTES + 1))
-    assert at(path).startswith("F: larger than 1 MiB")
+    assert at(path).startswith("F: larger than 1 MB")
     path.write_bytes(b"# nothing\n")
     assert at(path).startswith("F:1:1: the file is empty")
     path.write_bytes(b"- a\n- b\n")

@@ -80,7 +80,7 @@ def _members(archive: zipfile.ZipFile) -> Source:
         if not why and member.filename in source.files:
             why = "it is in the archive twice"
         if not why and (len(source.files) >= MOST_FILES or total > MOST_BYTES_IN_ALL):
-            why = f"beyond {MOST_FILES:,} files or {MOST_BYTES_IN_ALL >> 30} GiB in one archive"
+            why = f"beyond {MOST_FILES:,} files or {MOST_BYTES_IN_ALL >> 30} GB in one archive"
         if why:
             source.refuse(member.filename, why)
         else:
@@ -109,7 +109,7 @@ def _unsafe_member(member: zipfile.ZipInfo) -> str:
     if member.flag_bits & 1:
         return "it is encrypted"
     if member.file_size > MOST_BYTES:
-        return f"it is larger than {MOST_BYTES >> 20} MiB"
+        return f"it is larger than {MOST_BYTES >> 20} MB"
     return ""
 
 
@@ -143,7 +143,7 @@ def _reader_of(path: Path) -> Read:
 def _file(path: Path) -> bytes:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
+            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MB")
         return path.read_bytes()
     except OSError as err:
         raise ValueError(f"it cannot be read ({err.strerror})") from err

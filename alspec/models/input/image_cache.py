@@ -106,7 +106,7 @@ class ImageCache:
             return False
         try:
             if shutil.disk_usage(self.folder).free < FREE_BYTES:
-                raise OSError("less than 1 GiB is free there")
+                raise OSError("less than 1 GB is free there")
             self._rows[what].write(row, pixels)
         except OSError as err:
             self._full = True

@@ -22,6 +22,10 @@ from alspec.models.input.pixel_source import Wanted
 __all__ = ["BatchPreProcessor", "Feed", "as_inputs", "compat"]
 
 
+LOADER_SECONDS = 600.0
+"""For a loader's process to hand over a batch; longer only if it hangs."""
+
+
 class Feed(TorchDataset[dict[str, Any]]):
     """Batches in the shape the preprocessor takes, unlabelled ones beside labelled ones."""
 
@@ -50,6 +54,14 @@ class Feed(TorchDataset[dict[str, Any]]):
             for source in self.sources:
                 yield from source.wanted(batch)
 
+    def batch_bytes(self) -> int:
+        """Bytes of a batch, labelled and unlabelled images together, as it is handed over."""
+        total = 0
+        for source in self.sources:
+            height, width = source.augmentation.crop or source.frames.size or (0, 0)
+            total += source.order.batch_size * height * width * (4 if source.labelled else 3)
+        return total
+
     def loader(
         self, positions: FromPosition, device: torch.device, workers: int
     ) -> DataLoader[dict[str, Any]]:
@@ -69,6 +81,7 @@ class Feed(TorchDataset[dict[str, Any]]):
             batch_size=None,
             sampler=positions,
             num_workers=0 if resident else workers,
+            timeout=LOADER_SECONDS if workers and not resident else 0,
             pin_memory=device.type == "cuda" and not resident,
         )
 

@@ -17,13 +17,14 @@ from torch import nn
 from alspec.datasets.base import ImageId
 from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
 from alspec.models.input.loader import Feed
+from alspec.models.input.shared_memory import affordable_workers
 from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
 from alspec.models.training.optimizers import BFloat16OptimWrapper, Recipe, poly
 from alspec.models.training.repeatable import repeat_exactly
-from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume
+from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume, to_log
 from alspec.models.training.runner import StepRunner
 from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
@@ -133,7 +134,9 @@ def fit(
     resume = Resume(keeping, state, log) if keeping else None
     start = state["position"] if state else 0
     del state  # as large as the training itself
-    loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
+    positions = FromPosition(start, iterations)
+    loader_workers = affordable_workers(feed, loader_workers, keeping.warn if keeping else to_log)
+    loader = feed.loader(positions, device, loader_workers)
     # Processes of a loader decode on their own, and may have to take `frames` along.
     reading = nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
     with (
