@@ -19,7 +19,7 @@ from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
-from alspec.run.loop import WEIGHTS
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.prediction import predict_images
 from alspec.spec.project import IGNORED, Project
 from alspec.store.drafts import new_draft

@@ -15,7 +15,7 @@ from alspec.errors import InputError, Problem
 from alspec.labelling.measures import measured, mious
 from alspec.labelling.services import Services
 from alspec.labelling.trainings import Training, read_trainings
-from alspec.run.loop import WEIGHTS
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.prediction import Files, predict_images
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder

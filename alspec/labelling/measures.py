@@ -12,6 +12,7 @@ from alspec.datasets.base import ImageId
 from alspec.errors import StoreError
 from alspec.labelling.trainings import Training
 from alspec.labelling.worth import miou
+from alspec.plan.kinds.evaluate import CONFUSIONS, IMAGES
 from alspec.plan.step import StepKey
 from alspec.store.project_folder import ProjectFolder
 
@@ -52,8 +53,8 @@ def _by_image(folder: ProjectFolder, training: Training) -> dict[ImageId, NDArra
     found: dict[ImageId, NDArray[np.int64]] = {}
     for key in training.evaluations:
         try:
-            images = folder.store.read_lines(key, "images.txt")
-            matrices = folder.store.read_array(key, "confusions.npy")
+            images = folder.store.read_lines(key, IMAGES)
+            matrices = folder.store.read_array(key, CONFUSIONS)
         except StoreError:
             return {}
         found |= dict(zip(map(ImageId, images), matrices, strict=True))

@@ -19,6 +19,8 @@ from alspec.labelling.first import WHY, choose_without_model
 from alspec.labelling.services import Services
 from alspec.labelling.state import State, read_state
 from alspec.labelling.trainings import train_and_measure
+from alspec.plan.kinds.acquire import SCORES, SELECTED
+from alspec.plan.kinds.pool import PoolFacts
 from alspec.plan.project import ProjectPlan, plan_pool
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
@@ -198,8 +200,7 @@ def redundancy(project: Project, folder: ProjectFolder, services: Services) -> s
     planned = plan_pool(project)
     if not folder.store.is_done(planned.pool):
         services.run(planned.plan)
-    level = folder.store.read_json(planned.pool, "pool.json")["redundancy"]
-    return None if level is None else str(level)
+    return PoolFacts.read(folder.store, planned.pool).redundancy
 
 
 def _picks(
@@ -209,10 +210,10 @@ def _picks(
     if planned.acquire is None:
         return [], "", {}
     store = folder.store
-    lines = store.read_lines(planned.acquire, "selected.txt")[:n]
+    lines = store.read_lines(planned.acquire, SELECTED)[:n]
     scores: dict[ImageId, str] = {}
-    if "scores.csv" in store.artifacts(planned.acquire):
-        text = store.file(planned.acquire, "scores.csv").read_text("utf-8")
+    if SCORES in store.artifacts(planned.acquire):
+        text = store.file(planned.acquire, SCORES).read_text("utf-8")
         scores = {ImageId(row["id"]): row["score"] for row in csv.DictReader(text.splitlines())}
     why = f"{choice.method.label}: chosen by the model"
     return [ImageId(line) for line in lines], why, scores

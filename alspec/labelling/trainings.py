@@ -13,9 +13,10 @@ from alspec.datasets.base import ImageId
 from alspec.labelling.advice import Choice
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
+from alspec.plan.kinds.acquire import GivenParams
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.plan.project import LabelledNow, ProjectPlan, plan_project
 from alspec.plan.step import Step, StepKey
-from alspec.run.loop import WEIGHTS
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
 from alspec.system.atomic import write_json
@@ -154,7 +155,7 @@ def _write(
     evaluations: Sequence[StepKey],
 ) -> None:
     given = next(step for step in steps if "files" in step.params)
-    ids = [image for image, *_ in given.params["files"]]
+    ids = [image for image, *_ in GivenParams.of(given.params).files]
     data = {
         "number": number,
         "labelled": len(ids),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Study
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Plan:
     @property
     def trainings(self) -> int:
         """Distinct trainings."""
-        return sum(step.kind is StepKind.TRAIN for step in self.steps.values())
+        return sum(step.kind is TRAIN for step in self.steps.values())
 
     @property
     def trainings_unshared(self) -> int:

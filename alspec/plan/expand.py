@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from alspec.datasets.files.resizing import RESIZING
@@ -20,13 +20,15 @@ from alspec.plan.arms import (
 )
 from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
+from alspec.plan.kinds import ACQUIRE, EVALUATE, TRAIN
+from alspec.plan.kinds.acquire import AcquireParams, InitialParams
+from alspec.plan.kinds.evaluate import EvaluateParams
+from alspec.plan.kinds.train import TrainParams
 from alspec.plan.model_files import ModelFiles, model_files
-from alspec.plan.names import FULL, INITIAL, check_labels, check_names
+from alspec.plan.names import FULL, check_labels, check_names
 from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, Method, Study, Training
-
-__all__ = ["INITIAL", "expand"]
 
 MOST_STEPS = 300_000
 """In one study; as many take half a gigabyte to plan."""
@@ -183,8 +185,8 @@ class _Builder:
     # ---- one rule for each kind of step
 
     def _initial(self, pool: ListedPool, images: int, seed: int, label: str) -> StepKey:
-        params = {"method": INITIAL, "images": images, "seed": seed}
-        return self.add(Step(StepKind.ACQUIRE, params, {"pool": pool.step.key}, {}, label))
+        params = InitialParams(images, seed)
+        return self.add(Step(ACQUIRE, params.recipe(), {"pool": pool.step.key}, {}, label))
 
     def _acquire(
         self,
@@ -197,7 +199,7 @@ class _Builder:
     ) -> StepKey:
         """The next labelled set, or a method's own first; reads a model only where it needs one."""
         # A method's candidates are a pool of their own.
-        params = acquire_params(method, images, seed) | {"candidates": None}
+        params = replace(acquire_params(method, images, seed), candidates=None)
         inputs = {"pool": pool.step.key}
         if "labelled" in before:
             inputs["labelled"] = before["labelled"]
@@ -205,7 +207,7 @@ class _Builder:
         if acquisition_function(method.name).needs:
             inputs["train"] = before["train"]
             local_paths = {"dataset": pool.place}
-        return self.add(Step(StepKind.ACQUIRE, params, inputs, local_paths, label))
+        return self.add(Step(ACQUIRE, params.recipe(), inputs, local_paths, label))
 
     def _train(
         self,
@@ -218,36 +220,32 @@ class _Builder:
         params = train_params(self.study, self.files, pool.classes, arm, seed)
         local_paths = {"dataset": pool.place, "model": self.files.local_paths}
         inputs = {"pool": pool.step.key, **labelled}
-        return self.add(Step(StepKind.TRAIN, params, inputs, local_paths, f"{label} train"))
+        return self.add(Step(TRAIN, params.recipe(), inputs, local_paths, f"{label} train"))
 
     def _evaluate(self, pool: ListedPool, train: StepKey, label: str) -> StepKey:
-        params: dict[str, Any] = {"dataset": pool.validation}
+        params = EvaluateParams(pool.validation)
         size = self.study.evaluation.image_size
         if size is not None:
-            params |= {"image_size": list(size), "resizing": RESIZING}
+            params = replace(params, image_size=list(size), resizing=RESIZING)
         local_paths = {"dataset": pool.place}
         inputs = {"train": train}
-        return self.add(Step(StepKind.EVALUATE, params, inputs, local_paths, f"{label} evaluate"))
+        return self.add(Step(EVALUATE, params.recipe(), inputs, local_paths, f"{label} evaluate"))
 
 
-def train_params(
-    study: Study, files: ModelFiles, classes: int, arm: Arm, seed: int
-) -> dict[str, Any]:
+def train_params(study: Study, files: ModelFiles, classes: int, arm: Arm, seed: int) -> TrainParams:
     """The parameters of a train step."""
-    params = {
-        "model": files.identity,
-        "mc_dropout": arm.mc_dropout,
-        "classes": classes,
-        "training": _training_fields(study.training),
-        "s4gan": study.s4gan.model_dump(mode="json") if arm.ssl else None,
-        "seed": seed,
-    }
-    if study.training.scale:
-        params["resizing"] = RESIZING
-    return params
+    return TrainParams(
+        model=files.identity,
+        mc_dropout=arm.mc_dropout,
+        classes=classes,
+        training=_training_fields(study.training),
+        s4gan=study.s4gan.model_dump(mode="json") if arm.ssl else None,
+        seed=seed,
+        resizing=RESIZING if study.training.scale else None,
+    )
 
 
-def acquire_params(method: Method, images: int, seed: int) -> dict[str, Any]:
+def acquire_params(method: Method, images: int, seed: int) -> AcquireParams:
     """The parameters of an acquire step.
 
     Args:
@@ -255,14 +253,14 @@ def acquire_params(method: Method, images: int, seed: int) -> dict[str, Any]:
         images: labelled then, in all.
         seed: the run's.
     """
-    return {
-        "method": method.name,
-        "method_version": acquisition_function(method.name).version,
-        "method_params": method.params,
-        "candidates": method.candidates.model_dump() if method.candidates else None,
-        "images": images,
-        "seed": seed,
-    }
+    return AcquireParams(
+        method=method.name,
+        method_version=acquisition_function(method.name).version,
+        method_params=method.params,
+        candidates=method.candidates.model_dump() if method.candidates else None,
+        images=images,
+        seed=seed,
+    )
 
 
 def _training_fields(training: Training) -> dict[str, Any]:

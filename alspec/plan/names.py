@@ -6,13 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from alspec.errors import InputError, Problem
 from alspec.plan.dag import Run, Setting
+from alspec.plan.kinds.acquire import GIVEN, INITIAL
 from alspec.spec.model import Method
-
-INITIAL = "initial"
-"""The name of the draw that makes the initial labelled set; no plugin can have it."""
-
-GIVEN = "given"
-"""The name of a labelled set that is handed to the plan, mask by mask; no plugin can have it."""
 
 FULL = "full"
 """What tables call training on the whole pool; no method can be labelled so."""

@@ -50,7 +50,7 @@ def _means(name: str, step: Step) -> bool:
         return step.key.startswith(name)
     if "*" in name:
         return fnmatchcase(step.label, name)
-    return set(name.split()) <= {*step.label.split(), step.kind.value}
+    return set(name.split()) <= {*step.label.split(), step.kind.name}
 
 
 def _near(name: str, plan: Plan) -> str:

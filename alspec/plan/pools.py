@@ -13,7 +13,9 @@ from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool, candidates, short_name
 from alspec.errors import InputError, Problem
 from alspec.plan.content_revisions import ContentRevisions
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import POOL
+from alspec.plan.kinds.pool import PoolParams
+from alspec.plan.step import Step
 from alspec.spec.model import Budget, DatasetSpec, Study
 
 
@@ -49,9 +51,9 @@ class ListedPool:
     def restricted(self, every: int) -> ListedPool:
         """The pool of a method whose candidates are every n-th frame: it sees nothing else."""
         frames = candidates(self.frames, every)
-        params = {**self.step.params, "candidates": {"every": every}}
+        params = replace(PoolParams.of(self.step.params), candidates={"every": every})
         label = f"{self.step.label} every {every}"
-        step = Step(StepKind.POOL, params, {}, self.step.local_paths, label)
+        step = Step(POOL, params.recipe(), {}, self.step.local_paths, label)
         return replace(self, frames=frames, step=step)
 
     @property
@@ -107,15 +109,15 @@ def _open(
     dataset = open_dataset(spec, opened)
     pool = build_pool(spec.redundancy, dataset.frames(Split.POOL))
     revisions = contents.of(dataset) if contents else {}
-    params = {
-        "dataset": split_identity(dataset, Split.POOL, revisions),
-        "redundancy": spec.redundancy.model_dump(mode="json", exclude={"path"}),
-        "pool": pool.sha256,
-    }
+    params = PoolParams(
+        dataset=split_identity(dataset, Split.POOL, revisions),
+        redundancy=spec.redundancy.model_dump(mode="json", exclude={"path"}),
+        pool=pool.sha256,
+    )
     place = spec.model_dump(mode="json")
     if revisions:
         place["revisions"] = revisions
-    step = Step(StepKind.POOL, params, {}, {"dataset": place}, f"{spec.name} pool")
+    step = Step(POOL, params.recipe(), {}, {"dataset": place}, f"{spec.name} pool")
     validation = split_identity(dataset, Split.VAL, revisions)
     images = len(dataset.frames(Split.VAL))
     return ListedPool(spec, len(dataset.classes), pool.frames, step, validation, images, place)

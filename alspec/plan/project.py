@@ -17,10 +17,12 @@ from alspec.plan.absolute_paths import with_absolute_paths
 from alspec.plan.arms import Arm, acquisition_function
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.expand import acquire_params, train_params
+from alspec.plan.kinds import ACQUIRE, EVALUATE, TRAIN
+from alspec.plan.kinds.acquire import GivenParams
+from alspec.plan.kinds.evaluate import EvaluateParams
 from alspec.plan.model_files import ModelFiles, model_files
-from alspec.plan.names import GIVEN
 from alspec.plan.pools import ListedPool, check_sizes, open_pools
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, Method, Study
 from alspec.spec.project import Project
 
@@ -163,7 +165,7 @@ class _Builder:
     def _placed(self, step: Step) -> Step:
         """A recorded step with the paths of this machine."""
         places: dict[str, Any] = {"dataset": self.pool.place}
-        if step.kind is StepKind.TRAIN:
+        if step.kind is TRAIN:
             places["model"] = self.files.local_paths
         return replace(step, local_paths=places)
 
@@ -174,15 +176,11 @@ class _Builder:
         return {**fields, "resizing": RESIZING} if spec.image_size else fields
 
     def _given(self) -> StepKey:
-        params = {
-            "method": GIVEN,
-            "images": len(self.now.train),
-            "files": [list(file) for file in self.now.train],
-            "dataset": self._identity(),
-        }
+        files = [list(file) for file in self.now.train]
+        params = GivenParams(len(self.now.train), files, self._identity())
         label = f"{self.study.study} {len(self.now.train)} labelled"
         return self.add(
-            Step(StepKind.ACQUIRE, params, {}, {"dataset": self.pool.place}, f"{label} set")
+            Step(ACQUIRE, params.recipe(), {}, {"dataset": self.pool.place}, f"{label} set")
         )
 
     def _train(self, given: StepKey) -> StepKey:
@@ -192,24 +190,25 @@ class _Builder:
         inputs = {"labelled": given}
         if self.arm.ssl:
             inputs["pool"] = self.pool.step.key
-            params["excluded"] = sorted(self.now.apart)
+            params = replace(params, excluded=sorted(self.now.apart))
         places = {"dataset": self.pool.place, "model": self.files.local_paths}
         label = f"{self.study.study} {len(self.now.train)} labelled train"
-        return self.add(Step(StepKind.TRAIN, params, inputs, places, label))
+        return self.add(Step(TRAIN, params.recipe(), inputs, places, label))
 
     def _evaluations(self, train: StepKey, about: str) -> tuple[StepKey, ...]:
         """On the validation images, or on the check images of each batch."""
         if self.pool.validation_images:
-            asked: list[dict[str, Any]] = [{"dataset": self.pool.validation}]
+            asked = [EvaluateParams(self.pool.validation, by_image=True)]
         else:
             groups = [[list(file) for file in group] for group in self.now.check if group]
-            asked = [{"dataset": self._identity(), "files": files} for files in groups]
+            identity = self._identity()
+            asked = [EvaluateParams(identity, files=files, by_image=True) for files in groups]
         places = {"dataset": self.pool.place}
         return tuple(
             self.add(
                 Step(
-                    StepKind.EVALUATE,
-                    {**params, "by_image": True},
+                    EVALUATE,
+                    params.recipe(),
                     {"train": train},
                     places,
                     f"{about} evaluate {number}",
@@ -222,12 +221,12 @@ class _Builder:
         self, method: Method, ask: int, given: StepKey, train: StepKey, about: str
     ) -> StepKey:
         params = acquire_params(method, len(self.now.train) + ask, self.study.seeds[0])
-        params["excluded"] = sorted(self.now.excluded)
+        params = replace(params, excluded=sorted(self.now.excluded))
         inputs = {"pool": self.pool.step.key, "labelled": given}
         if acquisition_function(method.name).needs:
             inputs["train"] = train
         places = {"dataset": self.pool.place}
-        return self.add(Step(StepKind.ACQUIRE, params, inputs, places, f"{about} acquire"))
+        return self.add(Step(ACQUIRE, params.recipe(), inputs, places, f"{about} acquire"))
 
     def _run(self, given: StepKey, train: StepKey, evaluations: Sequence[StepKey]) -> Run | None:
         """For the estimates of time and disk."""

@@ -6,29 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NewType
+
+from alspec.plan.kinds import KINDS, Kind
 
 StepKey = NewType("StepKey", str)
 """64 hexadecimal digits: the SHA-256 of a step's recipe."""
-
-
-class StepKind(str, Enum):
-    """The kinds of step; `steps/` has one file for each."""
-
-    POOL = "pool"
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-    ACQUIRE = "acquire"
-
-
-VERSIONS: Mapping[StepKind, int] = {
-    StepKind.POOL: 1,
-    StepKind.TRAIN: 1,
-    StepKind.EVALUATE: 1,
-    StepKind.ACQUIRE: 1,
-}
-"""Raised when a kind's code changes its result for the same recipe (CHANGELOG, Re-runs)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +27,7 @@ class Step:
         key: SHA-256 of kind, version, params and inputs; derived.
     """
 
-    kind: StepKind
+    kind: Kind
     params: Mapping[str, Any]
     inputs: Mapping[str, StepKey] = field(default_factory=dict)
     local_paths: Mapping[str, Any] = field(default_factory=dict)
@@ -58,8 +41,8 @@ class Step:
     def recipe(self) -> dict[str, Any]:
         """What the key is made of."""
         return {
-            "kind": self.kind.value,
-            "version": VERSIONS[self.kind],
+            "kind": self.kind.name,
+            "version": self.kind.version,
             "params": dict(self.params),
             "inputs": dict(self.inputs),
         }
@@ -78,7 +61,7 @@ class Step:
         """The step that `to_json` described."""
         recipe = data["recipe"]
         return cls(
-            kind=StepKind(recipe["kind"]),
+            kind=KINDS[recipe["kind"]],
             params=recipe["params"],
             inputs=recipe["inputs"],
             local_paths=data["places"],

@@ -7,7 +7,7 @@ from typing import Any
 
 from alspec.plan.cost.disk import disk_bytes
 from alspec.plan.dag import Plan
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import KINDS
 
 
 def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> 
 
 def step_rows(plan: Plan, done: Collection[str]) -> Iterator[tuple[str, int, int, int]]:
     """For each kind of step: its name, how many there are, are done, are to run."""
-    for kind in StepKind:
+    for kind in KINDS.values():
         keys = [step.key for step in plan.in_order() if step.kind is kind]
         finished = sum(key in done for key in keys)
-        yield kind.value, len(keys), finished, len(keys) - finished
+        yield kind.name, len(keys), finished, len(keys) - finished

@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from alspec.plan.kinds.train import EPOCHS
 from alspec.store.store import Store
-
-EPOCHS = "epochs.csv"
 
 EpochTable: TypeAlias = Mapping[str, Sequence[float]]
 """A column's values by its name, one an epoch; NaN for a cell that is no number."""

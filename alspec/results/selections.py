@@ -9,10 +9,9 @@ from itertools import pairwise
 from statistics import fmean
 
 from alspec.plan.dag import Plan, Run, Setting
+from alspec.plan.kinds.acquire import LABELLED
+from alspec.plan.kinds.pool import IMAGES
 from alspec.store.store import Store
-
-POOL = "pool.csv"
-LABELLED = "labelled.txt"
 
 NEIGHBOURS = 2
 """Images of one sequence at most this far apart in the pool's time order count as one view."""
@@ -67,9 +66,9 @@ def audit_of(plan: Plan, setting: Setting, store: Store) -> SelectionAudit | Non
     Raises:
         StoreError: an artifact is damaged.
     """
-    if not store.holds(setting.pool_step, POOL):
+    if not store.holds(setting.pool_step, IMAGES):
         return None
-    with store.file(setting.pool_step, POOL).open(encoding="utf-8", newline="") as file:
+    with store.file(setting.pool_step, IMAGES).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     places = {row["id"]: (place, row["sequence"]) for place, row in enumerate(rows)}
     grouped: dict[tuple[str, bool], dict[int, list[list[str]]]] = {}

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run
+from alspec.plan.kinds.acquire import LABELLED, AcquireFacts
+from alspec.plan.kinds.evaluate import CONFUSION, EvaluateFacts
+from alspec.plan.kinds.train import TrainFacts
 from alspec.results.predicted import PredictedClasses, predicted_classes
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
 from alspec.store.store import Store
@@ -76,12 +79,12 @@ def collect(plan: Plan, store: Store) -> Results:
         identity = _identity(plan, run)
         miou: dict[int, float] = {}
         for labelled in finished_sets(run, store):
-            confusion = store.read_array(labelled.evaluate, "confusion.npy")
+            confusion = store.read_array(labelled.evaluate, CONFUSION)
             miou[labelled.cycle] = miou_of(confusion)
             point = (labelled.cycle, labelled.labelled_images, labelled.labelled_percent)
             costs = _costs(labelled, store)
             sets.append((*identity, *point, miou[labelled.cycle], *costs, labelled.train))
-            names = store.read_json(labelled.evaluate, "evaluate.json")["classes"]
+            names = EvaluateFacts.read(store, labelled.evaluate).classes
             of = tuple(getattr(run, column) for column in RUN_COLUMNS[1:] if column != "family")
             predicted[(*of, labelled.cycle)] = predicted_classes(names, confusion)
             classes += [(*identity, *point, *row) for row in _class_rows(names, confusion)]
@@ -128,7 +131,7 @@ def _write_selections(runs: Iterable[Run], folder: StudyFolder) -> None:
             if labelled.acquire is None or not store.is_done(labelled.acquire):
                 continue
             path = folder.selection(run.name, labelled.cycle)
-            text = "".join(f"{i}\n" for i in store.read_lines(labelled.acquire, "labelled.txt"))
+            text = "".join(f"{i}\n" for i in store.read_lines(labelled.acquire, LABELLED))
             if not _says(path, text):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, text)
@@ -147,21 +150,12 @@ def _identity(plan: Plan, run: Run) -> tuple[Any, ...]:
 
 def _costs(labelled: LabelledSet, store: Store) -> tuple[float, float, str]:
     """Seconds of training, seconds of acquisition, and the device trained on."""
-    trained = _described(store, labelled.train, "train.json")
-    acquired = _described(store, labelled.acquire, "acquire.json")
-    return (
-        float(trained.get("seconds", np.nan)),
-        float(acquired.get("seconds", np.nan)),
-        str(trained.get("device", "")),
-    )
-
-
-def _described(store: Store, key: str | None, name: str) -> Mapping[str, Any]:
-    """What a step says of itself; empty for no step and for one that is no longer in the store."""
-    if key is None or not store.is_done(key):
-        return {}
-    described: Mapping[str, Any] = store.read_json(key, name)
-    return described
+    nan, trained, acquired = float("nan"), labelled.train, labelled.acquire
+    train = TrainFacts.read(store, trained) if store.is_done(trained) else TrainFacts(nan, "")
+    acquire = AcquireFacts(nan)
+    if acquired is not None and store.is_done(acquired):
+        acquire = AcquireFacts.read(store, acquired)
+    return train.seconds, acquire.seconds, train.device
 
 
 def _class_rows(names: Sequence[str], confusion: Any) -> Iterator[tuple[str, float, int, int]]:

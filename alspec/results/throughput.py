@@ -49,7 +49,7 @@ def measured(
         load = loads[key]
         paces = found.setdefault(load.timing_key, [])
         if load.images and len(paces) < ENOUGH:
-            said = _said_of_itself(store, key, plan.steps[key].kind.value)
+            said = _said_of_itself(store, key, plan.steps[key].kind.name)
             if said and device_kind(str(said.get("device"))) == device:
                 paces.append(float(said["seconds"]) / load.images)
     return {like: Pace(median(paces), len(paces)) for like, paces in found.items() if paces}

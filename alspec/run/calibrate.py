@@ -14,7 +14,8 @@ from alspec.errors import StepFailed
 from alspec.plan.arms import acquisition_function
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.kinds import EVALUATE, TRAIN
+from alspec.plan.step import Step, StepKey
 from alspec.run.executors.base import Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
@@ -101,9 +102,9 @@ def sample_plan(study: Study, folder: Path, *, trust_config: bool = False) -> Pl
 
 
 def _tells(step: Step, firsts: set[StepKey]) -> bool:
-    if step.kind is StepKind.TRAIN:
+    if step.kind is TRAIN:
         return step.key in firsts
-    return step.kind is not StepKind.EVALUATE
+    return step.kind is not EVALUATE
 
 
 def _sample(study: Study, folder: Path) -> Study:

@@ -108,7 +108,7 @@ class Explainer:
 
     def _closest(self, step: Step) -> Mapping[str, Any] | None:
         """The committed step of the same name that differs least, the last committed of equals."""
-        same = self._before.get((step.kind.value, step.label), [])
+        same = self._before.get((step.kind.name, step.label), [])
         return min(same, key=lambda one: len(list(_changes(step, one["recipe"]))), default=None)
 
 

@@ -11,15 +11,15 @@ from alspec.errors import StoreError
 from alspec.plan.cost.priority import ranks
 from alspec.plan.cost.retention import readers, retained_weights
 from alspec.plan.dag import Plan
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.kinds.train import WEIGHTS
+from alspec.plan.step import Step, StepKey
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
 from alspec.run.observer import Observer
 from alspec.store.drafts import sweep_unleased
 from alspec.store.leases import Holder, Leases
 from alspec.store.store import Store
 from alspec.system import failpoints
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass
@@ -45,7 +45,7 @@ class RunSummary:
 
 def is_finished(step: Step, store: Store) -> bool:
     """Whether a step that was asked for needs no more work; dropped weights do."""
-    if step.kind is StepKind.TRAIN:
+    if step.kind is TRAIN:
         return store.holds(step.key, WEIGHTS)
     return store.is_done(step.key)
 
@@ -69,7 +69,7 @@ def needed(
     missing: set[StepKey] = set()
     for step in reversed(list(plan.in_order())):
         if step.key not in done or (
-            step.kind is StepKind.TRAIN
+            step.kind is TRAIN
             and any(reader in missing for reader in consumers[step.key])
             and not store.holds(step.key, WEIGHTS)
         ):
@@ -183,7 +183,7 @@ class _Loop:
         """Take a step off the list that needs no work any more."""
         step = self.todo[key]
         if not self._is_finished(step) and not (
-            step.kind is StepKind.TRAIN
+            step.kind is TRAIN
             and self.store.is_done(key)
             and all(self.store.is_done(reader) for reader in self.consumers[key])
         ):
@@ -272,7 +272,7 @@ class _Loop:
 
     def _drop_weights(self, key: StepKey) -> None:
         """Forget a training's weights once everything that reads them is done."""
-        if self.plan.steps[key].kind is not StepKind.TRAIN or key in self.kept:
+        if self.plan.steps[key].kind is not TRAIN or key in self.kept:
             return
         unfinished = self.waiting.keys() | self.at_work | self.summary.failed.keys()
         unfinished |= set(self.summary.skipped)

@@ -10,7 +10,8 @@ from types import FrameType
 from typing import Any
 
 from alspec.errors import Interrupted, Locked
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step
 from alspec.run.devices import readers_beside
 from alspec.run.executors import worker
 from alspec.run.loop import is_finished
@@ -54,7 +55,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
             return False
         worker_context = worker.prepare(device, store)
         worker_context.readers = readers_beside(1)
-        with _keeping(worker_context.stop if step.kind is StepKind.TRAIN else None):
+        with _keeping(worker_context.stop if step.kind is TRAIN else None):
             worker.work_on(step, store, worker_context, lambda _done, _total: None)
     finally:
         leases.close()

@@ -18,13 +18,22 @@ from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.finite import not_finite
-from alspec.plan.names import GIVEN, INITIAL
+from alspec.plan.kinds.acquire import (
+    GIVEN,
+    INITIAL,
+    LABELLED,
+    SCORES,
+    SELECTED,
+    AcquireFacts,
+    AcquireParams,
+    GivenParams,
+)
 from alspec.steps.illustrations import write_embedding, write_picks
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.pool_outputs import Reduction, maker, over_images, require_finite
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
-from alspec.system.atomic import write_csv, write_json, write_text
+from alspec.system.atomic import write_csv, write_text
 from alspec.system.provenance import machine
 
 
@@ -48,36 +57,35 @@ def perform(context: StepContext) -> None:
             frames = context.worker_context.frames(context.dataset())
             write_picks(context.folder, frames, selected)
     failpoints.at("acquire.save", context.folder)
-    write_text(context.folder / "selected.txt", "".join(f"{image}\n" for image in selected))
-    write_text(context.folder / "labelled.txt", "".join(f"{i}\n" for i in (*labelled, *selected)))
+    write_text(context.folder / SELECTED, "".join(f"{image}\n" for image in selected))
+    write_text(context.folder / LABELLED, "".join(f"{i}\n" for i in (*labelled, *selected)))
     seconds = time.perf_counter() - started
-    write_json(
-        context.folder / "acquire.json", {**machine(str(context.device)), "seconds": seconds}
-    )
+    device = str(context.device)
+    AcquireFacts(seconds, device).write(context.folder, **machine(device))
 
 
 def _given(context: StepContext) -> Sequence[ImageId]:
     """The labelled set that the plan names, with its masks as they were then."""
     with context.planned_dataset(Split.POOL):
-        return [ImageId(image) for image, *_ in context.step.params["files"]]
+        return [ImageId(image) for image, *_ in GivenParams.of(context.step.params).files]
 
 
 def _acquire(
     context: StepContext, pool: Sequence[Frame], labelled: Sequence[ImageId], n: int
 ) -> Sequence[ImageId]:
-    params = context.step.params
-    kind: Any = plugins.load("alspec.acquisition", params["method"])
-    if kind.version != params["method_version"]:
+    params = AcquireParams.of(context.step.params)
+    kind: Any = plugins.load("alspec.acquisition", params.method)
+    if kind.version != params.method_version:
         raise StepFailed(
-            f"{maker(params['method'])} changed since the study was planned: version "
-            f"{params['method_version']} was planned, {kind.version} is installed. Run again"
+            f"{maker(params.method)} changed since the study was planned: version "
+            f"{params.method_version} was planned, {kind.version} is installed. Run again"
         )
-    with blamed_on(params["method"]):
-        function = kind(kind.Params.model_validate(params["method_params"]))
+    with blamed_on(params.method):
+        function = kind(kind.Params.model_validate(params.method_params))
     offered_of = pool
-    if params["candidates"]:
-        offered_of = every_nth(pool, params["candidates"]["every"])
-    already = {*labelled, *params.get("excluded", ())}
+    if params.candidates:
+        offered_of = every_nth(pool, params.candidates["every"])
+    already = {*labelled, *params.excluded}
     open_frames = [frame for frame in offered_of if frame.id not in already]
     offered: Candidates | None = None
     if kind.family is Family.SINGLE:
@@ -86,15 +94,15 @@ def _acquire(
         offered = _offered(pool, open_frames, labelled)
         if kind.needs:
             offered = _with_outputs(context, function, offered, labelled)
-        with blamed_on(params["method"]):
+        with blamed_on(params.method):
             chosen = function.select(offered, n, context.rng("select"))
             if not isinstance(chosen, Iterable):
                 raise PluginError(
-                    f"{maker(params['method'])} returned a {type(chosen).__name__}; it must be "
+                    f"{maker(params.method)} returned a {type(chosen).__name__}; it must be "
                     "the chosen ids"
                 )
             selected = list(chosen)
-    _check_choice(params["method"], selected, {frame.id for frame in open_frames}, n)
+    _check_choice(params.method, selected, {frame.id for frame in open_frames}, n)
     if offered is not None and offered.features_ND is not None:
         images = [*offered.ids, *labelled]
         write_embedding(context.folder, images, _all_features(offered), selected)
@@ -133,12 +141,12 @@ def _highest(
     scores = _scores(context, function, images)
     ranked = sorted(zip(images, scores.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     rows = [(image, repr(score)) for image, score in ranked]
-    write_csv(context.folder / "scores.csv", ("id", "score"), rows)
+    write_csv(context.folder / SCORES, ("id", "score"), rows)
     return [image for image, _ in ranked[:n]]
 
 
 def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
-    method = context.step.params["method"]
+    method = AcquireParams.of(context.step.params).method
 
     def score(outputs: Any) -> Tensor:
         scores = function.score(outputs)
@@ -162,7 +170,7 @@ def _with_outputs(
         reductions["features"] = lambda outputs: outputs.features_BD
     if callable(getattr(function, "reduce", None)):
         reductions["reduced"] = function.reduce
-    method, images = context.step.params["method"], [*offered.ids, *labelled]
+    method, images = AcquireParams.of(context.step.params).method, [*offered.ids, *labelled]
     kept = over_images(context, function, images, reductions)
     for what, rows in kept.items():
         require_finite(what, images, rows.isfinite().reshape(len(images), -1).all(dim=1), method)

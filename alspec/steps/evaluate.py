@@ -15,11 +15,18 @@ from alspec.errors import StepFailed
 from alspec.models.inference.finite import not_finite
 from alspec.models.inference.outputs import on_device, outputs_of
 from alspec.models.input.batches import in_batches
+from alspec.plan.kinds.evaluate import (
+    CONFUSION,
+    CONFUSIONS,
+    IMAGES,
+    EvaluateFacts,
+    EvaluateParams,
+)
 from alspec.steps.illustrations import noting, shown_of, write_examples
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
-from alspec.system.atomic import write_array, write_json, write_text
+from alspec.system.atomic import write_array, write_text
 from alspec.system.provenance import machine
 
 BATCH = 8
@@ -33,8 +40,8 @@ def perform(context: StepContext) -> None:
     Of a labelling project also `confusions.npy`, (N, C, C), image by image as in `images.txt`.
     """
     started = time.perf_counter()
-    named = context.step.params.get("files")
-    by_image = context.step.params.get("by_image", False)
+    params = EvaluateParams.of(context.step.params)
+    named, by_image = params.files, params.by_image
     with context.planned_dataset(Split.VAL if named is None else Split.POOL) as dataset:
         images = [frame.id for frame in dataset.frames(Split.VAL)]
         if named is not None:
@@ -42,19 +49,12 @@ def perform(context: StepContext) -> None:
         shown = () if by_image else shown_of(images)
         matrices = _measured(context, dataset, images, by_image=by_image, shown=shown)
     failpoints.at("evaluate.save", context.folder)
-    write_array(context.folder / "confusion.npy", matrices.sum(axis=0))
+    write_array(context.folder / CONFUSION, matrices.sum(axis=0))
     if by_image:
-        write_array(context.folder / "confusions.npy", matrices)
-        write_text(context.folder / "images.txt", "".join(f"{image}\n" for image in images))
-    write_json(
-        context.folder / "evaluate.json",
-        {
-            **machine(str(context.device)),
-            "classes": list(dataset.classes),
-            "images": len(images),
-            "seconds": time.perf_counter() - started,
-        },
-    )
+        write_array(context.folder / CONFUSIONS, matrices)
+        write_text(context.folder / IMAGES, "".join(f"{image}\n" for image in images))
+    facts = EvaluateFacts(list(dataset.classes), len(images), time.perf_counter() - started)
+    facts.write(context.folder, **machine(str(context.device)))
 
 
 def _measured(
@@ -74,7 +74,7 @@ def _measured(
     confusions: list[Tensor] = []
     sound: list[Tensor] = []
     predicted: dict[ImageId, NDArray[np.uint8]] = {}
-    size = context.step.params.get("image_size")
+    size = EvaluateParams.of(context.step.params).image_size
     frames = context.worker_context.frames(dataset, (size[0], size[1]) if size else None)
     done = 0
     for ids, batch in in_batches(frames, images, BATCH, with_masks=True):

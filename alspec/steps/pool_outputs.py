@@ -18,6 +18,8 @@ from alspec.models.inference.outputs import outputs_of
 from alspec.models.input.batches import in_batches
 from alspec.models.input.pixel_source import PixelSource
 from alspec.models.nets.precision import in_bfloat16
+from alspec.plan.kinds.acquire import AcquireParams
+from alspec.plan.kinds.train import ModelFacts
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
@@ -62,7 +64,7 @@ def _over_frames(
     reductions: Mapping[str, Reduction],
 ) -> dict[str, Tensor]:
     segmentor, bfloat16 = _segmentor(context)
-    method = context.step.params["method"]
+    method = AcquireParams.of(context.step.params).method
     passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
     kept: dict[str, Tensor] = {}
     sound: list[Tensor] = []
@@ -97,7 +99,7 @@ def _segmentor(context: StepContext) -> tuple[Any, bool]:
     train = context.step.inputs["train"]
     segmentor = folded(lambda: load_trained(context.store, train, torch.device("cpu")))
     segmentor.to(device=context.device, memory_format=torch.channels_last)
-    precision = context.store.read_json(train, "model.json").get("precision", "float32")
+    precision = ModelFacts.read(context.store, train).precision
     return segmentor, in_bfloat16(precision, context.device)
 
 

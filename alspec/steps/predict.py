@@ -24,6 +24,7 @@ from alspec.models.inference.decoding import shifted_to_threshold
 from alspec.models.inference.outputs import BatchOutputs
 from alspec.models.inference.row_blocks import Rows
 from alspec.models.nets.precision import in_bfloat16
+from alspec.plan.kinds.train import ModelFacts
 from alspec.steps.train import load_trained
 from alspec.store.store import Store
 from alspec.system.atomic import write_bytes
@@ -55,7 +56,7 @@ class Predictor:
         self.segmentor.to(device=device, memory_format=torch.channels_last)
         self.device = device
         self.size = size
-        precision = store.read_json(train, "model.json").get("precision", "float32")
+        precision = ModelFacts.read(store, train).precision
         self.bfloat16 = in_bfloat16(precision, device)
 
     @torch.inference_mode()

@@ -21,6 +21,7 @@ from alspec.models.nets.own_config import read_config
 from alspec.models.training.fit import Seeds, Trained, fit
 from alspec.models.training.optimizers import Recipe, recipe_of
 from alspec.plan.config_file import runnable_config
+from alspec.plan.kinds.train import EPOCHS, WEIGHTS, ModelFacts, TrainFacts, TrainParams
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
 from alspec.spec.optimizer import OF_CONFIG
@@ -28,7 +29,7 @@ from alspec.steps.work import StepContext
 from alspec.store.hashing import as_planned
 from alspec.store.store import Store
 from alspec.system import failpoints
-from alspec.system.atomic import write_bytes, write_csv, write_json
+from alspec.system.atomic import write_bytes, write_csv
 from alspec.system.provenance import machine
 
 _WEIGHTS = ("pretrained", "checkpoint")
@@ -36,35 +37,28 @@ _WEIGHTS = ("pretrained", "checkpoint")
 
 def perform(context: StepContext) -> None:
     """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
-    params = context.step.params
     labelled = context.labelled()
     config, recipe = config_of(context.step), recipe_for(context.step)
     with context.planned_dataset(Split.POOL) as dataset:
         trained, weights = _trained(context, dataset, config, recipe, labelled)
     failpoints.at("train.save", context.folder)
-    write_bytes(context.folder / "weights.safetensors", save(weights))
-    # As Python's literals: JSON would turn tuples into lists, which MMSegmentation tells apart.
-    model = {
-        "config": repr(config),
-        "mc_dropout": params["mc_dropout"],
-        "precision": recipe.training.precision,
-    }
-    write_json(context.folder / "model.json", model)
+    write_bytes(context.folder / WEIGHTS, save(weights))
+    mc_dropout = TrainParams.of(context.step.params).mc_dropout
+    ModelFacts(repr(config), mc_dropout, recipe.training.precision).write(context.folder)
     names = ["epoch", *sorted(trained.epochs[0].keys() - {"epoch"})]
     rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]
-    write_csv(context.folder / "epochs.csv", names, rows)
+    write_csv(context.folder / EPOCHS, names, rows)
     images = trained.iterations * recipe.training.batch_size
-    write_json(
-        context.folder / "train.json",
-        {
-            **machine(str(context.device)),
-            "seconds": trained.seconds,
-            "iterations": trained.iterations,
-            "images_per_second": images / max(trained.seconds, 1e-9),
-            "parameters": trained.parameters,
-            "labelled_images": len(labelled),
-        },
+    device = str(context.device)
+    facts = TrainFacts(
+        seconds=trained.seconds,
+        device=device,
+        iterations=trained.iterations,
+        images_per_second=images / max(trained.seconds, 1e-9),
+        parameters=trained.parameters,
+        labelled_images=len(labelled),
     )
+    facts.write(context.folder, **machine(device))
 
 
 def _trained(
@@ -75,8 +69,8 @@ def _trained(
     labelled: Sequence[ImageId],
 ) -> tuple[Trained, dict[str, Tensor]]:
     """The finished training and its finite weights, on the CPU."""
-    params = context.step.params
-    s4gan = S4GAN.model_validate(params["s4gan"]) if params["s4gan"] else None
+    params = TrainParams.of(context.step.params)
+    s4gan = S4GAN.model_validate(params.s4gan) if params.s4gan else None
     keeping = context.keeping
     try:
         trained = fit(
@@ -107,9 +101,10 @@ def config_of(step: Step) -> dict[str, Any]:
     Raises:
         InputError: the config file may not be run, or holds no model.
     """
-    model = step.params["model"]
+    params = TrainParams.of(step.params)
+    model = params.model
     config_file = runnable_config(model, step.local_paths["model"])
-    config = model_config(model.get("name"), step.params["classes"], config_file)
+    config = model_config(model.get("name"), params.classes, config_file)
     runnable_config(model, step.local_paths["model"])  # the very bytes that were run
     return config
 
@@ -120,10 +115,11 @@ def recipe_for(step: Step) -> Recipe:
     Raises:
         InputError: the config file may not be run, or trains in a way that alspec does not.
     """
-    training = Training.model_validate(step.params["training"])
+    params = TrainParams.of(step.params)
+    training = Training.model_validate(params.training)
     own = None
     if training.optimizer is not None and training.optimizer.type == OF_CONFIG:
-        path = runnable_config(step.params["model"], step.local_paths["model"])
+        path = runnable_config(params.model, step.local_paths["model"])
         own = read_config(path) if path else None
     return recipe_of(training, own)
 
@@ -142,14 +138,14 @@ def initial_segmentor(
         InputError: it cannot be built, or the weights are unsafe, unreadable, of another model, or
             not those that the study was planned with.
     """
-    local_paths, model = step.local_paths["model"], step.params["model"]
+    params, local_paths = TrainParams.of(step.params), step.local_paths["model"]
     files = {name: Path(local_paths[name]) for name in _WEIGHTS if name in local_paths}
     with ExitStack() as read:
         for name, path in files.items():
-            read.enter_context(as_planned(path, model[f"{name}_sha256"]))
+            read.enter_context(as_planned(path, params.model[f"{name}_sha256"]))
         return build_segmentor(
             config,
-            mc_dropout=step.params["mc_dropout"],
+            mc_dropout=params.mc_dropout,
             pretrained=files.get("pretrained"),
             checkpoint=files.get("checkpoint"),
             note=note,
@@ -172,10 +168,11 @@ def load_trained(store: Store, key: str, device: torch.device) -> Any:
     Raises:
         StoreError: the step's files are whole, but hold no model.
     """
-    model, weights = store.read_json(key, "model.json"), store.file(key, "weights.safetensors")
+    weights = store.file(key, WEIGHTS)
     try:
-        config, mc_dropout = ast.literal_eval(model["config"]), model["mc_dropout"]
-        segmentor = assemble(config, mc_dropout=mc_dropout, drawn=False)
+        model = ModelFacts.read(store, key)
+        config = ast.literal_eval(model.config)
+        segmentor = assemble(config, mc_dropout=model.mc_dropout, drawn=False)
         segmentor.load_state_dict(load_file(weights))
     except Exception as err:
         what = f"{store.home(key)}: holds no trained model ({type(err).__name__}: {err})"

@@ -25,6 +25,8 @@ from alspec.models.input.pixel_source import PixelSource
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
 from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
+from alspec.plan.kinds.acquire import LABELLED
+from alspec.plan.kinds.pool import IMAGES
 from alspec.plan.pools import split_identity
 from alspec.plan.step import Step, seed_of
 from alspec.store.store import Store
@@ -191,7 +193,7 @@ class StepContext:
 
     def pool(self) -> tuple[Frame, ...]:
         """The pool in time order."""
-        path = self.store.file(self.step.inputs["pool"], "pool.csv")
+        path = self.store.file(self.step.inputs["pool"], IMAGES)
         with path.open(encoding="utf-8", newline="") as file:
             return tuple(Frame(ImageId(row["id"]), row["sequence"]) for row in csv.DictReader(file))
 
@@ -199,7 +201,7 @@ class StepContext:
         """The labelled set in the order of choice; the whole pool for a Full baseline."""
         if "labelled" not in self.step.inputs:
             return tuple(frame.id for frame in self.pool())
-        lines = self.store.read_lines(self.step.inputs["labelled"], "labelled.txt")
+        lines = self.store.read_lines(self.step.inputs["labelled"], LABELLED)
         return tuple(ImageId(line) for line in lines)
 
     def unlabelled(self, labelled: Sequence[ImageId]) -> list[ImageId]:

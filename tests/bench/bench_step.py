@@ -14,7 +14,8 @@ from figure import Figure
 
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKey, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import StepKey
 from alspec.run.executors.base import Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
@@ -65,7 +66,7 @@ class Clock:
 
 def own_seconds(plan: Plan, store: Store, key: StepKey) -> float:
     """The time that a training's loop took; of other steps all counts as added."""
-    if plan.steps[key].kind is not StepKind.TRAIN:
+    if plan.steps[key].kind is not TRAIN:
         return 0.0
     return float(store.read_json(key, "train.json")["seconds"])
 
@@ -87,7 +88,7 @@ def figures() -> Iterator[Figure]:
             executor.close()
         assert not summary.failed, summary.failed
         kinds = [plan.steps[key].kind for _, key in clock.ends]
-        warm = clock.ends[kinds.index(StepKind.TRAIN) :]
+        warm = clock.ends[kinds.index(TRAIN) :]
         added = [
             end - before - own_seconds(plan, store, key)
             for (before, _), (end, key) in pairwise(warm)

@@ -11,12 +11,13 @@ from rich.console import Console
 from alspec.cli import display
 from alspec.cli.display import RunDisplay, fitted
 from alspec.cli.time_left import TimeLeft
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step
 from alspec.run.executors.base import Outcome
 
 
 def step(number, label="camvid 10-10 entropy ssl seed 0 cycle 1 train"):
-    return Step(StepKind.TRAIN, {"number": number}, label=label)
+    return Step(TRAIN, {"number": number}, label=label)
 
 
 @pytest.fixture

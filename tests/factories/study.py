@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run, Setting
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN, Kind
+from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
@@ -56,7 +57,7 @@ class MadeStudy:
         settings: list[Setting] = []
         for dataset in datasets:
             self.dataset = dataset.name
-            pool = self.pools[dataset.name] = self._step(StepKind.POOL)
+            pool = self.pools[dataset.name] = self._step(POOL)
             for budget in budgets:
                 counts = budget.labelled_images(pool_images)
                 settings.append(
@@ -81,14 +82,14 @@ class MadeStudy:
         )
         self.plan = Plan(study, self.steps, tuple(runs), tuple(settings))
 
-    def _step(self, kind: StepKind, **params: object) -> StepKey:
+    def _step(self, kind: Kind, **params: object) -> StepKey:
         step = Step(kind, params | {"dataset": self.dataset})
         self.steps[step.key] = step
         return step.key
 
     def _measured(self, quality: float, rng: np.random.Generator, **params: object) -> tuple:
-        train = self._step(StepKind.TRAIN, **params)
-        evaluate = self._step(StepKind.EVALUATE, **params)
+        train = self._step(TRAIN, **params)
+        evaluate = self._step(EVALUATE, **params)
         self.confusions[evaluate] = confusion_of(quality, rng)
         return train, evaluate
 
@@ -106,7 +107,7 @@ class MadeStudy:
                 rng = np.random.default_rng([seed, ssl, mc_dropout, count, len(label)])
                 quality += GAIN[name] * (1 - 0.5**cycle) + rng.normal(0, 0.3)
             acquired = {key: value for key, value in who.items() if key != "dropout"}
-            acquire = self._step(StepKind.ACQUIRE, **acquired)
+            acquire = self._step(ACQUIRE, **acquired)
             sets.append(
                 LabelledSet(cycle, count, percent, acquire, *self._measured(quality, rng, **who))
             )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from alspec.plan.kinds import KINDS
 from alspec.run.executors import worker
 from alspec.store.store import Store
 from alspec.system import failpoints
@@ -34,7 +35,8 @@ class Trainer(Server):
 
 def serve():
     worker_context = worker.prepare("cpu")
-    worker.performers()
+    for kind in KINDS.values():
+        worker.performer_of(kind)
     for late in ("torch._dynamo", "matplotlib.pyplot"):  # what a first training would load
         importlib.import_module(late)
     for line in sys.stdin:

@@ -22,9 +22,10 @@ from factories.toy import TOY
 
 from alspec import api
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import ACQUIRE, POOL, TRAIN
+from alspec.plan.kinds.train import WEIGHTS
+from alspec.plan.step import Step
 from alspec.run.executors.base import Ended, Outcome
-from alspec.run.loop import WEIGHTS
 from alspec.run.observer import Silence
 from alspec.spec.model import Study
 from alspec.store.store import Store
@@ -53,7 +54,7 @@ def numbers_of(*parts):
 def perform(step: Step, store: Store, folder: Path) -> None:
     """Write what a step of this kind writes; numbers that follow from the bytes of its inputs."""
     inputs = step.inputs
-    if step.kind is StepKind.POOL:
+    if step.kind is POOL:
         write_csv(folder / "pool.csv", ("id", "sequence"), [(f"{n:03d}", "a") for n in range(20)])
         described = {
             "images": 20,
@@ -63,7 +64,7 @@ def perform(step: Step, store: Store, folder: Path) -> None:
             "redundancy": "high",
         }
         write_json(folder / "pool.json", {**described, "notes": []})
-    elif step.kind is StepKind.ACQUIRE:
+    elif step.kind is ACQUIRE:
         ids = [line.partition(",")[0] for line in store.read_lines(inputs["pool"], "pool.csv")[1:]]
         before = (
             store.read_lines(inputs["labelled"], "labelled.txt") if "labelled" in inputs else []
@@ -75,7 +76,7 @@ def perform(step: Step, store: Store, folder: Path) -> None:
         write_text(folder / "selected.txt", "".join(f"{i}\n" for i in chosen))
         write_text(folder / "labelled.txt", "".join(f"{i}\n" for i in (*before, *chosen)))
         write_json(folder / "acquire.json", {"seconds": 1.0, "device": "cpu"})
-    elif step.kind is StepKind.TRAIN:
+    elif step.kind is TRAIN:
         labelled = (
             store.read_lines(inputs["labelled"], "labelled.txt") if "labelled" in inputs else []
         )

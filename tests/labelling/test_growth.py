@@ -16,7 +16,8 @@ from alspec.labelling import commands
 from alspec.labelling.ingestion import Options
 from alspec.labelling.selection import Wanted
 from alspec.labelling.state import read_state
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN
+from alspec.plan.step import Step
 from alspec.run.executors.base import Ended, Outcome
 from alspec.run.loop import WEIGHTS
 from alspec.store.store import Store
@@ -53,11 +54,11 @@ class MadeUp:
 
 def perform(step, store, folder):
     params = step.params
-    if step.kind is StepKind.POOL:
+    if step.kind is POOL:
         frames = PartlyLabelled(Spec.model_validate(step.local_paths["dataset"])).frames(Split.POOL)
         write_csv(folder / "pool.csv", ("id", "sequence"), [(f.id, f.sequence) for f in frames])
         write_json(folder / "pool.json", {"redundancy": "high", "images": len(frames)})
-    elif step.kind is StepKind.ACQUIRE:
+    elif step.kind is ACQUIRE:
         if "files" in params:
             chosen = [image for image, *_ in params["files"]]
         else:
@@ -69,7 +70,7 @@ def perform(step, store, folder):
         write_text(folder / "selected.txt", "".join(f"{one}\n" for one in chosen))
         write_text(folder / "labelled.txt", "".join(f"{one}\n" for one in chosen))
         write_json(folder / "acquire.json", {"seconds": 1.0, "device": "cpu"})
-    elif step.kind is StepKind.TRAIN:
+    elif step.kind is TRAIN:
         (folder / WEIGHTS).write_bytes(step.key.encode())
         write_json(folder / "train.json", {"seconds": 1.0, "device": "cpu", "iterations": 1})
     else:
@@ -118,10 +119,10 @@ def test_each_select_runs_only_what_the_new_labels_touch(batches, batch, tmp_pat
         groups = number - 1  # of check images, as many as batches are labelled
         former = number - 2  # models before this one
         assert MadeUp.done == {
-            **({StepKind.POOL: 1} if number == 2 else {}),
-            StepKind.TRAIN: 1,
-            StepKind.ACQUIRE: 2,  # the labelled set, and the choice
-            StepKind.EVALUATE: groups + former,  # the new model on all, the others on the newest
+            **({POOL: 1} if number == 2 else {}),
+            TRAIN: 1,
+            ACQUIRE: 2,  # the labelled set, and the choice
+            EVALUATE: groups + former,  # the new model on all, the others on the newest
         }
     assert len(asked) == batches * batch
     summary = commands.run(drawn.project, place)
@@ -142,7 +143,7 @@ def test_a_revised_mask_trains_the_newest_model_anew_and_nothing_else(tmp_path, 
     trained = next(image for image in sorted(drawn.labelled()) if image in train_ids(drawn, place))
     drawn.label(trained, (drawn.truths[trained] + 1) % 3)
     commands.run(drawn.project, place)
-    assert MadeUp.done == {StepKind.TRAIN: 1, StepKind.ACQUIRE: 1, StepKind.EVALUATE: 3}
+    assert MadeUp.done == {TRAIN: 1, ACQUIRE: 1, EVALUATE: 3}
     points = commands.status(drawn.project, place).worth.points
     assert [point[0] for point in points] == [3, 6, 9]  # the newest of the same images counts
 
@@ -159,5 +160,5 @@ def test_new_images_join_and_touch_no_training_without_ssl(tmp_path, place):
     drawn.draw("seq0/999.png", 999)
     MadeUp.done.clear()
     made = commands.select(drawn.project, Wanted(images=14), place=place)
-    assert MadeUp.done == {StepKind.POOL: 1, StepKind.ACQUIRE: 1}
+    assert MadeUp.done == {POOL: 1, ACQUIRE: 1}
     assert made.state.counts()["pool"] == 1

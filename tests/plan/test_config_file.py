@@ -11,7 +11,7 @@ import yaml
 from alspec.errors import InputError
 from alspec.plan.config_file import config_sha256, is_shipped, require_trust, runnable_config
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import TRAIN
 
 SHIPPED = "configs/pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py"
 
@@ -31,7 +31,7 @@ def config(tmp_path, canary):
 
 
 def places_of(plan):
-    return [step.local_paths["model"] for step in plan.in_order() if step.kind is StepKind.TRAIN]
+    return [step.local_paths["model"] for step in plan.in_order() if step.kind is TRAIN]
 
 
 def test_shipped_configs_need_no_trust(toy_study):

@@ -10,7 +10,8 @@ from alspec.errors import InputError
 from alspec.plan.cost.priority import remaining_cost, step_costs
 from alspec.plan.expand import expand
 from alspec.plan.graph import mermaid
-from alspec.plan.step import Step, StepKind, seed_of
+from alspec.plan.kinds import EVALUATE, TRAIN
+from alspec.plan.step import Step, seed_of
 from alspec.plan.summary import as_data, step_rows
 from alspec.spec.model import Study
 
@@ -70,9 +71,9 @@ def test_counts_are_consistent(data):
     told = as_data(plan, ())
     kinds = Counter(step.kind for step in plan.in_order())
     sets = [labelled for run in plan.runs for labelled in run.sets]
-    assert told["trainings"] == kinds[StepKind.TRAIN] == len({s.train for s in sets})
+    assert told["trainings"] == kinds[TRAIN] == len({s.train for s in sets})
     assert told["trainings_unshared"] == len(sets) >= told["trainings"]
-    assert kinds[StepKind.EVALUATE] == kinds[StepKind.TRAIN]
+    assert kinds[EVALUATE] == kinds[TRAIN]
     assert told["steps"] == sum(kinds.values()) == sum(row[1] for row in step_rows(plan, ()))
     assert told["runs"] == len(plan.runs) == len({run.name for run in plan.runs})
 
@@ -314,7 +315,7 @@ def test_the_graph_names_every_step_and_edge(toy_study):
 
 
 def test_a_step_survives_json():
-    step = Step(StepKind.TRAIN, {"a": (1, 2.5)}, {"pool": "f" * 64}, {"root": "/x"}, "words")
+    step = Step(TRAIN, {"a": (1, 2.5)}, {"pool": "f" * 64}, {"root": "/x"}, "words")
     again = Step.from_json(step.to_json())
     assert again.key == step.key
     assert again.label == "words"

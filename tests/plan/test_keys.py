@@ -15,7 +15,7 @@ import yaml
 from factories.spec_leaves import LEAVES, REDUNDANCY, Field, all_leaves
 
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import EVALUATE, POOL, TRAIN
 from alspec.spec.load import load_study
 from alspec.spec.model import Study
 
@@ -122,8 +122,8 @@ def test_other_validation_images_leave_trainings_as_they_are(toy_spec, local_pat
     ]
     common = plans[0].steps.keys() & plans[1].steps.keys()
     apart = {plan.steps[key].kind for plan in plans for key in plan.steps.keys() - common}
-    assert apart == {StepKind.EVALUATE}
-    assert not any(plans[0].steps[key].kind is StepKind.EVALUATE for key in common)
+    assert apart == {EVALUATE}
+    assert not any(plans[0].steps[key].kind is EVALUATE for key in common)
 
 
 def test_the_kind_of_dataset_is_semantic(toy_spec, local_paths):
@@ -218,7 +218,7 @@ def test_keys_do_not_hang_on_the_process(toy_spec):
 
 
 def test_the_quickstarts_keys_are_pinned():
-    """Keys that move re-run people's studies: raise VERSIONS and write a line under Re-runs.
+    """Keys that move re-run studies: raise the kind's version, write a line under Re-runs.
 
     ALSPEC_UPDATE_GOLDEN=1 writes the file anew.
     """
@@ -241,21 +241,21 @@ def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, local_p
     drawn, files = (put(base(kind, toy_spec), local_paths) for kind in ("toy", "folder"))
     as_they_are = changed(changed(files, "datasets.0.image_size", None), "training.crop", [32, 32])
     for spec, resized in ((drawn, False), (files, True), (as_they_are, False)):
-        (pool,) = params_of(spec, StepKind.POOL)
+        (pool,) = params_of(spec, POOL)
         assert ("resizing" in pool["dataset"]) == resized
-        for params in params_of(spec, StepKind.EVALUATE):
+        for params in params_of(spec, EVALUATE):
             assert ("resizing" in params["dataset"]) == resized
             assert "resizing" not in params
-        assert all("resizing" not in params for params in params_of(spec, StepKind.TRAIN))
+        assert all("resizing" not in params for params in params_of(spec, TRAIN))
     scaled = changed(drawn, "training.scale", [0.5, 1.5])
-    assert all("resizing" in params for params in params_of(scaled, StepKind.TRAIN))
+    assert all("resizing" in params for params in params_of(scaled, TRAIN))
     measured = changed(drawn, "evaluation.image_size", [64, 64])
-    assert all("resizing" in params for params in params_of(measured, StepKind.EVALUATE))
+    assert all("resizing" in params for params in params_of(measured, EVALUATE))
 
 
 @pytest.mark.parametrize("option", ["colour", "compile"])
 def test_an_option_that_is_off_says_nothing(toy_spec, option):
     """Steps made before there was the option stand."""
-    assert all(option not in params["training"] for params in params_of(toy_spec, StepKind.TRAIN))
+    assert all(option not in params["training"] for params in params_of(toy_spec, TRAIN))
     turned_on = changed(toy_spec, f"training.{option}", True)
-    assert all(params["training"][option] for params in params_of(turned_on, StepKind.TRAIN))
+    assert all(params["training"][option] for params in params_of(turned_on, TRAIN))

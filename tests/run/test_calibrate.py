@@ -6,7 +6,7 @@ import pytest
 
 from alspec.plan.cost.workload import workloads
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN
 from alspec.run.calibrate import ITERATIONS, SCORED, sample_plan
 
 METHODS = ["random", "entropy", {"name": "bald", "passes": 3}]
@@ -31,9 +31,9 @@ def likes(plan, kind):
 @pytest.mark.parametrize("ssl", [[False], [False, True]])
 def test_every_like_of_the_study_but_evaluations_is_in_the_sample(plans, ssl):
     plan, sample = plans(methods=METHODS, ssl=ssl, seeds=[3, 4])
-    for kind in (StepKind.TRAIN, StepKind.ACQUIRE):
+    for kind in (TRAIN, ACQUIRE):
         assert likes(plan, kind) <= likes(sample, kind)
-    assert not likes(sample, StepKind.EVALUATE)
+    assert not likes(sample, EVALUATE)
 
 
 def test_a_sample_is_small_however_large_the_study(plans, toy_spec):
@@ -56,5 +56,5 @@ def test_datasets_of_one_kind_and_size_are_timed_once(plans, toy_spec):
     toy = toy_spec["datasets"][0]
     twins = [toy, {**toy, "name": "twin"}, {**toy, "name": "larger", "image_size": [64, 64]}]
     _, sample = plans(datasets=twins)
-    pools = [step.label for step in sample.in_order() if step.kind is StepKind.POOL]
+    pools = [step.label for step in sample.in_order() if step.kind is POOL]
     assert sorted(pools) == ["larger pool", "toy pool"]

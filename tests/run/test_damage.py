@@ -10,9 +10,9 @@ import pytest
 from fakes.trainer import FakeTrainer, Heard, results_of, run_study, tiny_plan
 
 from alspec.errors import StoreError
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import KINDS
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.executors.base import Outcome
-from alspec.run.loop import WEIGHTS
 from alspec.store.manifest import MANIFEST, check_artifact
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
@@ -183,7 +183,7 @@ def test_a_manifest_that_says_the_same_in_other_words_is_damaged(copied, damage)
 
 
 def keys_of(plan, kind):
-    return [key for key, step in plan.steps.items() if step.kind is StepKind(kind)]
+    return [key for key, step in plan.steps.items() if step.kind is KINDS[kind]]
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -9,10 +9,11 @@ import pytest
 
 from alspec.plan.cost.priority import remaining_cost
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import EVALUATE, TRAIN
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.events import EventLog
 from alspec.run.executors.base import Ended, Outcome, Progressed
-from alspec.run.loop import WEIGHTS, needed, run
+from alspec.run.loop import needed, run
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 
@@ -91,7 +92,7 @@ def plan(toy_study):
 
 
 def holding(plan, store):
-    trainings = [s.key for s in plan.in_order() if s.kind is StepKind.TRAIN]
+    trainings = [s.key for s in plan.in_order() if s.kind is TRAIN]
     return {key for key in trainings if store.holds(key, WEIGHTS)}
 
 
@@ -122,7 +123,7 @@ def test_evaluations_go_first_and_then_the_longest_chain(plan, store):
         ready = [
             k for k, s in plan.steps.items() if k not in done and set(s.inputs.values()) <= done
         ]
-        evaluations = [k for k in ready if plan.steps[k].kind is StepKind.EVALUATE]
+        evaluations = [k for k in ready if plan.steps[k].kind is EVALUATE]
         assert left[key] == max(left[k] for k in evaluations or ready)
         assert not evaluations or key in evaluations
         done.add(key)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from fakes.trainer import KILLED, results_of, run_study, tiny_plan
 
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import KINDS
 from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
 from alspec.system.processes import is_abandoned
@@ -35,7 +35,7 @@ def damaged(server, tmp_path_factory):
     store = StudyFolder(work_dir, plan.study.study).store
     keys = set()
     for kind, name in DAMAGED.items():
-        key = next(key for key, step in plan.steps.items() if step.kind is StepKind(kind))
+        key = next(key for key, step in plan.steps.items() if step.kind is KINDS[kind])
         path = store.home(key) / name
         path.write_bytes(bytes(path.stat().st_size))
         keys.add(key)

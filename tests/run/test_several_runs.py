@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 from fakes.trainer import STUDIES, FakeTrainer, Heard, results_of, run_study, tiny_plan
 
+from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.executors.base import Outcome
-from alspec.run.loop import WEIGHTS
 from alspec.store.leases import Leases
 from alspec.store.study_folder import StudyFolder
 

@@ -20,7 +20,8 @@ from alspec.errors import AlspecError, InputError, SpecError, StoreError
 from alspec.models.nets.config import model_config
 from alspec.plan.config_file import config_sha256
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import POOL, TRAIN
+from alspec.plan.step import Step
 from alspec.run.executors.worker import described_step
 from alspec.spec.load import load_study
 from alspec.steps.train import load_trained
@@ -226,8 +227,8 @@ def train_step(config: Path, **options: Any) -> tuple[Performed, Step]:
     plan = expand(whole, **options)
     done = Performed(config.parent / "store", plan)
     steps = list(plan.in_order())
-    done.perform(next(step for step in steps if step.kind is StepKind.POOL))
-    (full,) = [s for s in steps if s.kind is StepKind.TRAIN and "labelled" not in s.inputs]
+    done.perform(next(step for step in steps if step.kind is POOL))
+    (full,) = [s for s in steps if s.kind is TRAIN and "labelled" not in s.inputs]
     return done, full
 
 

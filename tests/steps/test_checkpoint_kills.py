@@ -14,7 +14,8 @@ from fakes.forked_steps import Trainer
 from fakes.trainer import KILLED
 
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step
 from alspec.store.store import Store
 
 MADE = ("weights.safetensors", "epochs.csv")
@@ -48,7 +49,7 @@ class Whole:
         for step in plan.in_order():
             if step.key in self.step.inputs.values():
                 performed.perform(step)
-        assert self.step.kind is StepKind.TRAIN
+        assert self.step.kind is TRAIN
         self.inputs, self.trainer = performed.store, trainer
         self.store = self.fresh(root / "whole")
         self.said = trainer.perform(self.store, self.step.key)

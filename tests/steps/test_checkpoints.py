@@ -18,7 +18,8 @@ from factories.performed_steps import CPU, Performed, study
 from alspec.errors import Interrupted, StepFailed
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step
 from alspec.run.executors.worker import work_on
 from alspec.run.loop import run
 from alspec.steps import acquire, pool_outputs
@@ -93,7 +94,7 @@ def test_checkpoints_of_finished_trainings_are_swept_and_others_stay(
     performed: Performed, tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
-    done = next(s for s in performed.plan.in_order() if s.kind is StepKind.TRAIN)
+    done = next(s for s in performed.plan.in_order() if s.kind is TRAIN)
     shutil.copytree(performed.store.home(done.key), store.home(done.key))
     for key in (done.key, "f" * 64):
         store.checkpoints(key).mkdir(parents=True)

@@ -12,7 +12,8 @@ from alspec.datasets.base import Split
 from alspec.datasets.open import open_dataset
 from alspec.errors import DataError
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.step import Step
 from alspec.steps.work import WorkerContext
 
 
@@ -46,7 +47,7 @@ def folder_study(root: Path, ssl: bool) -> Performed:
 
 def paid_for(step: Step, performed: Performed) -> set[str]:
     """The stems of the images whose labels a step may read."""
-    if step.kind is not StepKind.TRAIN:
+    if step.kind is not TRAIN:
         return set()
     return {Path(image).stem for image in performed.labelled(step.inputs["labelled"])}
 

@@ -11,16 +11,17 @@ from factories.performed_steps import CPU, Performed, nothing, study
 from alspec.errors import Interrupted
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN
+from alspec.plan.step import Step
 from alspec.run.executors.worker import work_on
 from alspec.steps.work import WorkerContext
 
 CYCLES = 3
 SAME = {
-    StepKind.POOL: {"pool.csv", "pool.json"},
-    StepKind.TRAIN: {"weights.safetensors", "epochs.csv", "model.json"},
-    StepKind.EVALUATE: {"confusion.npy"},
-    StepKind.ACQUIRE: {"selected.txt", "labelled.txt"},
+    POOL: {"pool.csv", "pool.json"},
+    TRAIN: {"weights.safetensors", "epochs.csv", "model.json"},
+    EVALUATE: {"confusion.npy"},
+    ACQUIRE: {"selected.txt", "labelled.txt"},
 }
 
 
@@ -68,7 +69,7 @@ def test_each_cycle_stopped_and_gone_on_with(
     performed.worker_context.loader_workers = loader_workers
     trainings = 0
     for step in whole.plan.in_order():
-        if step.kind is StepKind.TRAIN:
+        if step.kind is TRAIN:
             interrupted(performed, step, 1 + trainings % 2, loader_workers)
             trainings += 1
         else:

@@ -14,7 +14,8 @@ from factories.performed_steps import CPU, METHODS, SIZE, Performed, study
 from alspec.datasets.base import IGNORE, Split
 from alspec.errors import StepFailed
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import POOL
+from alspec.plan.step import Step
 from alspec.steps import evaluate
 from alspec.steps.train import load_trained
 
@@ -152,7 +153,7 @@ def test_s4gan_steps_log_the_discriminator(tmp_path: Path) -> None:
 
 def test_a_pool_whose_files_changed_since_the_plan_fails(tmp_path: Path) -> None:
     plan = expand(study())
-    (step,) = [step for step in plan.in_order() if step.kind is StepKind.POOL]
+    (step,) = [step for step in plan.in_order() if step.kind is POOL]
     params = {**step.params, "dataset": {**step.params["dataset"], "fingerprint": "0" * 64}}
     changed = Step(step.kind, params, step.inputs, step.local_paths, step.label)
     own = Performed(tmp_path, plan)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from pathlib import Path
 
 from alspec.datasets.open import pixels_identity
-from alspec.plan.cost.priority import ranks, step_costs
+from alspec.plan.cost.priority import step_costs
 from alspec.plan.cost.retention import readers, retained_weights
+from alspec.plan.cost.schedule import schedule
 from alspec.plan.dag import Plan
-from alspec.plan.step import Step, StepKey, StepKind
+from alspec.plan.kinds import ACQUIRE, TRAIN
+from alspec.plan.kinds.train import TrainParams
+from alspec.plan.step import Step, StepKey
 from alspec.spec.model import ModelConfig, Study
 
 WEIGHT_BYTES = {
@@ -71,7 +73,8 @@ def disk_need(
     disk.unread = {
         key: sum(reader in todo for reader in reading) for key, reading in readers(plan).items()
     }
-    _run(plan, frozenset(todo), disk, slots)
+    for moment in schedule(plan, step_costs(plan), frozenset(todo), slots):
+        (disk.ended if moment.ends else disk.started)(moment.step)
     return DiskNeed(disk.least, disk.peak, disk.used + cache, weights is not None)
 
 
@@ -116,9 +119,10 @@ def cache_bytes(plan: Plan) -> int:
 
 def checkpoint_bytes(step: Step, weights: int) -> int:
     """Bytes of a training's checkpoint: the model with momentum, the discriminator with Adam's."""
-    training = step.params["training"]
+    params = TrainParams.of(step.params)
+    training = params.training
     moments = 2 if "optimizer" in training else int(training["momentum"] > 0)
-    discriminator = 3 * DISCRIMINATOR_BYTES if step.params["s4gan"] else 0
+    discriminator = 3 * DISCRIMINATOR_BYTES if params.s4gan else 0
     return weights * (1 + moments) + discriminator
 
 
@@ -151,9 +155,9 @@ class _Disk:
 
     def ended(self, step: Step) -> None:
         self.spare -= self._at_work(step)
-        lines = step.params["images"] if step.kind is StepKind.ACQUIRE else 0
+        lines = step.params["images"] if step.kind is ACQUIRE else 0
         self._add(STEP_BYTES + 2 * lines * ID_BYTES)
-        if step.kind is StepKind.TRAIN and step.key not in self.held:
+        if step.kind is TRAIN and step.key not in self.held:
             self.held.add(step.key)
             self._add(self.weights)
         for key in {step.key, *step.inputs.values()} & self.unread.keys():
@@ -163,33 +167,10 @@ class _Disk:
                 self.used -= self.weights
 
     def _at_work(self, step: Step) -> int:
-        training = step.kind is StepKind.TRAIN
+        training = step.kind is TRAIN
         return CHECKPOINTS * checkpoint_bytes(step, self.weights) if training else 0
 
     def _add(self, more: int) -> None:
         self.used += more
         self.least = max(self.least, self.used)
         self.peak = max(self.peak, self.used + self.spare)
-
-
-def _run(plan: Plan, todo: Set[StepKey], disk: _Disk, slots: int) -> None:
-    """Let steps start and end in the order of a run whose steps take as long as they cost."""
-    costs: Mapping[StepKey, float] = step_costs(plan)
-    rank, consumers = ranks(plan), plan.consumers()
-    by_rank = {rank[key]: plan.steps[key] for key in todo}
-    waits = {step.key: len({*step.inputs.values()} & todo) for step in by_rank.values()}
-    ready = sorted(rank[key] for key, inputs in waits.items() if not inputs)
-    at_work: list[tuple[float, int]] = []
-    now = 0.0
-    while ready or at_work:
-        while ready and len(at_work) < slots:
-            step = by_rank[place := heappop(ready)]
-            disk.started(step)
-            heappush(at_work, (now + costs[step.key], place))
-        now, place = heappop(at_work)
-        step = by_rank[place]
-        disk.ended(step)
-        for reader in {*consumers[step.key]} & waits.keys():
-            waits[reader] -= 1
-            if not waits[reader]:
-                heappush(ready, rank[reader])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from alspec.plan.cost.workload import workloads
 from alspec.plan.dag import Plan
-from alspec.plan.step import StepKey, StepKind
+from alspec.plan.kinds import EVALUATE
+from alspec.plan.step import StepKey
 
 
 def step_costs(plan: Plan) -> Mapping[StepKey, float]:
@@ -45,6 +46,6 @@ def ranks(plan: Plan, costs: Mapping[StepKey, float] | None = None) -> Mapping[S
     left = remaining_cost(plan, costs)
 
     def urgency(key: StepKey) -> tuple[bool, float]:
-        return plan.steps[key].kind is not StepKind.EVALUATE, -left[key]
+        return plan.steps[key].kind is not EVALUATE, -left[key]
 
     return {key: rank for rank, key in enumerate(sorted(plan.steps, key=urgency))}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from statistics import median
 
-from alspec.plan.cost.priority import ranks
+from alspec.plan.cost.schedule import makespan
 from alspec.plan.cost.workload import Workload
 from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey
@@ -96,24 +95,8 @@ def wall_seconds(
     """
     if not todo:
         return 0.0
-    consumers, order = plan.consumers(), ranks(plan, seconds)
-    ranked = sorted(todo, key=order.__getitem__)
-    rank = {key: place for place, key in enumerate(ranked)}
-    waits = {key: len({*plan.steps[key].inputs.values()} & rank.keys()) for key in ranked}
-    ready = [rank[key] for key in ranked if waits[key] == 0]
-    at_work: list[tuple[float, int]] = []
-    now = START_SECONDS
-    while ready or at_work:
-        while ready and len(at_work) < slots:
-            place = heappop(ready)
-            heappush(at_work, (now + seconds[ranked[place]] + STEP_SECONDS, place))
-        now, place = heappop(at_work)
-        for reader in {*consumers[ranked[place]]}:
-            if reader in rank:
-                waits[reader] -= 1
-                if waits[reader] == 0:
-                    heappush(ready, rank[reader])
-    return now + END_SECONDS
+    whole = {key: value + STEP_SECONDS for key, value in seconds.items()}
+    return START_SECONDS + makespan(plan, whole, frozenset(todo), slots) + END_SECONDS
 
 
 def format_duration(seconds: float) -> str:

@@ -7,20 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alspec.acquisition.base import Need
-from alspec.plan.arms import acquisition_function
-from alspec.plan.dag import Plan, Setting
-from alspec.plan.step import Step, StepKey, StepKind
-from alspec.spec.model import Training
-
-SSL_FACTOR = 3.5
-"""A step of s4GAN against one of supervised training: twice the images, and the discriminator."""
-
-FORWARD_FACTOR = 1 / 3
-"""A forward pass against a training step, an image."""
-
-PASS_FACTOR = 0.15
-"""A dropout pass, which runs the decoder alone, against a whole forward pass."""
+from alspec.plan.dag import Plan
+from alspec.plan.kinds import TRAIN
+from alspec.plan.kinds.train import TrainParams
+from alspec.plan.step import Step, StepKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +35,6 @@ class Workload:
 IDLE = Workload(0)
 
 
-def training_images(labelled_images: int, training: Training) -> int:
-    """Labelled images that a training reads in all: whole batches, at least one."""
-    batch = training.batch_size
-    return max(1, round(labelled_images * training.epochs / batch)) * batch
-
-
 def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
     """The workload of each step of a plan, which may be a part of its runs' steps."""
     found = dict.fromkeys(plan.steps, IDLE)
@@ -64,44 +48,27 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
                     continue
                 step = plan.steps[key]
                 trained = plan.steps.get(step.inputs.get("train", key))
-                if trained and trained.kind is StepKind.TRAIN:
-                    images, factor, facts = _amount(plan, step, setting, labelled.labelled_images)
+                if trained and trained.kind is TRAIN and step.kind.amount:
+                    amount = step.kind.amount(plan, step, setting, labelled.labelled_images)
                     relation = relations.get(run.dataset) or _relation(trained)
                     relations[run.dataset] = relation
-                    dropout = trained.params["mc_dropout"]
-                    like = _text({"kind": step.kind.value, "dropout": dropout, "facts": facts})
-                    trains = step is trained
-                    found[key] = Workload(images, f"{relation} {like}", relation, factor, trains)
+                    dropout = TrainParams.of(trained.params).mc_dropout
+                    facts = {"kind": step.kind.name, "dropout": dropout, "facts": amount.facts}
+                    found[key] = Workload(
+                        amount.images,
+                        f"{relation} {_text(facts)}",
+                        relation,
+                        amount.factor,
+                        trains=step is trained,
+                    )
     return found
 
 
 def _relation(train: Step) -> str:
     """What all steps of a study on one dataset have in common."""
-    place, params = train.local_paths["dataset"], train.params
+    place, params = train.local_paths["dataset"], TrainParams.of(train.params)
     where = {"data": place["kind"], "image_size": place["image_size"]}
-    return _text({"model": params["model"], "classes": params["classes"], **where})
-
-
-def _amount(
-    plan: Plan, step: Step, setting: Setting, labelled_images: int
-) -> tuple[int, float, dict[str, Any]]:
-    """Images, the cost of one, and what else decides it."""
-    params = step.params
-    if step.kind is StepKind.TRAIN:
-        names = ("batch_size", "crop", "precision", "compile")
-        facts = {name: params["training"][name] for name in names if name in params["training"]}
-        factor = SSL_FACTOR if params["s4gan"] else 1.0
-        images = training_images(labelled_images, plan.study.training)
-        return images, factor, {"ssl": bool(params["s4gan"]), **facts}
-    if step.kind is StepKind.EVALUATE:
-        size = params.get("image_size")
-        return setting.validation_images, FORWARD_FACTOR, {"image_size": size}
-    every = plan.steps[step.inputs["pool"]].params.get("candidates", {"every": 1})["every"]
-    passes = 0
-    if Need.PASSES in acquisition_function(params["method"]).needs:
-        passes = params["method_params"].get("passes", 0)
-    facts = {name: params[name] for name in ("method", "method_params")}
-    return setting.pool_images // every, FORWARD_FACTOR * (1 + PASS_FACTOR * passes), facts
+    return _text({"model": params.model, "classes": params.classes, **where})
 
 
 def _text(data: Mapping[str, Any]) -> str:

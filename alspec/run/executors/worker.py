@@ -20,14 +20,15 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import IO, Any
 
 from alspec.errors import AlspecError, Interrupted, StoreError
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import KINDS, TRAIN, Kind
+from alspec.plan.step import Step
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import describe_os_error
@@ -104,19 +105,15 @@ def load_ahead() -> None:
     """Load what the first training would load, while there is nothing else to do."""
     for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimisers
         importlib.import_module(module)
-    performers()
+    for kind in KINDS.values():
+        performer_of(kind)
 
 
-def performers() -> Mapping[StepKind, Any]:
-    """The function that does each kind of step."""
-    from alspec.steps import acquire, evaluate, pool, train
-
-    return {
-        StepKind.POOL: pool.perform,
-        StepKind.TRAIN: train.perform,
-        StepKind.EVALUATE: evaluate.perform,
-        StepKind.ACQUIRE: acquire.perform,
-    }
+def performer_of(kind: Kind) -> Callable[[Any], None]:
+    """The function that does the work of a kind of step."""
+    module, _, name = kind.performer.partition(":")
+    perform: Callable[[Any], None] = getattr(importlib.import_module(module), name)
+    return perform
 
 
 def described_step(store: Store, key: str) -> Step:
@@ -140,12 +137,12 @@ def work_on(step: Step, store: Store, worker_context: Any, progress: Any) -> Non
     from alspec.steps.work import StepContext
 
     def progressed(done: int, total: int) -> None:
-        failpoints.at(f"{step.kind.value}.progress", step.key)
+        failpoints.at(f"{step.kind.name}.progress", step.key)
         progress(done, total)
 
     worker_context.warnings.clear()
     with store.draft(step.key, step.to_json()) as folder:
-        performers()[step.kind](StepContext(step, store, folder, worker_context, progressed))
+        performer_of(step.kind)(StepContext(step, store, folder, worker_context, progressed))
     failpoints.at("checkpoint.clear", step.key)
     shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
@@ -185,7 +182,7 @@ def main() -> None:
     while (key := keys.get()) is not None:
         try:
             step = described_step(store, key)
-            if step.kind is StepKind.TRAIN:
+            if step.kind is TRAIN:
                 training.set()
             sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
             work_on(step, store, worker_context, writer.progress)

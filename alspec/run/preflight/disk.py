@@ -10,8 +10,9 @@ from pathlib import Path
 from alspec.errors import InputError
 from alspec.plan.cost.disk import DiskNeed, cache_bytes, disk_need
 from alspec.plan.dag import Plan
-from alspec.plan.step import StepKey, StepKind
-from alspec.run.loop import WEIGHTS
+from alspec.plan.kinds import TRAIN
+from alspec.plan.kinds.train import WEIGHTS
+from alspec.plan.step import StepKey
 from alspec.store.store import Store
 
 TOLERANCE = 0.2
@@ -52,7 +53,7 @@ def disk_space_for(
         store: where; need not be there.
         slots: steps at work at once, at least 1.
     """
-    trainings = (step.key for step in plan.in_order() if step.kind is StepKind.TRAIN)
+    trainings = (step.key for step in plan.in_order() if step.kind is TRAIN)
     held = {key for key in trainings if (store.home(key) / WEIGHTS).is_file()}
     need = disk_need(plan, todo, held, slots)
     there = sum(_bytes_in(folder) for folder in store.checkpointed() if folder.name in todo)

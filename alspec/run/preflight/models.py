@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from alspec.errors import InputError, Problem
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import TRAIN
+from alspec.plan.kinds.train import TrainParams
+from alspec.plan.step import Step
 from alspec.store.store import Store
 from alspec.system.interpreter import python_command, python_environment
 
@@ -53,7 +55,9 @@ def check_models(
         raise InputError(problems)
     if store:
         for identity, step in new.items():
-            store.note_checked(identity, {"model": step.params["model"], "notes": notes})
+            store.note_checked(
+                identity, {"model": TrainParams.of(step.params).model, "notes": notes}
+            )
         for identity in sorted(known):
             notes += store.read_checked(identity).get("notes", [])
     for sentence in dict.fromkeys(notes):
@@ -62,11 +66,12 @@ def check_models(
 
 
 def _reads_weights(step: Step) -> bool:
-    return step.kind is StepKind.TRAIN and not WEIGHTS.isdisjoint(step.local_paths["model"])
+    return step.kind is TRAIN and not WEIGHTS.isdisjoint(step.local_paths["model"])
 
 
 def _identity(step: Step) -> str:
-    kept = {name: step.params[name] for name in ("model", "classes", "mc_dropout")}
+    params = TrainParams.of(step.params)
+    kept = {"model": params.model, "classes": params.classes, "mc_dropout": params.mc_dropout}
     return f"model-{hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}"
 
 

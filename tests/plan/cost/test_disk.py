@@ -22,7 +22,7 @@ from alspec.plan.cost.disk import (
 )
 from alspec.plan.cost.priority import ranks
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import EVALUATE, TRAIN
 from alspec.spec.model import Study
 
 W = WEIGHT_BYTES["deeplabv3plus_tiny"]
@@ -33,7 +33,7 @@ def plan_of(**changes):
 
 
 def trainings(plan):
-    return [step for step in plan.in_order() if step.kind is StepKind.TRAIN]
+    return [step for step in plan.in_order() if step.kind is TRAIN]
 
 
 def near(bytes_):
@@ -110,7 +110,7 @@ def test_evaluations_free_the_weights_of_finished_cycles():
     need = disk_need(plan, plan.steps.keys(), (), 1)
     assert need.peak < (CHECKPOINTS * 2 + 2) * W + STEP_BYTES * len(plan.steps) + 1_000_000
     rank = ranks(plan)
-    evaluations = [s.key for s in plan.in_order() if s.kind is StepKind.EVALUATE]
+    evaluations = [s.key for s in plan.in_order() if s.kind is EVALUATE]
     assert sorted(rank[key] for key in evaluations) == list(range(len(evaluations)))
 
 

@@ -15,10 +15,13 @@ from alspec.plan.cost.time import (
     step_seconds,
     wall_seconds,
 )
-from alspec.plan.cost.workload import FORWARD_FACTOR, SSL_FACTOR, training_images, workloads
+from alspec.plan.cost.workload import workloads
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import ACQUIRE
+from alspec.plan.kinds.record import FORWARD_FACTOR
+from alspec.plan.kinds.train import SSL_FACTOR, training_images
+from alspec.plan.step import Step
 from alspec.spec.model import Training
 
 AROUND = START_SECONDS + END_SECONDS
@@ -31,7 +34,7 @@ def chain(*lengths):
         keys = []
         for place in range(length):
             inputs = {"train": keys[-1]} if keys else {}
-            step = Step(StepKind.ACQUIRE, {"chain": number, "place": place}, inputs)
+            step = Step(ACQUIRE, {"chain": number, "place": place}, inputs)
             steps[step.key] = step
             keys.append(step.key)
         chains.append(keys)

@@ -17,7 +17,7 @@ import torch
 from factories.performed_steps import Performed, study
 
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import TRAIN
 from alspec.run.executors import worker
 from alspec.run.executors.worker import KEEP_ITERATIONS, work_on
 from alspec.steps.work import WorkerContext
@@ -62,7 +62,7 @@ def trained(tmp_path_factory):
     step = plan.steps[plan.runs[0].sets[0].train]
     for key in (*step.inputs.values(), step.key):
         performed.perform(plan.steps[key])
-    assert step.kind is StepKind.TRAIN
+    assert step.kind is TRAIN
     return performed.store, step
 
 

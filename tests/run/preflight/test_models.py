@@ -15,7 +15,7 @@ from factories.toy import TOY
 
 from alspec.errors import InputError
 from alspec.plan.expand import expand
-from alspec.plan.step import StepKind
+from alspec.plan.kinds import TRAIN
 from alspec.run.preflight import models as tried
 from alspec.run.preflight.models import check_models
 from alspec.spec.model import Study
@@ -188,5 +188,5 @@ except SystemExit as ended:
 def test_only_trainings_are_tried():
     assert {step.kind for step in steps_of() if tried._reads_weights(step)} == set()
     assert {step.kind for step in steps_of(pretrained=__file__) if tried._reads_weights(step)} == {
-        StepKind.TRAIN
+        TRAIN
     }

@@ -1,0 +1,119 @@
+"""The kind `acquire`: a labelled set and a model to the next labelled set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from alspec.acquisition.base import Need
+from alspec.plan.arms import acquisition_function
+from alspec.plan.kinds.pool import PoolParams
+from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, StepParams
+
+if TYPE_CHECKING:
+    from alspec.plan.dag import Plan, Setting
+    from alspec.plan.step import Step
+
+INITIAL = "initial"
+"""The method of the random initial set; no acquisition function has this name."""
+
+GIVEN = "given"
+"""The method of a labelled set that people made; no acquisition function has this name."""
+
+SELECTED = "selected.txt"
+"""Artifact: the ids chosen now, a line each, best first."""
+
+LABELLED = "labelled.txt"
+"""Artifact: the ids of the whole labelled set, a line each, in the order of choice."""
+
+SCORES = "scores.csv"
+"""Artifact: `id,score` of every candidate, highest first; for methods that score."""
+
+PASS_FACTOR = 0.15
+"""A dropout pass, which runs the decoder alone, against a whole forward pass."""
+
+
+@dataclass(frozen=True)
+class InitialParams(StepParams):
+    """What decides the random initial set of a seed.
+
+    Attributes:
+        images: how many.
+        seed: of the study.
+    """
+
+    images: int
+    seed: int
+    method: str = INITIAL
+
+
+@dataclass(frozen=True)
+class GivenParams(StepParams):
+    """A labelled set that is named file by file.
+
+    Attributes:
+        images: how many.
+        files: id, SHA-256 of image and of mask.
+        dataset: what decides pixels and labels beside the files.
+    """
+
+    images: int
+    files: Sequence[Sequence[str]]
+    dataset: Mapping[str, Any]
+    method: str = GIVEN
+
+
+@dataclass(frozen=True)
+class AcquireParams(StepParams):
+    """What decides a choice by an acquisition function.
+
+    Attributes:
+        method: its name.
+        method_version: of its code.
+        method_params: as its own model dumps them.
+        candidates: the restriction to every n-th image that is made here, if any.
+        images: labelled then, in all.
+        seed: of the study.
+        excluded: ids that may not be chosen.
+    """
+
+    OPTIONAL = frozenset({"excluded"})
+
+    method: str
+    method_version: int
+    method_params: Mapping[str, Any]
+    candidates: Mapping[str, int] | None
+    images: int
+    seed: int
+    excluded: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class AcquireFacts(JsonArtifact):
+    """What a choice took.
+
+    Attributes:
+        seconds: wall time.
+        device: that scored.
+    """
+
+    FILE: ClassVar[str] = "acquire.json"
+
+    seconds: float
+    device: str = ""
+
+
+def _amount(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Amount:
+    params = AcquireParams.of(step.params)
+    pool = PoolParams.of(plan.steps[step.inputs["pool"]].params)
+    every = pool.candidates["every"] if pool.candidates else 1
+    passes = 0
+    if Need.PASSES in acquisition_function(params.method).needs:
+        passes = params.method_params.get("passes", 0)
+    facts = {"method": params.method, "method_params": params.method_params}
+    factor = FORWARD_FACTOR * (1 + PASS_FACTOR * passes)
+    return Amount(setting.pool_images // every, factor, facts)
+
+
+KIND = Kind("acquire", 1, "alspec.steps.acquire:perform", _amount)

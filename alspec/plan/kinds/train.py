@@ -1,0 +1,110 @@
+"""The kind `train`: a labelled set to weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from alspec.plan.kinds.record import Amount, JsonArtifact, Kind, StepParams
+
+if TYPE_CHECKING:
+    from alspec.plan.dag import Plan, Setting
+    from alspec.plan.step import Step
+    from alspec.spec.model import Training
+
+WEIGHTS = "weights.safetensors"
+"""Artifact: the segmentor's weights and statistics, float32; dropped when nobody needs them."""
+
+EPOCHS = "epochs.csv"
+"""Artifact: `epoch` and the mean of each loss in it."""
+
+SSL_FACTOR = 3.5
+"""A step of s4GAN against one of supervised training: twice the images, and the discriminator."""
+
+_TIMED = ("batch_size", "crop", "precision", "compile")
+
+
+@dataclass(frozen=True)
+class TrainParams(StepParams):
+    """What decides a training.
+
+    Attributes:
+        model: identity of the model and of weights from files.
+        mc_dropout: with dropout layers in the decoder.
+        classes: how many.
+        training: as the spec's `training`.
+        s4gan: as the spec's `s4gan`; None for supervised training.
+        seed: of the study.
+        resizing: version of the code that resizes; where a random scale does.
+        excluded: ids that SSL may not see.
+    """
+
+    OPTIONAL = frozenset({"resizing", "excluded"})
+
+    model: Mapping[str, Any]
+    mc_dropout: bool
+    classes: int
+    training: Mapping[str, Any]
+    s4gan: Mapping[str, Any] | None
+    seed: int
+    resizing: Any = None
+    excluded: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ModelFacts(JsonArtifact):
+    """What builds the segmentor that the weights belong to.
+
+    Attributes:
+        config: MMSegmentation's model config as Python's literals; JSON would turn tuples, which
+            MMSegmentation tells apart, into lists.
+        mc_dropout: with dropout layers in the decoder.
+        precision: that it was trained in.
+    """
+
+    FILE: ClassVar[str] = "model.json"
+
+    config: str
+    mc_dropout: bool
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class TrainFacts(JsonArtifact):
+    """What a training was.
+
+    Attributes:
+        seconds: wall time of the loop.
+        device: that it ran on.
+        iterations: updates of the weights.
+        images_per_second: labelled images.
+        parameters: trainable numbers.
+        labelled_images: in the labelled set.
+    """
+
+    FILE: ClassVar[str] = "train.json"
+
+    seconds: float
+    device: str
+    iterations: int = 0
+    images_per_second: float = 0.0
+    parameters: int = 0
+    labelled_images: int = 0
+
+
+def training_images(labelled_images: int, training: Training) -> int:
+    """Labelled images that a training reads in all: whole batches, at least one."""
+    batch = training.batch_size
+    return max(1, round(labelled_images * training.epochs / batch)) * batch
+
+
+def _amount(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Amount:
+    params = TrainParams.of(step.params)
+    facts = {name: params.training[name] for name in _TIMED if name in params.training}
+    images = training_images(labelled_images, plan.study.training)
+    factor = SSL_FACTOR if params.s4gan else 1.0
+    return Amount(images, factor, {"ssl": bool(params.s4gan), **facts})
+
+
+KIND = Kind("train", 1, "alspec.steps.train:perform", _amount)
