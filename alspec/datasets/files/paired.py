@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from alspec.datasets.files.decoding import read_rgb
 from alspec.datasets.files.inspection import inspect_all
 from alspec.datasets.files.links import refuse_outside
 from alspec.datasets.files.listing import Pair
+from alspec.datasets.files.listing_cache import KnownListing, ListingCache
 from alspec.datasets.files.unchanged import WatchedFiles
 from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec, OptionalPath
@@ -55,6 +57,7 @@ class PairedFiles(ABC):
     def __init__(self, spec: Any) -> None:
         self.spec: Any = spec
         self._pairs: dict[Split, dict[ImageId, Pair]] = {}
+        self._known: dict[Split, KnownListing] = {}
         self._watched = WatchedFiles()
 
     @property
@@ -85,10 +88,37 @@ class PairedFiles(ABC):
         Raises:
             DataError: a folder is missing or empty, or names do not pair; all of it at once.
         """
-        return tuple(pair.frame for pair in self._listed(split).values())
+        return self._known_listing(split).frames
 
     def fingerprint(self, split: Split) -> str:
         """SHA-256 over names and sizes of the split's files, and nothing of the spec."""
+        return self._known_listing(split).fingerprint
+
+    def listed_folders(self, split: Split) -> tuple[str, ...]:
+        """The folders below the root that decide a split, for a cached listing; none for no cache.
+
+        A kind that names them lists from these folders and its spec alone.
+        """
+        return ()
+
+    def _known_listing(self, split: Split) -> KnownListing:
+        if split in self._known:
+            return self._known[split]
+        cache = None
+        if split not in self._pairs and (folders := self.listed_folders(split)):
+            key = f"{split.value} {self.spec.model_dump_json(exclude={'name', 'budgets'})}"
+            with suppress(OSError):  # a folder is missing: listing says which
+                cache = ListingCache(str(self.root), folders, key)
+        known = cache.find() if cache else None
+        if known is None:
+            frames = tuple(pair.frame for pair in self._listed(split).values())
+            known = KnownListing(frames, self._fingerprint(split))
+            if cache:
+                cache.save(known)
+        self._known[split] = known
+        return known
+
+    def _fingerprint(self, split: Split) -> str:
         files = [
             named_bytes
             for pair in self._listed(split).values()

@@ -6,7 +6,9 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +110,13 @@ def _composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+@cache
+def _compiled(pattern: str) -> Any:
+    import regex  # slow to load, and like `re`, but with an end
+
+    return regex.compile(pattern)
+
+
 def sequence_of(pattern: str | None, key: str) -> str | None:
     """The video of a key by a pattern of one group; empty without one, None for no match.
 
@@ -116,10 +125,8 @@ def sequence_of(pattern: str | None, key: str) -> str | None:
     """
     if pattern is None:
         return ""
-    import regex  # slow to load, and like `re`, but with an end
-
     try:
-        found = regex.search(pattern, key, timeout=PATTERN_SECONDS)
+        found = _compiled(pattern).search(key, timeout=PATTERN_SECONDS)
     except TimeoutError as err:
         what = (
             f"`sequence` {pattern} takes more than {PATTERN_SECONDS:.0f} s on one name; write it "

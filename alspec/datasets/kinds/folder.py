@@ -178,6 +178,13 @@ class Folder(PairedFiles):
             self._halves = divided(whole, spec.val, has_sequences=spec.sequence is not None)
         return self._halves[split]
 
+    def listed_folders(self, split: Split) -> tuple[str, ...]:
+        """The folders of images and masks of a split that has its own."""
+        half = self.spec.val if split is Split.VAL else self.spec
+        if self.PARTLY_LABELLED or not isinstance(self.spec.val, Half):
+            return ()
+        return half.images, half.masks
+
     def read_image_file(self, path: Path) -> Image:
         """An image file as RGB, (H, W, 3). Raises DataError naming the file."""
         return read_rgb(path, self.spec.bands, self.spec.range)
