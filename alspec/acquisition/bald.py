@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def mutual_information(log_p_KBCHW: Tensor) -> Tensor:
-    """Mean over the pixels of H(mean_k p_k) - mean_k H(p_k).
+    """Mean over the pixels of H(mean_k p_k) - mean_k H(p_k) (paper, section 3).
+
+    Houlsby et al., *Bayesian Active Learning for Classification and Preference Learning*, 2011,
+    eq. (2), with dropout passes in place of the posterior (Gal et al., 2017).
 
     Args:
         log_p_KBCHW: log-probabilities of K dropout passes, (K, B, C, H, W), K >= 2; -inf stands

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel
@@ -185,6 +185,3 @@ class BatchAcquisition(Acquisition, Protocol):
     def select(self, candidates: Candidates, n: int, rng: np.random.Generator) -> Sequence[ImageId]:
         """The n different ids to label next, all of them among the candidates."""
         ...
-
-
-AnyAcquisition: TypeAlias = SingleAcquisition | BatchAcquisition

@@ -27,6 +27,9 @@ def k_center(
 ) -> NDArray[np.int64] | Tensor:
     """Farthest-first: n times the row with the largest Euclidean distance to its nearest centre.
 
+    Greedy k-center (paper, section 3; Sener and Savarese, *Active Learning for Convolutional Neural
+    Networks: A Core-Set Approach*, 2018, Algorithm 1).
+
     A chosen row becomes a centre. The choice is that of brute force with float64 differences,
     whatever the type of the features. Of equally distant rows the lowest is chosen; without any
     centre all rows are equally far, so row 0 comes first. A row that equals a centre has distance

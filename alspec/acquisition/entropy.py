@@ -23,14 +23,21 @@ def finite_log(log_p: Tensor) -> Tensor:
 
 
 def mean_entropy(log_p_BCHW: Tensor) -> Tensor:
-    """Mean over the pixels of H = -sum_c p log p.
+    """Mean over the pixels of H = -sum_c p log p (paper, section 3; Shannon, 1948).
+
+    High where the model is uncertain. Not scaled per image, so that images compare.
 
     Args:
         log_p_BCHW: log-probabilities, (B, C, H, W), any float type; -inf stands for p = 0.
 
     Returns:
         Entropies in nats, (B,), within [0, log C], in float32 or better. NaN stays NaN.
+
+    Raises:
+        ValueError: not four dimensions.
     """
+    if log_p_BCHW.ndim != 4:
+        raise ValueError(f"log-probabilities are (B, C, H, W), got {tuple(log_p_BCHW.shape)}")
     log_p = finite_log(log_p_BCHW)
     return -log_p.exp().mul_(log_p).sum(dim=1).mean(dim=(1, 2))
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 def js_divergence(log_p_BCHW: Tensor, log_p_mirror_BCHW: Tensor) -> Tensor:
     """Mean over the pixels of the Jensen-Shannon divergence between two predictions.
 
+    JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2: the disagreement of a prediction with itself
+    under mirroring (paper, section 3; after Golestaneh and Kitani, *Importance of Self-Consistency
+    in Active Learning for Semantic Segmentation*, 2020).
+
     Args:
         log_p_BCHW: log-probabilities of the images, (B, C, H, W); -inf stands for p = 0.
         log_p_mirror_BCHW: the same of the mirror images, already mirrored back.

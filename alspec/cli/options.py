@@ -14,7 +14,7 @@ ProjectSpec = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec.")
 ]
-WorkDir = Annotated[Path, typer.Option(help="Where studies and the store stand.")]
+WorkDir = Annotated[Path, typer.Option(help="Directory for studies and the artifact store.")]
 Devices = Annotated[
     str | None,
     typer.Option(

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from alspec.datasets.base import Image
-from alspec.datasets.files.decoding import read_labels, read_rgb, resize, resize_mask
+from alspec.datasets.files.decoding import pillow_resize, pillow_resize_mask, read_labels, read_rgb
 from alspec.datasets.files.palette import overlay
 from alspec.labelling.batches import Batch, Role
 from alspec.labelling.export import cvat, folder, labelstudio
@@ -154,10 +154,10 @@ def _contact_sheet(images: Sequence[HandedImage], classes: int, services: Servic
 
 def _tile(image: HandedImage, classes: int) -> PillowImage.Image:
     height = max(1, round(_WIDTH * image.size[0] / image.size[1]))
-    small: Image = resize(read_rgb(image.file), (height, _WIDTH))
+    small: Image = pillow_resize(read_rgb(image.file), (height, _WIDTH))
     shown = [small]
     if image.proposal is not None:
-        shown.append(overlay(small, resize_mask(image.proposal, (height, _WIDTH)), classes))
+        shown.append(overlay(small, pillow_resize_mask(image.proposal, (height, _WIDTH)), classes))
     tile = PillowImage.new("RGB", (2 * _WIDTH + 8, height + 20), "white")
     for place, pixels in enumerate(shown):
         tile.paste(PillowImage.fromarray(pixels), (place * _WIDTH, 14))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alspec.datasets.base import ImageId
-from alspec.datasets.files.decoding import resize
+from alspec.datasets.files.decoding import pillow_resize
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.errors import InputError
 from alspec.system.atomic import write_bytes
@@ -70,7 +70,7 @@ def _read(
             pixels[row] = thumbnail
 
     def read(row: int) -> tuple[int, NDArray[np.uint8]]:
-        return row, resize(dataset.read_image(images[row]), (SIDE, SIDE)).reshape(-1)
+        return row, pillow_resize(dataset.read_image(images[row]), (SIDE, SIDE)).reshape(-1)
 
     with ThreadPoolExecutor(_READERS, thread_name_prefix="thumbnails") as readers:
         for done, (row, thumbnail) in enumerate(readers.map(read, missing), start=1):

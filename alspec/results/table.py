@@ -34,7 +34,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "classes": (*SET_COLUMNS, "class", "iou", "intersection", "union"),
     "runs": (*RUN_COLUMNS, "auc", "auc_budget", "miou_at", "miou_at_budget"),
 }  # fmt: skip
-"""The columns of each table (DESIGN.md, section 4)."""
+"""The columns of each table (docs: reference, files)."""
 
 DECIMALS = {"train_seconds": 3, "acquire_seconds": 3}
 """Decimals of the columns that are not percentages, which have four."""

@@ -1,4 +1,4 @@
-"""The guide against Table 6 and every number that PAPER.md derives from the paper's rows."""
+"""The guide against Table 6 and every number that follows from the paper's rows."""
 
 import json
 import subprocess

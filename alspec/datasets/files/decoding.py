@@ -268,8 +268,11 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     return _read(path, decode, MASK_FORMATS)
 
 
-def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image (H, W, 3) at another size (height, width): bilinear, averaging when it shrinks."""
+def pillow_resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) at another size (height, width): bilinear, averaging when it shrinks.
+
+    For thumbnails and duplicates; networks are fed `resizing.resized`, which has other pixels.
+    """
     if image.shape[:2] == size:
         return image
     height, width = size
@@ -279,7 +282,7 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.array(scaled)
 
 
-def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def pillow_resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """A mask (H, W) at another size (height, width): the nearest pixel, so no new value appears."""
     if mask.shape == size:
         return mask

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alspec.datasets.base import IGNORE, Dataset, ImageId
-from alspec.datasets.files.decoding import resize
+from alspec.datasets.files.decoding import pillow_resize
 from alspec.errors import DataError, Problem
 
 THUMBNAIL = (16, 16)
@@ -55,7 +55,7 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
         try:
             read = dataset.read_image(image)
             size = (read.shape[0], read.shape[1])
-            thumbnail = resize(read, THUMBNAIL)
+            thumbnail = pillow_resize(read, THUMBNAIL)
         except DataError as err:
             problems += err.problems
         try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import Dataset, Frame, Image, ImageId, Mask, Split
-from alspec.datasets.files.decoding import resize, resize_mask
+from alspec.datasets.files.decoding import pillow_resize, pillow_resize_mask
 from alspec.datasets.files.unchanged import WatchedFiles, watched
 from alspec.errors import DataError, Problem
 from alspec.spec.model import AugmentedFrames, DatasetSpec
@@ -85,7 +85,7 @@ class Change:
 
     def image(self, image: Image) -> Image:
         """The frame's pixels cropped, resized back and recoloured; (H, W, 3) like the frame."""
-        cropped = resize(self._cropped(image), image.shape[:2])
+        cropped = pillow_resize(self._cropped(image), image.shape[:2])
         mean = float(cropped.reshape(-1, 3).mean(axis=0) @ _GREY)
         linear = self.brightness * self.contrast * self._turned()
         offset = self.brightness * (1 - self.contrast) * mean
@@ -95,7 +95,7 @@ class Change:
 
     def mask(self, mask: Mask) -> Mask:
         """The frame's labels cropped in the same place and resized back; no new value appears."""
-        return resize_mask(self._cropped(mask), mask.shape)
+        return pillow_resize_mask(self._cropped(mask), mask.shape)
 
     def _cropped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         height, width = (max(1, round(side * self.side)) for side in pixels.shape[:2])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alspec.datasets.base import Frame, ImageId
-from alspec.datasets.files.decoding import resize
+from alspec.datasets.files.decoding import pillow_resize
 from alspec.datasets.pools.near_copies import (
     THRESHOLDS,
     correlated,
@@ -166,7 +166,7 @@ def thumbnails(
     pixels = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
 
     def read(row: int) -> None:
-        pixels[row] = resize(dataset.read_image(frames[row].id), (SIDE, SIDE))
+        pixels[row] = pillow_resize(dataset.read_image(frames[row].id), (SIDE, SIDE))
 
     readers = min(_MOST_READERS, os.cpu_count() or 1)
     with ThreadPoolExecutor(readers) as threads:

@@ -65,14 +65,14 @@ class Rows:
         wide = (height, size[1])
         self._wide_BChW = upsampled(logits_BChw.contiguous(), wide, align_corners)
         device = logits_BChw.device
-        local_paths = torch.arange(wanted, dtype=torch.float64, device=device)
+        positions = torch.arange(wanted, dtype=torch.float64, device=device)
         if align_corners:
-            local_paths *= (height - 1) / max(1, wanted - 1)
+            positions *= (height - 1) / max(1, wanted - 1)
         else:
-            local_paths = ((local_paths + 0.5) * (height / wanted) - 0.5).clamp_min(0)
-        self._above = local_paths.long().clamp_max(height - 1)
+            positions = ((positions + 0.5) * (height / wanted) - 0.5).clamp_min(0)
+        self._above = positions.long().clamp_max(height - 1)
         self._below = (self._above + 1).clamp_max(height - 1)
-        self._weight = (local_paths - self._above).float()[:, None]
+        self._weight = (positions - self._above).float()[:, None]
 
     def windows(self) -> Iterator[Window]:
         """Windows that cover the batch."""

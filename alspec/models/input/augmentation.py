@@ -36,7 +36,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random scale, crop and horizontal flip (PAPER: training), and colours where asked for."""
+    """Random scale, crop and horizontal flip (paper, section 4), and colours where asked for."""
 
     crop: tuple[int, int] | None
     scale: tuple[float, float] | None
@@ -64,12 +64,6 @@ class Augmentation:
         flip = self.flip and bool(rng.integers(2))
         colour = ColourDraw.drawn(rng) if self.colour else None
         return Draw(scaled, top, left, crop, flip, colour)
-
-    def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """An image (H, W, 3) and its mask (H, W) moved as drawn; see `moved`."""
-        return moved(image, mask, self.draw((mask.shape[0], mask.shape[1]), rng))
 
 
 def moved(

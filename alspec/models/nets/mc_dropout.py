@@ -57,18 +57,18 @@ def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
     head = _head(model)
     blocks = _conv_blocks(head)
     paths = [path for path, _ in blocks]
-    local_paths = []
+    blocks_before = []
     if len(blocks) >= LAYERS:
         fusion = "bottleneck" if "bottleneck" in paths[:-2] else paths[-3]
-        local_paths = [dict(blocks)[fusion], blocks[-2][1]]
-    if len(local_paths) != LAYERS - 1 or not hasattr(head, "conv_seg"):
+        blocks_before = [dict(blocks)[fusion], blocks[-2][1]]
+    if len(blocks_before) != LAYERS - 1 or not hasattr(head, "conv_seg"):
         raise InputError.at(
             "model",
             f"the decode head {type(head).__name__} has {len(blocks)} convolution blocks and takes "
             f"no {LAYERS} dropout layers; BALD needs a head with at least {LAYERS} "
             "(DeepLabv3+, for one)",
         )
-    for index, block in enumerate(local_paths, start=1):
+    for index, block in enumerate(blocks_before, start=1):
         layer = nn.Dropout2d(rate)
         head.add_module(f"mc_dropout{index}", layer)
         block.register_forward_hook(_dropping(layer))

@@ -1,4 +1,4 @@
-"""WideResNet-38, variant A2: pre-activation, output stride 8 (PAPER: the paper's backbone).
+"""WideResNet-38, variant A2: pre-activation, output stride 8 (the paper's backbone, section 4).
 
 Module names follow the published ImageNet weights (`mod2.block1.convs.conv1.weight`), so that
 they load key by key.

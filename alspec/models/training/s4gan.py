@@ -1,4 +1,7 @@
-"""s4GAN (Mittal et al., 2019): semi-supervised training around any MMSegmentation segmentor.
+"""s4GAN: semi-supervised training around any MMSegmentation segmentor.
+
+Mittal, Tatarchenko, Brox, *Semi-Supervised Semantic Segmentation with High- and Low-level
+Consistency*, 2019, section 3; the paper's SSL (section 4).
 
 L_S = L_ce + w_fm L_fm + w_st L_st;  L_D = mean of two binary cross-entropies.
 B = images, C = classes, H, W = pixels.
@@ -29,7 +32,7 @@ from alspec.spec.model import S4GAN
 class _Halving(nn.Conv2d):
     """A convolution of 4x4, stride 2, padding 1; as one matrix product where pixels are few.
 
-    A processor's convolution spends its time on the weights when they far outnumber the local_paths
+    A processor's convolution spends its time on the weights when they far outnumber the pixels
     they are used at; cuDNN chooses its own way.
     """
 

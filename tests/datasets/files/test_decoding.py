@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from alspec.datasets.files import decoding as pixels
-from alspec.datasets.files.decoding import read_labels, read_rgb, resize, resize_mask
+from alspec.datasets.files.decoding import pillow_resize, pillow_resize_mask, read_labels, read_rgb
 from alspec.errors import DataError, ExitCode
 
 
@@ -172,20 +172,20 @@ def test_a_coloured_mask_is_refused_with_a_hint(tmp_path, colours):
 def test_resize_averages_and_keeps_the_order_of_height_and_width():
     image = np.zeros((8, 16, 3), np.uint8)
     image[:, ::2] = 200
-    small = resize(image, (4, 2))
+    small = pillow_resize(image, (4, 2))
     assert small.shape == (4, 2, 3)
     assert abs(small.astype(int) - 100).max() <= 4
-    assert resize(image, (8, 16)) is image
-    assert resize(image, (3, 5)).flags.writeable
+    assert pillow_resize(image, (8, 16)) is image
+    assert pillow_resize(image, (3, 5)).flags.writeable
 
 
 def test_resized_masks_hold_only_values_that_were_there():
     mask = np.random.default_rng(1).choice(np.array([0, 7, 255], np.uint8), (13, 29))
-    small = resize_mask(mask, (5, 40))
+    small = pillow_resize_mask(mask, (5, 40))
     assert small.shape == (5, 40)
     assert set(np.unique(small)) <= {0, 7, 255}
     tiled = np.repeat(np.repeat(mask, 3, 0), 3, 1)
-    np.testing.assert_array_equal(resize_mask(tiled, mask.shape), mask)
+    np.testing.assert_array_equal(pillow_resize_mask(tiled, mask.shape), mask)
 
 
 def test_the_limit_is_stricter_than_pillow_where_pillow_only_warns():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alspec.datasets.base import Frame, ImageId, Split
-from alspec.datasets.files.decoding import read_rgb, resize
+from alspec.datasets.files.decoding import pillow_resize, read_rgb
 from alspec.datasets.files.loose_images import LooseImages
 from alspec.datasets.kinds.toy import Spec, Toy
 from alspec.datasets.pools import near_copies as compared
@@ -214,7 +214,7 @@ def test_real_data_measure_as_they_are_known_to(name):
         pytest.skip(f"{name} is not here; set ALSPEC_REAL_DATA to the folder of such data")
     sequence, views, level = REAL[name]
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    pixels = np.stack([resize(read_rgb(path), (16, 16)) for path in paths])
+    pixels = np.stack([pillow_resize(read_rgb(path), (16, 16)) for path in paths])
     frames = [Frame(ImageId(path.name), sequence(path.stem)) for path in paths]
     found = measure(pixels, frames)
     assert found.views_per_image == pytest.approx(views, abs=0.02)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from alspec.datasets.base import IGNORE
 from alspec.models.input import pixel_source as frames_module
+from alspec.models.input.augmentation import moved
 from alspec.models.input.batches import (
     Augmentation,
     Batches,
@@ -73,7 +74,8 @@ def test_image_and_mask_move_together(
     size: tuple[int, int], crop: tuple[int, int], flip: bool, seed: int
 ) -> None:
     image, mask = coordinates(*size)
-    cut, labels = Augmentation(crop, None, flip)(image, mask, np.random.default_rng(seed))
+    draw = Augmentation(crop, None, flip).draw(size, np.random.default_rng(seed))
+    cut, labels = moved(image, mask, draw)
     assert cut.shape == (*crop, 3)
     assert labels.shape == crop
     inside = cut[..., 0] > 0
@@ -87,7 +89,7 @@ def test_crops_reach_every_corner_and_flips_happen_half_the_time() -> None:
     image, mask = coordinates(6, 6)
     rng = np.random.default_rng(0)
     augment = Augmentation((4, 4), None, flip=True)
-    cuts = [augment(image, mask, rng)[0] for _ in range(200)]
+    cuts = [moved(image, mask, augment.draw((6, 6), rng))[0] for _ in range(200)]
     flipped = [bool(cut[0, 0, 1] > cut[0, -1, 1]) for cut in cuts]
     corners = {(int(cut[0, 0, 0]), int(cut[0, :, 1].min())) for cut in cuts}
     assert corners == set(itertools.product((1, 2, 3), repeat=2))
@@ -98,7 +100,8 @@ def test_crops_reach_every_corner_and_flips_happen_half_the_time() -> None:
 def test_scaled_images_keep_their_size_where_no_crop_is_asked_for(factor: float) -> None:
     image, mask = np.full((8, 12, 3), 90, np.uint8), np.ones((8, 12), np.uint8)
     rng = np.random.default_rng(0)
-    scaled, labels = Augmentation(None, (factor, factor), flip=False)(image, mask, rng)
+    draw = Augmentation(None, (factor, factor), flip=False).draw((8, 12), rng)
+    scaled, labels = moved(image, mask, draw)
     assert scaled.shape == (8, 12, 3)
     assert ((labels == 1) == (scaled[..., 0] == 90)).all()
     expected = min(1.0, factor) ** 2 * labels.size

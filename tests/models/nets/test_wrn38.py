@@ -1,4 +1,4 @@
-"""WRN-38 against PAPER's description and the published weights' key layout."""
+"""WRN-38 against the paper's description and the published weights' key layout."""
 
 from __future__ import annotations
 
