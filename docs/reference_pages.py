@@ -57,7 +57,7 @@ def spec_page() -> str:
         _MADE,
         "\nEvery key, its type, and its default: the paper's value wherever the paper gives one. "
         "A file with `study` is a study, one with `project` a "
-        "labelling project. Unknown keys are errors with a suggestion. "
+        "[labelling project](../tutorial/labelling.md). Unknown keys are errors with a suggestion. "
         "`${VAR}` and `${VAR:-default}` work in paths and nowhere else; relative paths start at "
         "the current directory. `alspec schema` prints the same for editors.\n",
     ]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 
 HERE = Path(__file__).parent
+REST = "..."
+"""In `nav`: every page that nothing else in it names."""
 
 
 def on_config(config: Any) -> Any:
     """The documents lie beside `mkdocs.yml`; patterns in `nav` become the pages that fit."""
     config.docs_dir = str(HERE)
-    config.nav = list(_expanded(config.nav))
+    config.nav = _expanded(config.nav)
     config.watch.append(str(HERE))
     return config
 
@@ -32,13 +35,32 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def _expanded(nav: list[Any]) -> Any:
-    for entry in nav:
+def _expanded(nav: list[Any]) -> list[Any]:
+    """The navigation with its patterns replaced by the pages that fit."""
+    every = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.md"))
+    named = {page for entry in _leaves(nav) for page in _matching(entry, every)}
+
+    def pages(entry: Any) -> list[Any]:
         if isinstance(entry, dict):
             ((title, inner),) = entry.items()
-            yield {title: inner if isinstance(inner, str) else list(_expanded(inner))}
-        elif entry.endswith("/*"):
-            pages = sorted(HERE.glob(f"{entry}.md"))
-            yield from (path.relative_to(HERE).as_posix() for path in pages)
-        elif (HERE / entry).is_file() or entry.startswith("reference/"):
-            yield entry
+            leaf = isinstance(inner, str)
+            return [{title: inner if leaf else [page for each in inner for page in pages(each)]}]
+        if entry == REST:
+            return [page for page in every if page not in named]
+        return _matching(entry, every)
+
+    return [page for entry in nav for page in pages(entry)]
+
+
+def _leaves(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+        return
+    for entry in nav.values() if isinstance(nav, dict) else nav:
+        yield from _leaves(entry)
+
+
+def _matching(entry: str, every: list[str]) -> list[str]:
+    if entry.endswith("/*"):
+        return [page for page in every if page.startswith(entry[:-1])]
+    return [entry]
