@@ -185,7 +185,8 @@ class CoverageSearch:
             if upper_N[rows_U[start]] < gains_U.max() * (1 - TIE):
                 break
             part = slice(start, start + LOOKED_AT)
-            gain = self._exact.gains(rows_U[part], self._covered_N, self._weights_N)
+            near_X = self._kernel.near(rows_U[part], self._covered_N)
+            gain = self._exact.gains(rows_U[part], self._covered_N, self._weights_N, near_X)
             gains_U[part] = self._gain_N[rows_U[part]] = gain
             self._error_N[rows_U[part]] = self._exact.error * (gain + covered)
         if gains_U.max() <= self._nothing:
@@ -193,28 +194,48 @@ class CoverageSearch:
         return int(rows_U[gains_U >= gains_U.max() * (1 - TIE)].min())
 
     def _look_again(self, rows_U: Rows) -> None:
-        """Bring the gains of rows up to date."""
-        for seen in np.unique(self._seen_N[rows_U]):
-            self._catch_up(rows_U[self._seen_N[rows_U] == seen], int(seen))
-
-    def _catch_up(self, rows_U: Rows, seen: int) -> None:
-        """The same for rows whose gains are all as of one pick."""
-        grown_X, before_X = self._growth_since(seen)
-        lost_U = self._kernel.gains_between(
-            rows_U, grown_X, before_X, self._covered_N[grown_X], self._light_N[grown_X]
-        )
-        self._gain_N[rows_U] = np.maximum(self._gain_N[rows_U] - lost_U, 0)
-        covered = float(self._weights_N[grown_X] @ self._covered_N[grown_X])
-        self._error_N[rows_U] += self._kernel.error * covered
+        """Bring the gains of rows up to date: anew, or by what has grown since they were."""
+        seen, level_U = np.unique(self._seen_N[rows_U], return_inverse=True)
+        grown_X, before_LX = self._growth_since(seen.tolist())
+        if 2 * len(grown_X) > len(self._covered_N):  # gathering these rows costs more than it saves
+            gain_U = self._kernel.gains(rows_U, self._covered_N, self._light_N)
+            covered = float(self._weights_N @ self._covered_N)
+            self._gain_N[rows_U] = gain_U
+            self._error_N[rows_U] = self._kernel.error * (gain_U + covered)
+        else:
+            lost_U = self._kernel.gains_between(
+                rows_U,
+                grown_X,
+                (before_LX, level_U),
+                self._covered_N[grown_X],
+                self._light_N[grown_X],
+            )
+            covered = float(self._weights_N[grown_X] @ self._covered_N[grown_X])
+            self._gain_N[rows_U] = np.maximum(self._gain_N[rows_U] - lost_U, 0)
+            self._error_N[rows_U] += self._kernel.error * covered
         self._seen_N[rows_U] = len(self._grown)
 
-    def _growth_since(self, seen: int) -> tuple[Tensor, Tensor]:
-        """The rows that are covered better than `seen` picks ago, and their coverage then."""
-        before_N = self._covered_N.clone()
-        for growth in reversed(self._grown[seen:]):
-            before_N[growth.rows] = growth.before
-        grown_X = (self._covered_N > before_N).nonzero()[:, 0]
-        return grown_X, before_N[grown_X]
+    def _growth_since(self, seen: list[int]) -> tuple[Tensor, Tensor]:
+        """The rows covered better than after the first of some counts of picks, and how well then.
+
+        Args:
+            seen: counts of picks, ascending.
+
+        Returns:
+            (X,) rows, and (L, X) their coverage after each count.
+        """
+        oldest_N = self._covered_N.clone()
+        for growth in reversed(self._grown[seen[0] :]):
+            oldest_N[growth.rows] = growth.before
+        grown_X = (self._covered_N > oldest_N).nonzero()[:, 0]
+        before_LX = self._covered_N.new_empty((len(seen), len(grown_X)))
+        at_N, picks = self._covered_N.clone(), len(self._grown)
+        for level in reversed(range(len(seen))):
+            for growth in reversed(self._grown[seen[level] : picks]):
+                at_N[growth.rows] = growth.before
+            picks = seen[level]
+            before_LX[level] = at_N[grown_X]
+        return grown_X, before_LX
 
     def _cover(self, row: int) -> None:
         """Let a chosen row cover what is near it; where that is close to what was, in float64."""

@@ -78,15 +78,29 @@ class DirectionKernel:
                 best_N[rows] = torch.maximum(best_N[rows], values_X)
         return best_N
 
+    def near(self, rows_U: NDArray[np.int64], covered_N: Tensor) -> Tensor:
+        """The rows whose kernel with some may lie above their coverage, rounding allowed for."""
+        unit_UD, squared_U = self._columns(rows_U)
+        found = []
+        for rows in self._tiles(len(covered_N)):
+            most_X = self._values(rows, unit_UD, squared_U).amax(dim=1).double()
+            may = most_X * (1 + 2 * self.error) >= covered_N[rows]
+            found.append(may.nonzero()[:, 0] + rows.start)
+        return torch.cat(found)
+
     def gains(
-        self, rows_U: NDArray[np.int64], covered_N: Tensor, weights_N: Tensor
+        self,
+        rows_U: NDArray[np.int64],
+        covered_N: Tensor,
+        weights_N: Tensor,
+        among_X: Tensor | None = None,
     ) -> NDArray[np.float64]:
-        """Weighted sums over all rows of what the kernel lies above their coverage, (U,)."""
+        """Weighted sums of what the kernel lies above the coverage of all rows, or some, (U,)."""
         unit_UD, squared_U = self._columns(rows_U)
         total_U = torch.zeros(len(rows_U), dtype=torch.float64, device=unit_UD.device)
-        for rows in self._tiles(len(covered_N)):
+        for rows in self._parts(among_X):
             values_XU = self._values(rows, unit_UD, squared_U)
-            values_XU.sub_(covered_N[rows, None].to(self.dtype)).clamp_min_(0)
+            values_XU.sub_(covered_N[rows].to(self.dtype)[:, None]).clamp_min_(0)
             total_U += weights_N[rows].to(self.dtype) @ values_XU
         return _on_host(total_U)
 
@@ -94,18 +108,28 @@ class DirectionKernel:
         self,
         rows_U: NDArray[np.int64],
         rows_X: Tensor,
-        low_X: Tensor,
+        low: tuple[Tensor, NDArray[np.int64]],
         high_X: Tensor,
         weights_X: Tensor,
     ) -> NDArray[np.float64]:
-        """Weighted sums over some rows of what the kernel lies above `low`, up to `high`, (U,)."""
+        """Weighted sums over some rows of what the kernel lies above `low`, up to `high`, (U,).
+
+        Args:
+            rows_U: the columns.
+            rows_X: the rows.
+            low: levels (L, X), and which of them each column has, (U,).
+            high_X: for all columns.
+            weights_X: of the rows.
+        """
         unit_UD, squared_U = self._columns(rows_U)
         total_U = torch.zeros(len(rows_U), dtype=torch.float64, device=unit_UD.device)
+        low_LX = low[0].to(self.dtype)
+        level_U = torch.from_numpy(low[1]).to(unit_UD.device)
         for part in self._tiles(len(rows_X)):
             values_XU = self._values(rows_X[part], unit_UD, squared_U)
-            low_X1 = low_X[part, None].to(self.dtype)
-            high_X1 = high_X[part, None].to(self.dtype)
-            values_XU.clamp_(low_X1, high_X1).sub_(low_X1)
+            low_XU = low_LX[:, part].T[:, level_U]
+            values_XU = torch.minimum(values_XU, high_X[part, None].to(self.dtype))
+            values_XU.sub_(low_XU).clamp_min_(0)
             total_U += weights_X[part].to(self.dtype) @ values_XU
         return _on_host(total_U)
 
