@@ -88,6 +88,11 @@ class Findings:
         """What to know beside a method's numbers; None where it has none yet."""
         return self._flags.get(_key(comparison, entry))
 
+    def s4gan_idle(self, comparison: Comparison, entry: Entry) -> bool:
+        """Whether s4GAN did next to nothing in a method's trainings."""
+        flags = self.flags(comparison, entry)
+        return flags is not None and flags.idle
+
     def settings(self) -> list[tuple[Setting, list[Comparison]]]:
         """The settings with their comparisons, one an architecture."""
         grouped: dict[int, tuple[Setting, list[Comparison]]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,8 +52,24 @@ Asked: TypeAlias = tuple[Guidance, Comparison]
 """An advice and the setting it is for."""
 
 
-def guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) -> list[Block]:
-    """The guide beside the study, each advice and each caveat once; empty without any advice."""
+Idle: TypeAlias = Callable[[Comparison, Entry], bool]
+"""Whether s4GAN did next to nothing in a method's trainings."""
+
+
+def _never(_comparison: Comparison, _entry: Entry) -> bool:
+    return False
+
+
+def guide_section(
+    compared: Sequence[Comparison], guidance: Sequence[Guidance], idle: Idle = _never
+) -> list[Block]:
+    """The guide beside the study, each advice and each caveat once; empty without any advice.
+
+    Args:
+        compared: the study's settings.
+        guidance: what the guide says of them.
+        idle: arms that no judgement of advice rests on.
+    """
     here = {(c.setting.dataset, c.setting.budget): c for c in compared if not c.mc_dropout}
     asked = [(g, here[g.dataset, g.budget]) for g in guidance if (g.dataset, g.budget) in here]
     if not asked:
@@ -63,16 +79,17 @@ def guide_section(compared: Sequence[Comparison], guidance: Sequence[Guidance]) 
         cell = advice.redundancy, advice.budget_level, advice.ssl
         cells.setdefault(cell, []).append((advice, comparison))
     about = "What Table 6 of the paper advises for pools and budgets such as these."
-    listing = Items(tuple(guidance_item(same) for same in cells.values()))
+    listing = Items(tuple(guidance_item(same, idle) for same in cells.values()))
     caveats = caveats_block([advice for advice, _ in asked])
     return [Heading("The guide"), Paragraph(about), listing, *caveats]
 
 
-def guidance_item(same: Sequence[Asked]) -> Item:
+def guidance_item(same: Sequence[Asked], idle: Idle = _never) -> Item:
     """One list item: the advice, its evidence, and what this study says to it in each setting.
 
     Args:
         same: settings that get the same advice, at least one.
+        idle: arms that no judgement rests on.
     """
     guidance = same[0][0]
     arm = "with s4GAN allowed" if guidance.ssl else "without s4GAN"
@@ -84,7 +101,7 @@ def guidance_item(same: Sequence[Asked]) -> Item:
     if guidance.evidence:
         said += f" The paper: {text(guidance.evidence)}"
     found = [
-        f"{_place(advice)}: this study {agreement(advice, comparison)}."
+        f"{_place(advice)}: this study {agreement(advice, comparison, idle)}."
         for advice, comparison in same
     ]
     return Item(said, tuple(found))
@@ -110,9 +127,12 @@ def _place(guidance: Guidance) -> str:
     return f"{text(guidance.dataset)} {text(guidance.budget)}"
 
 
-def agreement(guidance: Guidance, comparison: Comparison) -> str:
+def agreement(guidance: Guidance, comparison: Comparison, idle: Idle = _never) -> str:
     """Whether the study agrees with an advice, disagrees or cannot tell, with the numbers."""
-    eligible = [entry for entry in comparison.methods if guidance.ssl or not entry.ssl]
+    allowed = [entry for entry in comparison.methods if guidance.ssl or not entry.ssl]
+    eligible = [entry for entry in allowed if not idle(comparison, entry)]
+    if any(map(guidance.describes, allowed)) and not any(map(guidance.describes, eligible)):
+        return "cannot tell: s4GAN did next to nothing in the arms that the guide advises"
     advised = [entry for entry in eligible if guidance.describes(entry)]
     others = [entry for entry in eligible if not guidance.describes(entry)]
     if not advised:

@@ -14,6 +14,7 @@ from alspec.report.verdict import verdict
 from alspec.results.doubts import doubts
 from alspec.results.flags import Flags
 from alspec.results.intervals import MARGIN, Difference, Outcome
+from alspec.results.s4gan_signals import LEAST_ACCEPTED, LEAST_APART
 from alspec.results.standings import Comparison, Entry, over_random
 from alspec.results.stats import mean_and_spread
 
@@ -140,6 +141,8 @@ def flag_words(flags: Flags | None) -> str:
         said.append(f"self-training inert in {flags.inert} of {flags.sets}")
     if flags.credulous:
         said.append(f"discriminator accepts everything in {flags.credulous} of {flags.sets}")
+    if flags.idle and flags.s4gan and not flags.inert:
+        said.append(f"s4GAN idle: {flags.s4gan.in_words()}")
     if flags.collapsed:
         said.append(f"collapsed to one class in {flags.collapsed} of {flags.sets}")
     return "; ".join(said)
@@ -166,6 +169,15 @@ def _notes(findings: Findings, comparison: Comparison) -> list[Block]:
                 "Self-training inert: s4GAN accepted no prediction on an unlabelled image in the "
                 "whole training, so its numbers are those of feature matching alone. Train longer "
                 "or lower s4gan.threshold."
+            )
+        )
+    if any(f.idle for f in flags):
+        blocks.append(
+            note(
+                f"s4GAN idle: on average it accepted under {100 * LEAST_ACCEPTED:g} % of the "
+                "unlabelled images, or its discriminator scored true and predicted maps within "
+                f"{LEAST_APART:g} of each other. What such arms show says nothing of s4GAN, and "
+                "the guide's advice of it is not judged by them."
             )
         )
     if any(f.collapsed for f in flags):

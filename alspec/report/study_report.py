@@ -42,7 +42,7 @@ def study_report(
         labels_section(findings, album),
         redundancy_section(findings, album),
         classes_section(findings, album),
-        guide_section(compared, findings.guidance),
+        guide_section(compared, findings.guidance, findings.s4gan_idle),
         against_section(compared, findings.paper),
         selection_section(findings, album),
         looks_section(findings, album),

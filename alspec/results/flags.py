@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alspec.results.epochs import EpochTable
+from alspec.results.s4gan_signals import S4GANSignals, mean_signals
 from alspec.results.standings import Comparison, Entry
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Flags:
         sets: finished labelled sets, over seeds and cycles.
         inert: of them trained with s4GAN that never accepted a prediction.
         credulous: of them trained with s4GAN that accepted every prediction in its last epoch.
+        s4gan: what s4GAN did in these trainings on average; None without it.
         collapsed: of them whose model finds one class at most.
         unseen: names of classes of the validation images that are never found at the headline
             budget, in any seed.
@@ -40,11 +42,17 @@ class Flags:
     collapsed: int
     unseen: tuple[str, ...]
     classes: int
+    s4gan: S4GANSignals | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether s4GAN did next to nothing, so that no conclusion should rest on it."""
+        return self.s4gan is not None and self.s4gan.idle
 
     @property
     def any(self) -> bool:
         """Whether there is anything to say besides classes that are never found."""
-        return bool(self.inert or self.credulous or self.collapsed)
+        return bool(self.inert or self.credulous or self.collapsed or self.idle)
 
 
 def flags_of(
@@ -77,6 +85,7 @@ def flags_of(
         collapsed=collapsed,
         unseen=unseen,
         classes=counted,
+        s4gan=mean_signals(tables),
     )
 
 

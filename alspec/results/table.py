@@ -13,7 +13,10 @@ from alspec.plan.dag import LabelledSet, Plan, Run
 from alspec.plan.kinds.acquire import LABELLED, AcquireFacts
 from alspec.plan.kinds.evaluate import CONFUSION, EvaluateFacts
 from alspec.plan.kinds.train import TrainFacts
+from alspec.results.epochs import read_epochs
 from alspec.results.predicted import PredictedClasses, predicted_classes
+from alspec.results.s4gan_signals import COLUMNS as SIGNALS
+from alspec.results.s4gan_signals import IDENTITY, signal_rows
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
@@ -113,12 +116,20 @@ def cycle_at(budget_percent: Sequence[float], percent: float) -> int | None:
 
 
 def write_tables(plan: Plan, folder: StudyFolder) -> Results:
-    """Write results.csv, classes.csv, runs.csv and the finished selections of a study."""
+    """Write results.csv, classes.csv, runs.csv and the finished selections of a study.
+
+    With s4GAN also s4gan.csv, what it accepted and how D scored, a row a distinct training.
+    """
     results = collect(plan, folder.store)
     folder.root.mkdir(parents=True, exist_ok=True)
     for name, frame in results.tables().items():
         rows = frame.itertuples(index=False, name=None)
         write_csv(folder.table(name), COLUMNS[name], [_cells(COLUMNS[name], row) for row in rows])
+    signals = signal_rows(results.sets, read_epochs(folder.store, results.sets["train_key"]))
+    if signals:
+        write_csv(folder.table("s4gan"), (*IDENTITY, *SIGNALS), signals)
+    else:
+        folder.table("s4gan").unlink(missing_ok=True)
     _write_selections(plan.runs, folder)
     return results
 

@@ -62,7 +62,7 @@ class StudyFolder:
         return self.root / "logs"
 
     def table(self, name: str) -> Path:
-        """`results`, `classes` or `runs`."""
+        """`results`, `classes`, `runs` or `s4gan`."""
         return self.root / f"{name}.csv"
 
     @property

@@ -142,6 +142,18 @@ def test_the_study_agrees_with_the_guide_or_not(guidance, entries, says):
     assert says in agreement(guidance, compared(*made))
 
 
+def test_no_advice_is_judged_by_arms_where_s4gan_did_nothing():
+    made = [entry(n, 66 - r, 66.2 - r, 66.1 - r) for r, n in enumerate(("coreset-SSL", "entropy"))]
+    guidance = advice(ssl=True, use_ssl=True)
+    assert "agrees" in agreement(guidance, compared(*made))
+    found = agreement(guidance, compared(*made), lambda _, one: one.ssl)
+    assert found == "cannot tell: s4GAN did next to nothing in the arms that the guide advises"
+    both = [entry(n, 66 - r, 66.2 - r, 66.1 - r) for r, n in enumerate(("entropy-SSL", "coreset"))]
+    plain = advice(ssl=True, use_ssl=False)
+    assert "disagrees" in agreement(plain, compared(*both))
+    assert "no other method" in agreement(plain, compared(*both), lambda _, one: one.ssl)
+
+
 def test_agreement_waits_for_results():
     made = compared(entry("coreset", None), entry("entropy", 60))
     assert "cannot tell yet" in agreement(advice(), made)
