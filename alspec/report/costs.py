@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from alspec.report.album import Album
 from alspec.report.document import Block, Heading, Paragraph, code, table, text
@@ -61,9 +62,11 @@ def _figure(results: Results, album: Album) -> Block:
     )
 
 
-def repeat_section(command: str, version: str) -> list[Block]:
-    """How to have these numbers again."""
-    return [
+def repeat_section(
+    command: str, version: str, versions: Mapping[str, tuple[str, ...]]
+) -> list[Block]:
+    """How to have these numbers again, and what they were made with."""
+    blocks: list[Block] = [
         Heading("To repeat this"),
         Paragraph(f"With alspec {text(version)}: {code(command)}"),
         Paragraph(
@@ -73,3 +76,7 @@ def repeat_section(command: str, version: str) -> list[Block]:
             f"run chose, in order) and {code('figures/')} (every figure as SVG and PNG)."
         ),
     ]
+    if versions:
+        rows = [(text(name), text(", ".join(several))) for name, several in versions.items()]
+        blocks.append(table(("Trained with", "Version"), rows, left=2, caption="Versions"))
+    return blocks

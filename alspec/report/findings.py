@@ -15,6 +15,7 @@ from alspec.results.epochs import EpochTable, read_epochs
 from alspec.results.flags import Flags, flags_of
 from alspec.results.illustrations import Illustrations, read_illustrations
 from alspec.results.pools import PoolFacts, read_pools
+from alspec.results.provenance import versions_of
 from alspec.results.selections import SelectionAudit, audit_of
 from alspec.results.standings import Comparison, Entry, comparisons
 from alspec.results.table import Results
@@ -37,6 +38,7 @@ class Findings:
         epochs: training curves by train key.
         audits: what the first acquisitions chose, by dataset and budget.
         illustrations: what steps stored to be looked at.
+        versions: of Python and libraries, of the finished trainings.
         guidance: what the guide advises for its settings.
         paper: the paper's figures for those of its settings that the paper has.
     """
@@ -47,6 +49,7 @@ class Findings:
     epochs: Mapping[str, EpochTable] = field(default_factory=dict)
     audits: Mapping[Setting, SelectionAudit] = field(default_factory=dict)
     illustrations: Illustrations = field(default_factory=Illustrations)
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guidance: Sequence[Guidance] = ()
     paper: Sequence[PaperFigures] = ()
 
@@ -125,6 +128,7 @@ def read_findings(
             if (audit := audit_of(plan, setting, store)) is not None
         },
         illustrations=read_illustrations(plan, store),
+        versions=versions_of(store, results.sets["train_key"]),
         guidance=guidance,
         paper=paper,
     )

@@ -44,7 +44,7 @@ td[align=left] { white-space: normal; }
 td[align=left]:last-child { min-width: 12rem; }
 th { font-weight: 600; }
 thead th { border-bottom: 2px solid var(--muted); }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; white-space: nowrap; }
 .pictures { display: grid; gap: 1.2rem 2rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
 figure { margin: 0; max-width: 44rem; min-width: 0; }

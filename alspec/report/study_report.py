@@ -50,7 +50,7 @@ def study_report(
         settings_section(findings.plan, compared, findings.pools),
         unfinished_section(findings.plan, findings.results, command),
         time_section(findings.results, album),
-        repeat_section(command, version),
+        repeat_section(command, version, findings.versions),
     ]
     blocks = tuple(block for section in sections for block in section)
     return Document(text(findings.plan.study.study), _lead(findings), blocks)

@@ -4,6 +4,7 @@ import pytest
 from factories.study import MadeStudy
 
 from alspec.results.illustrations import read_illustrations
+from alspec.results.provenance import versions_of
 from alspec.results.selections import audit_of
 from alspec.store.store import Store
 from alspec.system.atomic import write_csv, write_json, write_text
@@ -86,3 +87,15 @@ def test_a_store_of_before_has_no_pictures(tmp_path):
     found = read_illustrations(made.plan, Store(tmp_path))
     assert not found.embeddings
     assert not found.picks
+
+
+def test_versions_are_named_once_and_hosts_never(tmp_path):
+    store = Store(tmp_path)
+    made = MadeStudy(methods=("random",), seeds=(0,), ssl=(False,), full=False)
+    trained = [labelled.train for labelled in made.plan.runs[0].sets]
+    for key, torch in zip(trained[:3], ("2.13.0", "2.13.0", "2.12.1"), strict=True):
+        with store.draft(key, {}) as draft:
+            versions = {"torch": torch, "python": "3.11.7"}
+            write_json(draft / "train.json", {"host": "secret", "versions": versions})
+    found = versions_of(store, trained)
+    assert found == {"python": ("3.11.7",), "torch": ("2.13.0", "2.12.1")}

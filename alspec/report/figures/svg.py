@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -33,6 +36,8 @@ def plain_svg(svg: bytes) -> bytes:
     Args:
         svg: as matplotlib writes it, with text as text.
     """
+    from xml.etree import ElementTree
+
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own, never a user's file
     for parent in list(root.iter()):
         for child in list(parent):
