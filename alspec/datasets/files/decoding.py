@@ -235,6 +235,8 @@ def read_labels(path: Path) -> Labels:
     def decode(image: PillowImage.Image) -> Labels:
         if image.format in ("JPEG", "MPO"):
             raise DataError.at(path, _LOSSY)
+        if image.format == "GIF":
+            return _grey_of_gif(path, image)
         if image.mode in ("L", "P", "1"):
             return np.array(image).astype(np.uint8, copy=False)
         if image.mode.startswith("I"):
@@ -249,6 +251,18 @@ def read_labels(path: Path) -> Labels:
         raise DataError.at(path, what)
 
     return _read(path, decode, MASK_FORMATS)
+
+
+def _grey_of_gif(path: Path, image: PillowImage.Image) -> NDArray[np.uint8]:
+    """The grey values of a GIF: who writes one renumbers its palette, so indices mean nothing."""
+    shown = np.array(image.convert("RGB"))
+    if (shown != shown[..., :1]).any():
+        what = (
+            "it is a GIF in colours, whose palette is numbered anew in each file. Name them, "
+            'as `colours: {"#804080": road, ...}`'
+        )
+        raise DataError.at(path, what)
+    return np.ascontiguousarray(shown[..., 0])
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
