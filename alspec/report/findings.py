@@ -115,7 +115,7 @@ def read_findings(
     """Read what the finished steps stored besides the tables.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     return Findings(
         plan=plan,

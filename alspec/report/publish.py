@@ -31,7 +31,7 @@ def publish(plan: Plan, folder: StudyFolder) -> Path:
     """Write tables, selections, figures and reports of what is finished; the path of report.md.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     sweep(folder.root, "**/*")
     input_digest = input_digest_of(plan, folder)

@@ -18,7 +18,7 @@ def read_epochs(store: Store, keys: Iterable[str]) -> dict[str, EpochTable]:
     """The curves of every train step of these that is done and has them, by its key.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     found: dict[str, EpochTable] = {}
     for key in dict.fromkeys(keys):

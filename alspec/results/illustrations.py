@@ -61,7 +61,7 @@ def read_illustrations(plan: Plan, store: Store) -> Illustrations:
     """What the finished steps of a study have to be looked at.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     embeddings: dict[Arm, Embedding] = {}
     picks: dict[tuple[Arm, str], bytes] = {}

@@ -16,7 +16,7 @@ def read_pools(plan: Plan, store: Store) -> Mapping[StepKey, PoolFacts]:
     """The facts of each finished pool step of the plan.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     keys = dict.fromkeys(setting.pool_step for setting in plan.settings)
     return {key: PoolFacts.read(store, key) for key in keys if store.is_done(key)}

@@ -64,7 +64,7 @@ def audit_of(plan: Plan, setting: Setting, store: Store) -> SelectionAudit | Non
     """The audit of a setting's finished acquisitions; None where there is nothing to audit.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     if not store.holds(setting.pool_step, IMAGES):
         return None

@@ -72,7 +72,7 @@ def collect(plan: Plan, store: Store) -> Results:
     """Read every finished labelled set of the plan.
 
     Raises:
-        StoreError: an artifact is damaged.
+        StoreError: an artifact is corrupt.
     """
     sets: list[tuple[Any, ...]] = []
     classes: list[tuple[Any, ...]] = []

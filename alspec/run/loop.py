@@ -205,7 +205,7 @@ class _Loop:
     def _is_finished(self, step: Step) -> bool:
         try:
             return is_finished(step, self.store)
-        except StoreError:  # damaged, and set aside by now
+        except StoreError:  # corrupt, and quarantined by now
             return False
 
     def _ready(self) -> list[StepKey]:
@@ -226,7 +226,7 @@ class _Loop:
             message = message if outcome is Outcome.DONE else ""
             outcome = Outcome.DONE
         elif outcome is Outcome.DONE:
-            outcome, message = Outcome.LOST, f"nothing of it stands in {self.store.root}"
+            outcome, message = Outcome.LOST, f"it is not in {self.store.root}"
         if outcome is not Outcome.DONE and self._inputs_to_make_again(step):
             self.leases.release(event.key)
             self.observer.ended(step, Outcome.AGAIN, message, event.log)
@@ -243,7 +243,7 @@ class _Loop:
             self._skip_descendants(event.key)
 
     def _inputs_to_make_again(self, step: Step) -> bool:
-        """Put a step back, once, with those of its inputs that were found damaged or gone."""
+        """Put a step back, once, with those of its inputs that were found corrupt or gone."""
         if step.key in self.tried_again:
             return False
         sources = [self.plan.steps[source] for source in step.inputs.values()]
@@ -267,7 +267,7 @@ class _Loop:
 
     def _drop_unread(self, step: Step) -> None:
         for source in {*step.inputs.values(), step.key}:
-            with suppress(StoreError):  # damaged, set aside: the next look at the store finds it
+            with suppress(StoreError):  # corrupt, quarantined: the next look at the store finds it
                 self._drop_weights(source)
 
     def _drop_weights(self, key: StepKey) -> None:

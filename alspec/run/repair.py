@@ -1,4 +1,4 @@
-"""Makes damaged steps again within the run that finds them."""
+"""Recomputes corrupt steps within the run that finds them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Published = TypeVar("Published")
 
 
 def quarantine_corrupt(plan: Plan, store: Store) -> list[str]:
-    """Set aside every finished step of a plan that is not as it was committed.
+    """Quarantine every finished step of a plan that is not as it was committed.
 
     Returns:
         What was found, a sentence a step.
 
     Raises:
-        StoreError: a damaged step cannot be moved.
+        StoreError: a corrupt step cannot be moved.
     """
     found = []
     for key in plan.steps:
@@ -51,21 +51,21 @@ def run_to_publication(
     tell: Callable[[str], None],
     among: Collection[StepKey] | None = None,
 ) -> tuple[RunSummary, Published]:
-    """Run what a plan needs and publish it; what is found damaged on the way is made again.
+    """Run what a plan needs and publish it; what is found corrupt on the way is recomputed.
 
     Args:
         plan: the study, expanded.
         store: where its steps are committed.
         run_steps: runs the steps it is given.
         publish: reads the store and writes tables and report.
-        tell: is told of each damaged step.
+        tell: hears of each corrupt step.
         among: the steps that are wanted; None for all.
 
     Returns:
         What was done in all, and what `publish` returned.
 
     Raises:
-        StoreError: a step is damaged again and again, or cannot be set aside.
+        StoreError: a step is corrupt again and again, or cannot be quarantined.
     """
     store.folders.adopt_old_names()
     for folder in store.folders.written_beside:
@@ -93,5 +93,5 @@ def run_to_publication(
 
 
 def _told(err: StoreError) -> str:
-    """What was damaged, without the advice to run again: this run does."""
+    """What was corrupt, without the advice to run again: this run does."""
     return str(err).removesuffix(". Run again")

@@ -1,4 +1,4 @@
-"""Which weights stay: each study says what it keeps and who still has to read what."""
+"""Which weights stay on disk: each study registers what it retains and has yet to read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from alspec.system.atomic import json_text, write_text
 
 @dataclass(frozen=True)
 class Retention:
-    """What the studies of a store have said, a file a study, `<study>.json`.
+    """What the studies of a store have registered, a file a study, `<study>.json`.
 
-    A study speaks when it is run, and its word holds until it is run again or its file is removed.
+    A study registers the weights it retains when it is run; its entry holds until it is run again
+    or its file is removed.
 
     Attributes:
-        folder: theirs alone; made when the first study speaks.
+        folder: theirs alone; made when the first study registers.
     """
 
     folder: Path
@@ -28,11 +29,11 @@ class Retention:
     def register(
         self, study: str, keeps: Collection[str], readers: Mapping[Any, Collection[str]]
     ) -> None:
-        """Write what a study wants, unless it stands there already.
+        """Write a study's entry, unless it is there already.
 
         Args:
             study: its name.
-            keeps: keys of the trainings whose weights it keeps.
+            keeps: keys of the trainings whose weights it retains.
             readers: key of a training to the keys of the study's steps that read its weights.
 
         Raises:
@@ -51,11 +52,11 @@ class Retention:
         write_text(path, text)
 
     def may_drop(self, key: str, is_done: Callable[[str], bool]) -> bool:
-        """Whether no study keeps a training's weights, or has yet to read them.
+        """Whether no study retains a training's weights, or has yet to read them.
 
         Args:
             key: the training's.
-            is_done: tells of a step whether it is finished.
+            is_done: whether a step is finished.
         """
         return not any(_wants(said, key, is_done) for said in self._said())
 

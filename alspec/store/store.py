@@ -70,7 +70,7 @@ class Store:
         """What a committed step holds.
 
         Raises:
-            StoreError: the step is not done, or its manifest is damaged; then it is set aside.
+            StoreError: the step is not done, or its manifest is corrupt; then it is quarantined.
         """
         return self._manifest(key)[1]
 
@@ -106,7 +106,7 @@ class Store:
         """Compare all that a committed step has with its manifest.
 
         Raises:
-            StoreError: something is damaged, missing or too much; the step is set aside.
+            StoreError: something is corrupt, missing or too much; the step is quarantined.
         """
         fault = first_corruption(self.home(key), described := self.artifacts(key))
         while fault and self.artifacts(key) != described:  # something was dropped meanwhile
@@ -157,7 +157,7 @@ class Store:
             del self._read[cached]
 
     def _make_room(self, key: str, files: Mapping[str, Any]) -> Path | None:
-        """Set aside what stands at the step's place, unless it has all the new files.
+        """Quarantine what is at the step's path, unless it has all the new files.
 
         Returns:
             Where a step went that lacks nothing but dropped artifacts; None if none went.
@@ -182,12 +182,12 @@ class Store:
         return moved
 
     def _corrupt(self, key: str, path: Path, why: str) -> StoreError:
-        """Set a damaged step aside, so that the next run makes it again; the error that says so."""
+        """Quarantine a corrupt step, so that the next run recomputes it; the error that says so."""
         try:
-            what = f"its step was set aside as {self._quarantine(key)} and will be made again"
+            what = f"its step was quarantined as {self._quarantine(key)} and will be recomputed"
         except OSError:
             what = f"remove {self.home(key)}"
-        return StoreError(f"{path}: damaged ({why}); {what}. Run again")
+        return StoreError(f"{path}: corrupt ({why}); {what}. Run again")
 
     def drop(self, key: str, name: str) -> None:
         """Forget a large artifact nobody needs any more; the step stays done."""
@@ -206,7 +206,7 @@ class Store:
         """The path of an artifact whose bytes match the manifest.
 
         Raises:
-            StoreError: it is missing, dropped or damaged; a damaged step is set aside.
+            StoreError: it is missing, dropped or corrupt; a corrupt step is quarantined.
         """
         path = self.home(key) / _safe(name)
         described = self.artifacts(key).get(name)
@@ -227,7 +227,7 @@ class Store:
         return self.file(key, name).read_text("utf-8").splitlines()
 
     def read_array(self, key: str, name: str) -> NDArray[Any]:
-        """A .npy artifact; StoreError for one of objects, whose step is set aside."""
+        """A .npy artifact; StoreError for one of objects, whose step is quarantined."""
         path = self.file(key, name)
         try:
             with path.open("rb") as file:

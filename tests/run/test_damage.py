@@ -285,7 +285,7 @@ def test_a_step_whose_inputs_stay_damaged_fails_once_more_and_stops(whole, tmp_p
 
     summary, _ = run_study(tmp_path, plan, executor=Always(tmp_path / ".store", key, "pool.csv"))
     assert summary.failed
-    assert all("damaged" in message for message in summary.failed.values())
+    assert all("corrupt" in message for message in summary.failed.values())
 
 
 def test_damage_that_cannot_be_set_aside_is_an_error_that_says_so(copied, monkeypatch):

@@ -240,7 +240,7 @@ def test_a_step_set_aside_for_damage_is_made_again(plan, store):
     key = plan.runs[0].sets[0].evaluate
     (store.home(key) / "artifact.txt").write_text("changed")
     fresh = Store(store.root)
-    with pytest.raises(Exception, match="damaged"):
+    with pytest.raises(Exception, match="corrupt"):
         fresh.file(key, "artifact.txt")
     assert set(needed(plan, fresh)) >= {key}
     assert key in run(plan, fresh, Fake(fresh), Silent()).executed

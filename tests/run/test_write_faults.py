@@ -68,7 +68,7 @@ def says(text, cause):
 
 def goes_on(cli, spec, work_dir, plan, results, case):
     code, _, err = cli("run", spec, "--work-dir", work_dir)
-    assert (code, "damaged" in err) == (ExitCode.DONE, False), case
+    assert (code, "corrupt" in err) == (ExitCode.DONE, False), case
     assert results_of(work_dir, plan) == results, case
 
 

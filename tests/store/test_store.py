@@ -151,7 +151,7 @@ def _flip(path):
 def test_a_damaged_step_is_found_set_aside_and_made_again(store, damage):
     commit(store)
     damage(store.home(KEY))
-    with pytest.raises(StoreError, match="damaged") as caught:
+    with pytest.raises(StoreError, match="corrupt") as caught:
         store.read_lines(KEY, "a.txt")
     assert "Run again" in str(caught.value)
     assert not store.is_done(KEY)
