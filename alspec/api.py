@@ -144,6 +144,7 @@ def run(
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
 
@@ -159,6 +160,7 @@ def run(
         revise: continue a study that another file's spec was run with.
         only: names of steps to run (words, a pattern, a key), whose inputs are done.
         until: names of steps to run with all that they are made from.
+        track: experiment trackers that hear of results: tensorboard, mlflow, wandb, ….
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -169,6 +171,7 @@ def run(
     """
     from alspec.report.publish import publish_what_changed
     from alspec.report.study_results import StudyResults
+    from alspec.report.tracking import tracking
     from alspec.run.events import EventLog
     from alspec.run.preflight.spec import require_own_folder
     from alspec.run.repair import run_to_publication
@@ -186,7 +189,7 @@ def run(
         log.note(warning)
     among = wanted_steps(expanded, folder.store, only, until)
     steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait, among)
-    with writable(folder):
+    with tracking(folder, track, log.note), writable(folder):
         summary, written = run_to_publication(
             expanded,
             folder.store,

@@ -186,6 +186,10 @@ def run(
         list[str] | None,
         typer.Option(metavar="STEP", help="Run these steps and what they need, nothing after."),
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="Also send results to tensorboard, mlflow, wandb, …."),
+    ] = None,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report.
 
@@ -210,6 +214,7 @@ def run(
         revise=revise,
         only=only or (),
         until=until or (),
+        track=track or (),
     )
     raise typer.Exit(code)
 

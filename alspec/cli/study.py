@@ -106,6 +106,7 @@ def run(
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     study = api.load_study(spec, overrides)
@@ -121,6 +122,7 @@ def run(
             revise=revise,
             only=only,
             until=until,
+            track=track,
         )
     elsewhere = f", {done.elsewhere} by other runs" if done.elsewhere else ""
     console.out.print(
