@@ -58,6 +58,7 @@ LEAVES = {
     "datasets.folder.range": (S, "datasets.0.range", [0, 4095], {}),
     "datasets.folder.image_name": (S, "datasets.0.image_name", "{stem}.png", {}),
     "datasets.folder.mask_name": (S, "datasets.0.mask_name", "{stem}.png", {}),
+    "datasets.folder.follow_links": (O, "datasets.0.follow_links", True, {}),
     "datasets.folder.ignored_share": (O, "datasets.0.ignored_share", 0.9, {}),
     "redundancy.all.kind": (S, "datasets.0.redundancy", {"kind": "every", "n": 2}, {}),
     "redundancy.every.kind": (S, "datasets.0.redundancy", {"kind": "all"}, {"r": "every"}),

@@ -94,7 +94,7 @@ def painted(height: float, paint: Callable[[Figure], None], *, width: float = WI
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _inline(Figure)(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     paint(figure)
     return figure
@@ -136,3 +136,15 @@ def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 3) -> No
 def short(name: str, longest: int = 26) -> str:
     """A name that leaves room for the figure."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _inline(figure: type[Figure]) -> type[Figure]:
+    """The class of figures that notebooks show, whether or not pyplot is loaded there."""
+
+    class InlineFigure(figure):  # type: ignore[misc,valid-type]
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+            return buffer.getvalue()
+
+    return InlineFigure
