@@ -14,7 +14,7 @@ from alspec.datasets.base import IGNORE, Dataset
 from alspec.datasets.files.inspection import THUMBNAIL, Inspection
 from alspec.system.array_cache import ArrayCache
 
-_VERSION = 3
+_VERSION = 4
 """Raised when reading the same files finds other facts."""
 
 _KEY_BYTES = 64

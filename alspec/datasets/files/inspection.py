@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 
 from alspec.datasets.base import IGNORE, Dataset, ImageId
 from alspec.datasets.files.decoding import pillow_resize
+from alspec.datasets.files.jpeg_warnings import JpegWarnings
 from alspec.errors import DataError, Problem
 
 THUMBNAIL = (16, 16)
 """Height and width of the small copies that near-copies are looked for in."""
 
 _READERS = 4
+_DAMAGED = (
+    "libjpeg decodes it with lost data ({}), so parts of the image are grey or shifted; restore or "
+    "remove it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,12 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
         images: ids of the dataset.
     """
     mask_place: Callable[[ImageId], str] = getattr(dataset, "mask_place", str)
+    files_of = getattr(dataset, "files_of", None)
     digests: Callable[[ImageId], tuple[bytes, bytes] | None]
     digests = getattr(dataset, "digests_of", lambda _: None)
+
+    def image_path(image: ImageId) -> str:
+        return str(files_of(image)[0].path) if files_of else ""
 
     def inspect(image: ImageId) -> Inspection:
         problems: list[Problem] = []
@@ -56,6 +65,8 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
             read = dataset.read_image(image)
             size = (read.shape[0], read.shape[1])
             thumbnail = pillow_resize(read, THUMBNAIL)
+            if complaint := warnings.of(image_path(image)):
+                problems.append(Problem(image_path(image), _DAMAGED.format(complaint)))
         except DataError as err:
             problems += err.problems
         try:
@@ -70,10 +81,11 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
         return Inspection(size, pixels, thumbnail, tuple(problems), hashed)
 
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
-    try:
-        yield from readers.map(inspect, images)
-    finally:
-        readers.shutdown(cancel_futures=True)
+    with JpegWarnings() as warnings:
+        try:
+            yield from readers.map(inspect, images)
+        finally:
+            readers.shutdown(cancel_futures=True)
 
 
 def _unlike(
