@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +25,7 @@ from alspec.cli.options import (
     TrustConfig,
     WorkDir,
 )
-from alspec.errors import AlspecError, ExitCode, Interrupted
+from alspec.errors import AlspecError, ExitCode, InputError, Interrupted
 from alspec.system.interpreter import forget_current_folder
 from alspec.system.printable import ERRORS, register_plain_output
 
@@ -403,6 +405,13 @@ def main() -> None:
 
         console.say_error(error)
         sys.exit(error.exit_code)
+    except OSError as error:  # a folder that may not be read, output that is full or closed
+        from alspec.cli import console
+        from alspec.system.atomic import describe_os_error
+
+        console.say_error(InputError.at(error.filename or "output", describe_os_error(error)))
+        _close_output()
+        sys.exit(ExitCode.BAD_INPUT)
     except (KeyboardInterrupt, SystemExit) as ended:
         if isinstance(ended, SystemExit) and ended.code != ExitCode.CTRL_C:
             raise
@@ -410,6 +419,12 @@ def main() -> None:
 
         console.say_error(Interrupted("stopped by Ctrl-C; the same command goes on from here"))
         sys.exit(ExitCode.CTRL_C)
+
+
+def _close_output() -> None:
+    """Have Python not try again to write what standard output did not take."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:

@@ -258,12 +258,14 @@ class _Loop:
         return True
 
     def _skip_descendants(self, key: StepKey) -> None:
-        for reader in self.consumers[key]:
+        left = list(self.consumers[key])  # no recursion: a run may have thousands of cycles
+        while left:
+            reader = left.pop(0)
             step = self.waiting.pop(reader, None)
             if step is not None:
                 self.summary.skipped.append(reader)
                 self.observer.ended(step, Outcome.SKIPPED, "", "")
-                self._skip_descendants(reader)
+                left += self.consumers[reader]
 
     def _drop_unread(self, step: Step) -> None:
         for source in {*step.inputs.values(), step.key}:

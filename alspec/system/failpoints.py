@@ -7,6 +7,8 @@ import os
 import signal
 from collections import Counter
 
+from alspec.errors import InputError
+
 FAULT = "ALSPEC_FAULT"
 """`<point>:<n>:<cause>`: what happens when a process passes a point the n-th time.
 
@@ -32,14 +34,24 @@ def at(point: str, path: object = "") -> None:
     if not wanted:
         return
     _passed[point] += 1
-    name, number, cause = wanted.split(":")
+    name, number, cause = _parts(wanted)
     if (name, number) != (point, str(_passed[point])):
         return
     if cause in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[cause])
         return
-    code = getattr(errno, cause)
+    code: int = getattr(errno, cause)
     raise OSError(code, os.strerror(code), str(path))
+
+
+def _parts(wanted: str) -> tuple[str, str, str]:
+    """Point, number and cause. Raises InputError for what is not of this form."""
+    parts = wanted.split(":")
+    known = len(parts) == 3 and parts[1].isdecimal()
+    if not known or not (parts[2] in _SIGNALS or isinstance(getattr(errno, parts[2], None), int)):
+        what = f"`{wanted}` is not understood. Write point:n:cause, as commit.rename:1:ENOSPC"
+        raise InputError.at(FAULT, what)
+    return parts[0], parts[1], parts[2]
 
 
 def passed() -> dict[str, int]:

@@ -1,0 +1,95 @@
+"""Corners: long chains of cycles, output that takes nothing, folders that may not be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from factories.folder_tree import folder_tree
+from factories.toy import TOY
+
+from alspec.errors import InputError
+from alspec.plan.dag import Plan
+from alspec.plan.step import Step, StepKind
+from alspec.run.executors.base import Outcome
+from alspec.run.loop import RunSummary, _Loop
+from alspec.system import failpoints
+from alspec.system.failpoints import FAULT
+
+
+class Silent:
+    def __init__(self):
+        self.ended_steps = []
+
+    def ended(self, step, outcome, message, log):
+        self.ended_steps.append((step.key, outcome))
+
+
+def test_a_failure_ahead_of_2000_cycles_skips_them_all():
+    """Beyond 480 cycles it ended in a RecursionError."""
+    chain = [Step(StepKind.POOL, {"n": 0})]
+    for number in range(1, 4000):
+        chain.append(Step(StepKind.TRAIN, {"n": number}, {"before": chain[-1].key}))
+    steps = {step.key: step for step in chain}
+    loop = object.__new__(_Loop)
+    plan = object.__new__(Plan)
+    object.__setattr__(plan, "steps", steps)
+    loop.consumers = plan.consumers()
+    loop.waiting, loop.summary, loop.observer = dict(steps), RunSummary(), Silent()
+    del loop.waiting[chain[0].key]
+    loop._skip_descendants(chain[0].key)
+    assert loop.summary.skipped == [step.key for step in chain[1:]]
+    assert {outcome for _, outcome in loop.observer.ended_steps} == {Outcome.SKIPPED}
+
+
+@pytest.mark.parametrize("fault", ["x", "a:b", "a:b:ENOSPC", "a:1:NOSUCH", "a:1:strerror", "::"])
+def test_a_fault_that_is_not_understood_is_told(monkeypatch, fault):
+    monkeypatch.setenv(FAULT, fault)
+    with pytest.raises(InputError, match="Write point:n:cause"):
+        failpoints.at("a")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_takes_nothing_is_no_traceback(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(TOY))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "alspec", "plan", str(path)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+    assert "Traceback" not in ended.stderr
+    assert "No space left on device" in ended.stderr
+    assert ended.returncode == 2
+
+
+def test_a_folder_that_may_not_be_read_is_no_traceback(cli, tmp_path, monkeypatch):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump({**TOY, "datasets": [folder_tree(tmp_path / "data")]}))
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", "/data")
+
+    monkeypatch.setattr("alspec.datasets.kinds.folder.Folder.list_split", refused)
+    code, _, err = cli("plan", path)
+    assert code == 2
+    assert "/data: Permission denied. Correct its permissions" in err
+
+
+def test_the_report_is_not_written_over_a_folder(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(TOY))
+    code, _, err = cli("report", path, "-o", ".")
+    assert code == 2
+    assert "cannot be written (it is a folder, not a file)" in err
+
+
+def test_a_path_that_is_no_text_is_told(cli, tmp_path):
+    code, _, err = cli("check", os.fsdecode(b"caf\xe9.yaml"))
+    assert code == 2
+    assert "no such file" in err
