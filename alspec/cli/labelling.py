@@ -67,7 +67,7 @@ def ingest(
     Example: alspec ingest project.yaml export.zip --hours 6.5
     """
     from alspec.cli import project as commands
-    from alspec.labelling.ingestion import Options
+    from alspec.labelling.taking import Options
 
     options = Options(accept_unchanged, hours, annotator)
     raise typer.Exit(commands.ingest(project, overrides or (), paths, options, work_dir))

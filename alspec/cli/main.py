@@ -123,9 +123,12 @@ def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = F
 
     Example: alspec check study.yaml
     """
+    from alspec.cli import project as projects
     from alspec.cli import study as commands
 
-    commands.check(spec, overrides or (), trust_config=trust_config)
+    if project := projects.project_of(spec, overrides or ()):
+        return projects.check(project)
+    return commands.check(spec, overrides or (), trust_config=trust_config)
 
 
 @app.command()

@@ -12,9 +12,9 @@ from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.labelling import commands
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.hand_over import Tool
-from alspec.labelling.ingestion import Ingested, Options
 from alspec.labelling.selection import Wanted
 from alspec.labelling.summary import Summary
+from alspec.labelling.taking import Ingested, Options
 from alspec.spec.load import load_project, names_project
 from alspec.spec.project import Project
 from alspec.system.atomic import write_text
@@ -28,6 +28,14 @@ def project_of(path: Path | None, overrides: Sequence[str]) -> Project | None:
         return None
     spec = path / "spec.yaml" if path.is_dir() else path
     return load_project(spec, overrides) if names_project(spec) else None
+
+
+def check(project: Project) -> None:
+    """Read every image, and every mask that is there; writes nothing."""
+    with closing_display() as display:
+        counts = commands.check(project, display)
+    text = ", ".join(f"{count} {name}" for name, count in counts.items())
+    console.out.print(f"{project.project}: good; {text}", markup=False)
 
 
 def select(

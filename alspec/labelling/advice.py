@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+from alspec.plan.kinds.pool import PoolFacts
 from alspec.recommend.guide import Entry, Facts, advise, level_of_budget
 from alspec.recommend.table6 import Level
 from alspec.spec.method import Method, method_from_yaml
@@ -38,20 +39,19 @@ class Choice:
         }
 
 
-def choose_method(
-    project: Project, named: str | None, redundancy: str | None, labelled: int, pool_images: int
-) -> Choice:
+def choose_method(project: Project, named: str | None, pool: PoolFacts, labelled: int) -> Choice:
     """The method to choose the next batch with.
 
     Args:
         project: names it, or leaves it to the guide.
         named: comes before the project's.
-        redundancy: of the pool as measured, low or high; None or another word is not known.
+        pool: all images, as measured.
         labelled: images that will be labelled after this batch.
-        pool_images: in all.
     """
-    level = cast("Level | None", redundancy if redundancy in ("low", "high") else None)
-    budget = level_of_budget(min(100.0, 100 * labelled / pool_images), labelled)
+    measured = pool.redundancy if pool.redundancy in ("low", "high") else None
+    level = cast("Level | None", measured)
+    percent = 100 * labelled / pool.images
+    budget = level_of_budget(min(100.0, percent), labelled)
     allowed = None if project.ssl == AUTO else bool(project.ssl)
     facts = Facts(redundancy=level or "high", budget=budget, ssl=allowed is not False)
     entry = advise(facts).entries[0]
@@ -61,9 +61,10 @@ def choose_method(
         asked = "on the command line" if named else "in the project"
         return Choice(method, ssl, (f"{method.label} is named {asked}",))
     known = f"measured {level}" if level else "not clear from the images, taken as high"
+    views = f", on {pool.distinct_views:,} distinct views" if pool.distinct_views else ""
     reasons = (
-        f"redundancy {known}; budget {entry.budget}: {labelled} of {pool_images} images labelled "
-        f"after this batch ({100 * labelled / pool_images:.1f} %)",
+        f"redundancy {known}; budget {entry.budget}: {labelled:,} labels on {pool.images:,} images "
+        f"after this batch ({percent:.1f} %){views}",
         f"the guide (Table 6) advises {entry.label}: {entry.methods[0]}"
         + (" with SSL" if ssl else ""),
         entry.summary,

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alspec.datasets.base import Split
+from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.errors import InputError
 from alspec.labelling import masks, selection
 from alspec.labelling.advice import Choice, choose_method
 from alspec.labelling.hand_over import Tool, hand_over
-from alspec.labelling.ingestion import Ingested, Options
 from alspec.labelling.ingestion import ingest as take
 from alspec.labelling.report import write_report
-from alspec.labelling.running import check_files, opened, services_of
+from alspec.labelling.running import check_files, opened, read_files, services_of
 from alspec.labelling.state import State, read_state
 from alspec.labelling.summary import Summary, summarise
+from alspec.labelling.taking import Ingested, Options
 from alspec.labelling.trainings import train_and_measure
 from alspec.run.devices import parse_devices
 from alspec.run.executors.base import ExecutorFactory
@@ -63,6 +65,18 @@ class Selection:
     def state(self) -> State:
         """With the batch."""
         return self.found.state
+
+
+def check(project: Project, observer: Observer) -> dict[str, int]:
+    """Read every image, and every mask that is there; how many images and masks.
+
+    Raises:
+        InputError: everything that is wrong with them.
+    """
+    with opened(project) as project:
+        dataset = PartlyLabelled(project.dataset)
+        read_files(dataset, observer)
+        return {"images": len(dataset.frames(Split.POOL)), "masks": len(dataset.labelled())}
 
 
 def select(
@@ -156,9 +170,8 @@ def run(project: Project, place: Place | None = None) -> Summary:
         if not state.train_ids:
             what = "has no labelled image to train on. `alspec select` makes a first batch"
             raise InputError.at(project.project, what)
-        level = selection.redundancy(project, folder, services)
-        spent = len(state.labelled) + project.batch  # as `select` will
-        choice = choose_method(project, None, level, spent, len(state.frames))
+        facts = selection.pool_facts(project, folder, services)
+        choice = choose_method(project, None, facts, _spent(project, state))
         train_and_measure(project, folder, state, choice, services, trust_config=place.trust_config)
     write_report(project, folder)
     return summarise(project, folder)
@@ -172,9 +185,13 @@ def recommend(project: Project, place: Place | None = None) -> Choice:
         services = services_of(project, folder, parse_devices(place.devices), place.observer)
         check_files(project, folder, place.observer)
         state = read_state(project, folder)
-        level = selection.redundancy(project, folder, services)
-        spent = len(state.labelled) + project.batch
-        return choose_method(project, None, level, spent, len(state.frames))
+        facts = selection.pool_facts(project, folder, services)
+        return choose_method(project, None, facts, _spent(project, state))
+
+
+def _spent(project: Project, state: State) -> int:
+    """Images that are labelled after the next batch, as `select` counts them."""
+    return len(state.labelled) + min(project.batch, len(state.candidates))
 
 
 def status(project: Project, place: Place | None = None) -> Summary:

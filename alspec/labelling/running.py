@@ -94,24 +94,28 @@ class PlanRunner:
 
 
 def check_files(project: Project, folder: ProjectFolder, observer: Observer) -> None:
-    """Read every image and mask that has not been found good before.
+    """Read every image and mask, unless exactly these have been found good before.
 
     Raises:
         DataError: all that is wrong with them.
     """
     dataset = PartlyLabelled(project.dataset)
     identity = dataset.identity()
-    if folder.store.is_checked(identity):
-        return
+    if not folder.store.is_checked(identity):
+        read_files(dataset, observer)
+        folder.store.note_checked(identity, {"project": project.project})
+
+
+def read_files(dataset: PartlyLabelled, observer: Observer) -> None:
+    """Read every image and mask. Raises DataError with all that is wrong with them."""
     problems: list[Problem] = []
     for done, found in enumerate(dataset.check(), start=1):
         problems += found
-        observer.reading(project.dataset.name, done)
+        observer.reading(dataset.spec.name, done)
     if problems:
         more = len(problems) - _SHOWN
-        last = [Problem(project.dataset.name, f"and {more} more problems")] if more > 0 else []
+        last = [Problem(dataset.spec.name, f"and {more} more problems")] if more > 0 else []
         raise DataError([*problems[:_SHOWN], *last])
-    folder.store.note_checked(identity, {"project": project.project})
 
 
 def write_spec(project: Project, folder: ProjectFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,23 @@ def _rng(project: Project, number: int, role: str) -> np.random.Generator:
     return np.random.default_rng((project.seed, int.from_bytes(digest[:8], "big")))
 
 
+@dataclass(frozen=True)
+class _Picks:
+    """Images to train on, best first, and how they came about.
+
+    Attributes:
+        images: their ids.
+        why: the same for all.
+        scores: of those that have one.
+        about: for `batch.json`.
+    """
+
+    images: Sequence[ImageId]
+    why: str
+    scores: Mapping[ImageId, str]
+    about: Mapping[str, Any]
+
+
 def _chosen(
     project: Project,
     folder: ProjectFolder,
@@ -131,58 +148,91 @@ def _chosen(
     services: Services,
 ) -> tuple[list[Asked], dict[str, Any]]:
     """The rows of a new batch and what its `batch.json` says."""
-    drawn = set(check)
-    about: dict[str, Any] = {
+    choose = _with_model if state.train_ids else _without_model
+    picks = choose(project, folder, state, number, n, check, wanted, services)
+    about = {
         "seed": project.seed,
         "pool": hashlib.sha256("\n".join(f.id for f in state.frames).encode()).hexdigest(),
         "pool_images": len(state.frames),
         "labelled_images": len(state.labelled),
         "images": n,
         "check_images": len(check),
+        **picks.about,
     }
-    if state.train_ids:
-        level = redundancy(project, folder, services)
-        spent = len(state.labelled) + n
-        choice = choose_method(project, wanted.method, level, spent, len(state.frames))
-        for reason in choice.reasons:
-            services.note(reason)
-        open_ids = {frame.id for frame in state.candidates} - drawn
-        trained = set(state.train_ids)
-        excluded = [f.id for f in state.frames if f.id not in open_ids and f.id not in trained]
-        planned = train_and_measure(
-            project,
-            folder,
-            state,
-            choice,
-            services,
-            ask=n - len(check),
-            excluded=excluded,
-            trust_config=wanted.trust_config,
-        )
-        picks, why, scores = _picks(folder, planned, choice, n - len(check))
-        about |= {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
-    else:
-        candidates = [frame for frame in state.candidates if frame.id not in drawn]
-        picks = choose_without_model(
-            project,
-            folder,
-            state,
-            candidates,
-            n - len(check),
-            _rng(project, number, "first"),
-            lambda done, total: services.progress("reading images", done, total),
-        )
-        why, scores = WHY[project.first], {}
-        reasons = [f"nothing is labelled yet: {WHY[project.first]}"]
-        about |= {"method": project.first, "params": {}, "ssl": False, "reasons": reasons}
-        about |= {"train": None, "acquire": None, "advice": None}
-    train = [(image, why, scores.get(image, ""), Role.TRAIN) for image in picks]
+    train = [(image, picks.why, picks.scores.get(image, ""), Role.TRAIN) for image in picks.images]
     measured = [(image, CHECKED, "", Role.CHECK) for image in check]
     ordered = interleaved(train, measured)
     return [
         Asked(rank, image, flat_name(number, rank, image), reason, score, role)
         for rank, (image, reason, score, role) in enumerate(ordered, start=1)
     ], about
+
+
+def _with_model(
+    project: Project,
+    folder: ProjectFolder,
+    state: State,
+    _number: int,
+    n: int,
+    check: Sequence[ImageId],
+    wanted: Wanted,
+    services: Services,
+) -> _Picks:
+    """Train on what is labelled, measure, and choose by the method of the guide or the user."""
+    facts = pool_facts(project, folder, services)
+    choice = choose_method(project, wanted.method, facts, len(state.labelled) + n)
+    for reason in choice.reasons:
+        services.note(reason)
+    open_ids = {frame.id for frame in state.candidates} - set(check)
+    trained = set(state.train_ids)
+    excluded = [f.id for f in state.frames if f.id not in open_ids and f.id not in trained]
+    planned = train_and_measure(
+        project,
+        folder,
+        state,
+        choice,
+        services,
+        ask=n - len(check),
+        excluded=excluded,
+        trust_config=wanted.trust_config,
+    )
+    images, why, scores = _picks(folder, planned, choice, n - len(check))
+    about = {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
+    return _Picks(images, why, scores, about)
+
+
+def _without_model(
+    project: Project,
+    folder: ProjectFolder,
+    state: State,
+    number: int,
+    n: int,
+    check: Sequence[ImageId],
+    _wanted: Wanted,
+    services: Services,
+) -> _Picks:
+    """Choose as the project's `first` says: nothing is labelled yet."""
+    drawn = set(check)
+    images = choose_without_model(
+        project,
+        folder,
+        state,
+        [frame for frame in state.candidates if frame.id not in drawn],
+        n - len(check),
+        _rng(project, number, "first"),
+        lambda done, total: services.progress("reading images", done, total),
+    )
+    why = WHY[project.first]
+    about: dict[str, Any] = {
+        "method": project.first,
+        "params": {},
+        "ssl": False,
+        "reasons": [f"nothing is labelled yet: {why}"],
+        "advice": None,
+        "train": None,
+        "acquire": None,
+    }
+    return _Picks(images, why, {}, about)
 
 
 Row = tuple[ImageId, str, str, Role]
@@ -195,12 +245,12 @@ def interleaved(train: Sequence[Row], check: Sequence[Row]) -> list[Row]:
     return [(train, check)[kind][row] for _, kind, row in sorted(order + spread)]
 
 
-def redundancy(project: Project, folder: ProjectFolder, services: Services) -> str | None:
+def pool_facts(project: Project, folder: ProjectFolder, services: Services) -> PoolFacts:
     """The level of the whole pool, measured once for the images that there are."""
     planned = plan_pool(project)
     if not folder.store.is_done(planned.pool):
         services.run(planned.plan)
-    return PoolFacts.read(folder.store, planned.pool).redundancy
+    return PoolFacts.read(folder.store, planned.pool)
 
 
 def _picks(

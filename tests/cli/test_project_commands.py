@@ -85,6 +85,17 @@ def test_what_needs_a_model_says_how_to_get_one(desk):
     assert "no labelled image" in err
 
 
+def test_check_reads_all_and_writes_nothing(desk, cli):
+    code, out, _ = cli("check", desk.path)
+    assert (code, out) == (0, "drawn: good; 20 images, 0 masks\n")
+    assert not (desk.root / "work").exists()
+    image = next(iter(desk.drawn.truths))
+    desk.drawn.label(image, desk.drawn.truths[image] + 7)
+    code, _, err = cli("check", desk.path)
+    assert code == ExitCode.BAD_INPUT
+    assert "000.png" in err
+
+
 def test_a_bad_image_is_found_before_a_batch_is_made(desk):
     (desk.root / "data" / "frames" / "seq0" / "000.png").write_bytes(b"no image")
     code, _, err = desk("select")

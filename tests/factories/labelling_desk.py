@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from alspec.datasets.files.palette import png_of
-from alspec.labelling.ingestion import Options, ingest
+from alspec.labelling.ingestion import ingest
 from alspec.labelling.selection import Wanted, select
 from alspec.labelling.services import Services
 from alspec.labelling.state import read_state
+from alspec.labelling.taking import Options
 from alspec.store.project_folder import ProjectFolder
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from alspec.labelling import commands
-from alspec.labelling.ingestion import Options
 from alspec.labelling.selection import Wanted
+from alspec.labelling.taking import Options
 from alspec.spec.project import Project
 from factories import annotators
 

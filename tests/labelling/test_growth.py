@@ -13,9 +13,9 @@ from factories.drawn_project import CLASSES, DrawnProject
 from alspec.datasets.base import Split
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled, Spec
 from alspec.labelling import commands
-from alspec.labelling.ingestion import Options
 from alspec.labelling.selection import Wanted
 from alspec.labelling.state import read_state
+from alspec.labelling.taking import Options
 from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN
 from alspec.plan.step import Step
 from alspec.run.executors.base import Ended, Outcome
@@ -57,7 +57,9 @@ def perform(step, store, folder):
     if step.kind is POOL:
         frames = PartlyLabelled(Spec.model_validate(step.local_paths["dataset"])).frames(Split.POOL)
         write_csv(folder / "pool.csv", ("id", "sequence"), [(f.id, f.sequence) for f in frames])
-        write_json(folder / "pool.json", {"redundancy": "high", "images": len(frames)})
+        write_json(
+            folder / "pool.json", {"redundancy": "high", "images": len(frames), "sequences": 3}
+        )
     elif step.kind is ACQUIRE:
         if "files" in params:
             chosen = [image for image, *_ in params["files"]]

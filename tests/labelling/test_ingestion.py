@@ -14,8 +14,8 @@ from PIL import Image
 from alspec.errors import InputError
 from alspec.labelling.batches import Verdict, read_batches
 from alspec.labelling.hand_over import hand_over
-from alspec.labelling.ingestion import Options
 from alspec.labelling.summary import summarise
+from alspec.labelling.taking import Options
 
 
 @pytest.fixture

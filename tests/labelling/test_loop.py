@@ -13,8 +13,8 @@ from fakes.in_process import InProcess, predict_here
 from PIL import Image
 
 from alspec.labelling import commands
-from alspec.labelling.ingestion import Options
 from alspec.labelling.selection import Wanted
+from alspec.labelling.taking import Options
 
 
 @pytest.fixture(scope="module")

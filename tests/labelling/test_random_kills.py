@@ -16,8 +16,8 @@ from PIL import Image
 
 from alspec.labelling import commands
 from alspec.labelling.batches import read_batches
-from alspec.labelling.ingestion import Options
 from alspec.labelling.selection import Wanted
+from alspec.labelling.taking import Options
 
 pytestmark = pytest.mark.slow
 
