@@ -160,6 +160,13 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
+def _code(text: str) -> str:
+    """Code in a table's cell; a bar would end the cell, and backslashes are shown in code."""
+    if "|" in text:
+        return f"<code>{_cell(text).replace(chr(92) + '|', '&#124;')}</code>"
+    return f"`{text}`"
+
+
 def commands_page() -> str:
     """Every command with its arguments and options, and the exit codes."""
     parts = ["# Commands\n", _MADE, "\n`alspec COMMAND --help` says the same.\n"]
@@ -181,11 +188,13 @@ def _commands(path: str, command: Any) -> Iterator[str]:
     yield f"## {path}\n\n{about.strip()}\n"
     if example:
         yield f"```sh\n{example.strip()}\n```\n"
+    if not command.params:
+        return
     yield "| | default | |"
     yield "| :-- | :-- | :-- |"
     for each in command.params:
         names = each.metavar or each.name.upper() if _is_argument(each) else _option_names(each)
-        yield f"| `{_cell(names)}` | {_shown_default(each)} | {_cell(each.help or '')} |"
+        yield f"| {_code(names)} | {_shown_default(each)} | {_cell(each.help or '')} |"
     yield ""
 
 
@@ -203,7 +212,7 @@ def _shown_default(param: Any) -> str:
     shown = param.show_default if isinstance(param.show_default, str) else param.default
     if shown is None or shown is False or shown == ():
         return ""
-    return f"`{_cell(str(getattr(shown, 'value', shown)))}`"
+    return _code(str(getattr(shown, "value", shown)))
 
 
 def files_page() -> str:
