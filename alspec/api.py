@@ -8,6 +8,7 @@ torch is imported by worker processes alone.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ def run(
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
+    idle_seconds: float = math.inf,
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
@@ -157,6 +159,7 @@ def run(
         loader_workers: processes that prepare a training's batches; no result depends on it.
         trust_config: training may run the study's own MMSegmentation config, which is code.
         wait: for steps that other runs have the leases of, when nothing else is left.
+        idle_seconds: how long to wait for them at a time, before the run ends.
         revise: continue a study that another file's spec was run with.
         only: names of steps to run (words, a pattern, a key), whose inputs are done.
         until: names of steps to run with all that they are made from.
@@ -188,7 +191,10 @@ def run(
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     among = wanted_steps(expanded, folder.store, only, until)
-    steps = _StepRunner(study, expanded, folder, slots, log, executor, loader_workers, wait, among)
+    patience = idle_seconds if wait else 0.0
+    steps = _StepRunner(
+        study, expanded, folder, slots, log, executor, loader_workers, patience, among
+    )
     with tracking(folder, track, log.note), writable(folder):
         summary, written = run_to_publication(
             expanded,
@@ -212,7 +218,7 @@ class _StepRunner:
     log: EventLog
     executor: ExecutorFactory | None
     loader_workers: int
-    wait: bool
+    patience: float
     among: Collection[StepKey] | None
 
     def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
@@ -237,10 +243,10 @@ class _StepRunner:
             record_spec(self.plan.study, self.folder)
             write_text(self.folder.spec, dump_study(self.plan.study))
             costs = costs_of(self.plan, store, todo, device) if todo else {}
-            self.log.steps_begin({key: costs[key] for key in todo}, waits=self.wait)
+            self.log.steps_begin({key: costs[key] for key in todo}, waits=self.patience > 0)
             try:
                 return run_steps(
-                    self.plan, store, executor, self.log, wait=self.wait, among=self.among
+                    self.plan, store, executor, self.log, patience=self.patience, among=self.among
                 )
             finally:
                 self.log.steps_end()

@@ -179,6 +179,10 @@ def run(
         bool,
         typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
     ] = False,
+    idle: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="End after so long (90s, 15m, 2h) with nothing to do."),
+    ] = None,
     revise: Annotated[
         bool,
         typer.Option("--revise", help="Continue a study that another file's spec was run with."),
@@ -216,6 +220,7 @@ def run(
         loader_workers=loader_workers,
         trust_config=trust_config,
         wait=not no_wait,
+        idle=idle,
         revise=revise,
         only=only or (),
         until=until or (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from alspec import api
 from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
 from alspec.spec.load import names_project
 from alspec.store.study_folder import StudyFolder
@@ -103,6 +105,7 @@ def run(
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
+    idle: str | None = None,
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
@@ -119,6 +122,7 @@ def run(
             loader_workers=loader_workers,
             trust_config=trust_config,
             wait=wait,
+            idle_seconds=parse_duration(idle) if idle else math.inf,
             revise=revise,
             only=only,
             until=until,
@@ -136,7 +140,9 @@ def run(
     if done.failed or done.held:
         text = f"Completed steps are kept. Resume with: alspec run {spec}"
         console.err.print(text, markup=False)
-        return ExitCode.STEP_FAILED if done.failed else ExitCode.LOCKED
+        if done.failed:
+            return ExitCode.STEP_FAILED
+        return ExitCode.DONE if idle and wait else ExitCode.LOCKED
     return ExitCode.DONE
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,7 +85,7 @@ def run(
     executor: Executor,
     observer: Observer,
     *,
-    wait: bool = True,
+    patience: float = math.inf,
     among: Collection[StepKey] | None = None,
 ) -> RunSummary:
     """Run every step that is needed; a failed step stops only those that depend on it.
@@ -93,7 +95,8 @@ def run(
         store: where steps are committed.
         executor: where they run; left open.
         observer: hears of everything.
-        wait: for steps that other living processes hold, when they are all that is left.
+        patience: seconds to wait for steps that other living processes have the leases of, when
+            there is nothing else to do; 0 does not wait.
         among: as of `needed`.
 
     Returns:
@@ -108,7 +111,7 @@ def run(
         leases.clear()
         sweep_unleased(store.folders.drafts, leases.keys)
         _clear_recipes(plan, store, leases, todo)
-        _Loop(plan, store, executor, observer, todo, summary, leases, wait).run()
+        _Loop(plan, store, executor, observer, todo, summary, leases, patience).run()
     finally:
         leases.close()
     return summary
@@ -132,7 +135,7 @@ class _Loop:
     todo: dict[StepKey, Step]
     summary: RunSummary
     leases: Leases
-    wait: bool
+    patience: float
 
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
@@ -144,6 +147,7 @@ class _Loop:
         self.told: set[tuple[str, int]] = set()
 
     def run(self) -> None:
+        busy_at = time.monotonic()
         while self.waiting or self.at_work:
             self.summary.held.clear()
             for key in self._ready():
@@ -153,7 +157,9 @@ class _Loop:
                     self._start(key)
             if not (self.waiting or self.at_work):
                 return
-            if not (self.wait or self.at_work or set(self._ready()) - self.summary.held.keys()):
+            if self.at_work or set(self._ready()) - self.summary.held.keys():
+                busy_at = time.monotonic()
+            elif time.monotonic() - busy_at >= self.patience:
                 return
             event = self.executor.wait(0.5)
             if event is None:

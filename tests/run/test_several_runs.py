@@ -10,6 +10,8 @@ from collections import Counter
 import pytest
 from fakes.trainer import STUDIES, FakeTrainer, Heard, results_of, run_study, tiny_plan
 
+from alspec.errors import InputError
+from alspec.plan.cost.time import parse_duration
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.executors.base import Outcome
 from alspec.store.leases import Leases
@@ -154,3 +156,33 @@ def test_a_run_that_does_not_wait_leaves_what_others_hold(alone, tmp_path):
     assert set(summary.executed) == {key} | readers
     assert not summary.held
     assert results_of(tmp_path, plan) == results
+
+
+def test_a_run_that_finds_nothing_to_do_for_a_while_ends(alone, tmp_path):
+    plan, _ = alone
+    other = Leases(StudyFolder(tmp_path, plan.study.study).store.folders.leases)
+    key = next(iter(plan.steps))
+    assert other.take(key) is None
+    observer = Heard()
+    began = time.monotonic()
+    summary, _ = run_study(tmp_path, plan, observer=observer, idle_seconds=0.3)
+    assert 0.3 <= time.monotonic() - began < 60
+    assert list(summary.held) == [key]
+    assert [holder.process for holder in observer.holders] == [os.getpid()]
+    other.close()
+    summary, _ = run_study(tmp_path, plan, idle_seconds=0.0)
+    assert not summary.held
+    assert key in summary.executed
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), (" 1.5 h", 5400)]
+)
+def test_durations_are_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "15 minutes", "1e3", "\u0663m"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(InputError, match="Write 90s, 15m or 2h"):
+        parse_duration(text)

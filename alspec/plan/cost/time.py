@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from alspec.errors import InputError
 from alspec.plan.cost.schedule import makespan
 from alspec.plan.cost.workload import Workload
 from alspec.plan.dag import Plan
@@ -106,3 +108,15 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `15m` or `2h`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", text.strip())
+    if found is None:
+        raise InputError.at(text, "is no time. Write 90s, 15m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
