@@ -112,7 +112,7 @@ class Checked:
 
 
 def check(study: Study, *, trust_config: bool = False, progress: Progress = None) -> Checked:
-    """Read every image and mask, and build what starts from weights in files; writes nothing.
+    """Read every image and mask, and try every model and method once; writes caches alone.
 
     Returns:
         What was found.
@@ -122,11 +122,14 @@ def check(study: Study, *, trust_config: bool = False, progress: Progress = None
     """
     from alspec.run.preflight.data import check_data
     from alspec.run.preflight.models import check_models
+    from alspec.run.preflight.precision import note_on_precision
 
     observer = observer_of(progress)
     expanded = _plan_to_run(study, WORK_DIR, trust_config=trust_config)
+    if slow := note_on_precision(study.training):
+        observer.note(slow)
     with locate_errors(study):
-        check_models(expanded.steps.values(), note=observer.note)
+        check_models(expanded.steps.values(), note=observer.note, built_in=True)
         found: list[str] = []
         images = check_data(expanded.study.datasets, observer.reading, note=found.append)
     return Checked(expanded, images, tuple(found))
@@ -257,9 +260,13 @@ class _StepRunner:
     def _check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
         from alspec.run.preflight.disk import disk_space_for, require_disk_space
         from alspec.run.preflight.models import check_models
+        from alspec.run.preflight.precision import note_on_precision
 
         if not todo:
             return
+        on_processor = any(slot.startswith("cpu") for slot in self.slots)
+        if slow := note_on_precision(self.plan.study.training, processor=on_processor):
+            self.log.note(slow)
         workers = min(len(self.slots), len(todo))
         space = disk_space_for(self.plan, todo, self.folder.store, workers)
         if warning := require_disk_space(space):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from alspec.errors import InputError, Problem
 from alspec.spec.model import ModelConfig, Study
-from alspec.system.atomic import sha256_of
 from alspec.system.reading import read_text_file
 
 CONFIG_BYTES = 16 << 20
@@ -22,8 +22,9 @@ TRUST_OPTION = "--trust-config"
 def config_sha256(config: Path) -> tuple[str, str]:
     """SHA-256 over an MMSegmentation config and every file it builds on, and its absolute path.
 
-    A path that does not exist here is looked for among the configs that mmsegmentation ships
-    (`configs/...` or what follows it). Nothing is run.
+    It is taken of what the files say as Python reads them: comments, blank lines, quotes and
+    docstrings change nothing. A path that does not exist here is looked for among the configs that
+    mmsegmentation ships (`configs/...` or what follows it). Nothing is run.
 
     Raises:
         InputError: no such file, or one of the files it builds on is missing or no Python.
@@ -31,8 +32,29 @@ def config_sha256(config: Path) -> tuple[str, str]:
     path = _find(config)
     digest = hashlib.sha256()
     for file in _with_bases(path, ()):
-        digest.update(bytes.fromhex(sha256_of(file)))
+        digest.update(hashlib.sha256(_canonical(file).encode()).digest())
     return digest.hexdigest(), str(path)
+
+
+def _canonical(path: Path) -> str:
+    """The statements of a config as text that is the same in every version of Python."""
+    body = ast.parse(path.read_text("utf-8")).body
+    return json.dumps([_as_data(statement) for statement in body if not _says_nothing(statement)])
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    """A docstring, or another value that stands alone."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _as_data(part: Any) -> Any:
+    if isinstance(part, ast.AST):
+        fields = {name: _as_data(value) for name, value in ast.iter_fields(part) if name != "kind"}
+        said = {name: value for name, value in fields.items() if value not in (None, [])}
+        return [type(part).__name__, said]
+    if isinstance(part, list):
+        return [_as_data(item) for item in part]
+    return f"{type(part).__name__} {part!r}"
 
 
 def is_shipped(config: Path) -> bool:
@@ -119,6 +141,10 @@ def _with_bases(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         raise _refused(path, why) from err
     yield path
     for base in bases:
+        if "::" in base:
+            package, _, rest = base.partition("::")
+            why = f"builds on `{base}`, and configs of a package by name are not supported"
+            raise _refused(path, f"{why}. Write the path of {rest} in {package} in its place")
         yield from _with_bases((path.parent / base).resolve(), (*above, path))
 
 

@@ -1,9 +1,9 @@
-"""Builds the models of train steps as their trainings would, and tells what is wrong with them.
+"""Tries the models of train steps as their trainings would, and tells what is wrong with them.
 
-`python -m alspec.steps.try_models` reads a JSON list of steps on standard input and answers with
-a list of problems, each `where` and `what`, and of notes, each `note`: what the files of weights
-hold. A process of its own: torch stays out of
-the one that asks, and bad files can do no harm there.
+`python -m alspec.steps.try_models` reads a JSON list on standard input, each item a train `step`
+and the `scorings` that read its model (`method`, `params`), and answers with a list for each item:
+of problems, each `where` and `what`, and of notes, each `note`. A process of its own: torch stays
+out of the one that asks, and bad files can do no harm there.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from alspec.errors import InputError
+from alspec.errors import AlspecError, InputError
 from alspec.plan.step import Step
 
 
-def findings_of(step: Step) -> Iterator[dict[str, str]]:
-    """What stands in the way of a train step's first iteration; notes where nothing does."""
-    from alspec.steps.train import config_of, initial_segmentor
+def findings_of(asked: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What stands in the way of a training and of what follows it; notes where nothing does."""
+    from alspec.steps.trial import Scoring, try_model
 
-    notes: list[str] = []
+    step = Step.from_json(asked["step"])
+    scorings = [Scoring(given["method"], given["params"]) for given in asked["scorings"]]
     try:
-        initial_segmentor(step, config_of(step), notes.append)
-        yield from ({"note": note} for note in notes)
+        for note in try_model(step, scorings).notes:
+            yield {"note": note}
     except InputError as err:
         for problem in err.problems:
             yield {"where": problem.where, "what": problem.what}
+    except AlspecError as err:
+        yield {"where": "model", "what": str(err)}
 
 
 def main() -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     asked: list[Any] = json.load(sys.stdin)
-    found = [problem for data in asked for problem in findings_of(Step.from_json(data))]
+    found = [list(findings_of(data)) for data in asked]
     json.dump(found, answer)
     answer.close()
 

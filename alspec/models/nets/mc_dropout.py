@@ -61,7 +61,13 @@ def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
     if len(blocks) >= LAYERS:
         fusion = "bottleneck" if "bottleneck" in paths[:-2] else paths[-3]
         blocks_before = [dict(blocks)[fusion], blocks[-2][1]]
-    if len(blocks_before) != LAYERS - 1 or not hasattr(head, "conv_seg"):
+    if not hasattr(head, "conv_seg"):
+        raise InputError.at(
+            "model",
+            f"the decode head {type(head).__name__} has no classifier `conv_seg` to put dropout "
+            "before; BALD needs a head with one (DeepLabv3+, for one)",
+        )
+    if len(blocks_before) != LAYERS - 1:
         raise InputError.at(
             "model",
             f"the decode head {type(head).__name__} has {len(blocks)} convolution blocks and takes "

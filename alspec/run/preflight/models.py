@@ -1,4 +1,4 @@
-"""Has every model that starts from weights in files built once, before the first step."""
+"""Has every model tried once before the first step: a step of training, a measurement, scorings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from alspec import __version__
 from alspec.errors import InputError, Problem
-from alspec.plan.kinds import TRAIN
-from alspec.plan.kinds.train import TrainParams
+from alspec.plan.kinds import ACQUIRE, TRAIN
 from alspec.plan.step import Step
 from alspec.store.store import Store
+from alspec.system.array_cache import user_cache_folder
+from alspec.system.atomic import write_json
 from alspec.system.interpreter import python_command, python_environment
-
-WEIGHTS = frozenset({"pretrained", "checkpoint"})
 
 _LOC: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("pretrained",),
@@ -25,85 +28,157 @@ _LOC: Mapping[str, tuple[str, ...]] = {
 }
 """Where each of a model's files stands in the spec."""
 
+_DECIDING = ("model", "classes", "mc_dropout", "training", "s4gan")
+
+
+@dataclass
+class _Asked:
+    """A model to try: a training that is planned, and the methods that read its weights."""
+
+    step: Step
+    scorings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """What its trial depends on."""
+        params = self.step.params
+        decided = {name: params[name] for name in _DECIDING if name in params}
+        size = self.step.local_paths["dataset"].get("image_size")
+        whole = [__version__, decided, size, self.scorings]
+        text = json.dumps(whole, sort_keys=True)
+        return f"model-{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `try_models` reads it."""
+        return {"step": self.step.to_json(), "scorings": list(self.scorings.values())}
+
+
+class _Remembered:
+    """Which trials went well, and what was noted: in a store, or in the user's cache."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        user = user_cache_folder()
+        self._folder: Path | None = user / "models" if user and not store else None
+
+    def notes(self, identity: str) -> list[str] | None:
+        """Of a trial that went well; None for one that was not made."""
+        if self._store:
+            known = self._store.is_checked(identity)
+            return list(self._store.read_checked(identity).get("notes", [])) if known else None
+        if self._folder is None:
+            return None
+        try:
+            kept = json.loads((self._folder / f"{identity}.json").read_text("utf-8"))
+            return [str(note) for note in kept["notes"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def note(self, asked: _Asked, notes: Sequence[str]) -> None:
+        """Remember a trial that went well."""
+        facts = {"model": asked.step.params["model"], "notes": list(notes)}
+        if self._store:
+            self._store.note_checked(asked.identity, facts)
+        elif self._folder is not None:
+            with suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_json(self._folder / f"{asked.identity}.json", facts)
+
 
 def check_models(
     steps: Iterable[Step],
     store: Store | None = None,
     note: Callable[[str], None] = lambda _: None,
+    *,
+    built_in: bool = False,
 ) -> int:
-    """Build what the trainings among some steps start from, weights from files included.
+    """Try what the trainings among some steps train: one step, one measurement, every scoring.
 
-    Unsafe, unreadable or oversized weights and weights of another model are found by the very code
-    that trains, in a process of its own.
+    Unsafe, unreadable or oversized weights, weights of another model, and heads that cannot do what
+    is planned are found by the very code that trains, measures and scores, in a process of its own.
 
     Args:
-        steps: any; only trainings that start from weights in files are looked at.
-        store: remembers by their bytes which files were good; None looks at them again.
-        note: is given a sentence on each file of weights: its layout, and how much of it matched.
+        steps: any; their trainings are looked at, and the acquisitions that read them.
+        store: remembers which trials went well; None asks the user's cache.
+        note: is given a sentence on each file of weights, on what of a config is followed, and on
+            the time that the trial took.
+        built_in: try built-in models without files too.
 
     Returns:
-        How many different models were built.
+        How many different models were tried.
 
     Raises:
         InputError: every problem found, with its place in the spec.
     """
-    trainings = {_identity(step): step for step in steps if _reads_weights(step)}
-    known = {identity for identity in trainings if store and store.is_checked(identity)}
-    new = {identity: step for identity, step in trainings.items() if identity not in known}
-    problems, notes = _tried(list(new.values())) if new else ([], [])
+    asked = {one.identity: one for one in _asked(steps, built_in=built_in)}
+    remembered = _Remembered(store)
+    notes: list[str] = []
+    new: list[_Asked] = []
+    for identity, one in asked.items():
+        known = remembered.notes(identity)
+        notes += known or []
+        new += [one] if known is None else []
+    problems: list[Problem] = []
+    for one, (found, said) in zip(new, _tried(new) if new else [], strict=True):
+        problems += found
+        notes += said
+        if not found:
+            remembered.note(one, said)
     if problems:
-        raise InputError(problems)
-    if store:
-        for identity, step in new.items():
-            store.note_checked(
-                identity, {"model": TrainParams.of(step.params).model, "notes": notes}
-            )
-        for identity in sorted(known):
-            notes += store.read_checked(identity).get("notes", [])
+        raise InputError(list(dict.fromkeys(problems)))
     for sentence in dict.fromkeys(notes):
         note(sentence)
     return len(new)
 
 
-def _reads_weights(step: Step) -> bool:
-    return step.kind is TRAIN and not WEIGHTS.isdisjoint(step.local_paths["model"])
+def _asked(steps: Iterable[Step], *, built_in: bool) -> list[_Asked]:
+    """One of each kind of training, with all scorings of all trainings of that kind."""
+    steps = list(steps)
+    kinds: dict[str, _Asked] = {}
+    of_training: dict[str, _Asked] = {}
+    for step in steps:
+        if step.kind is TRAIN and (built_in or step.local_paths["model"]):
+            of_training[step.key] = kinds.setdefault(_Asked(step).identity, _Asked(step))
+    for step in steps:
+        train = of_training.get(step.inputs.get("train", ""))
+        if step.kind is ACQUIRE and train is not None:
+            scoring = {"method": step.params["method"], "params": step.params["method_params"]}
+            train.scorings[json.dumps(scoring, sort_keys=True)] = scoring
+    return list(kinds.values())
 
 
-def _identity(step: Step) -> str:
-    params = TrainParams.of(step.params)
-    kept = {"model": params.model, "classes": params.classes, "mc_dropout": params.mc_dropout}
-    return f"model-{hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}"
-
-
-def _tried(steps: Sequence[Step]) -> tuple[list[Problem], list[str]]:
-    """What a process that loads torch says of these steps' models: problems, and notes on files."""
-    command = python_command("alspec.steps.try_models")
-    asked = json.dumps([step.to_json() for step in steps])
+def _tried(asked: Sequence[_Asked]) -> list[tuple[list[Problem], list[str]]]:
+    """What a process that loads torch says of each model: problems, and notes."""
     ended = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command,
-        input=asked,
+        python_command("alspec.steps.try_models"),
+        input=json.dumps([one.to_json() for one in asked]),
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         env=python_environment(),
         check=False,
     )
-    local_paths: dict[str, str] = dict(steps[0].local_paths["model"])
+    paths: dict[str, str] = dict(asked[0].step.local_paths["model"])
     if ended.returncode:
-        first = _first_file(local_paths)
-        return [Problem(first, _broken(ended), loc=_loc_of(first, local_paths))], []
-    found: list[dict[str, Any]] = json.loads(ended.stdout)
-    notes = [told["note"] for told in found if "note" in told]
-    once = {(told["where"], told["what"]): None for told in found if "where" in told}
-    return [Problem(where, what, loc=_loc_of(where, local_paths)) for where, what in once], notes
+        first = next((paths[name] for name in _LOC if name in paths), "model")
+        broken = Problem(first, _broken(ended), loc=_loc_of(first, paths))
+        return [([broken], []) for _ in asked]
+    answers: list[list[dict[str, str]]] = json.loads(ended.stdout)
+    return [_sorted(found, paths) for found in answers]
 
 
-def _first_file(local_paths: Mapping[str, str]) -> str:
-    return next(local_paths[name] for name in _LOC if name in local_paths)
+def _sorted(
+    found: Sequence[Mapping[str, str]], paths: Mapping[str, str]
+) -> tuple[list[Problem], list[str]]:
+    wrong = [(told["where"], told["what"]) for told in found if "where" in told]
+    problems = [Problem(where, what, loc=_loc_of(where, paths)) for where, what in wrong]
+    return problems, [told["note"] for told in found if "note" in told]
 
 
 def _loc_of(where: str, local_paths: Mapping[str, str]) -> tuple[str, ...]:
     """The place in the spec that names a file; the model's for anything else."""
+    if where.startswith("training."):
+        return tuple(where.split("."))
     return next((loc for name, loc in _LOC.items() if local_paths.get(name) == where), ("model",))
 
 
@@ -112,6 +187,6 @@ def _broken(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
         hint = ": it may need more memory than is free" if name == "SIGKILL" else ""
-        return f"the process that read it was ended by {name}{hint}"
+        return f"the process that tried it was ended by {name}{hint}"
     last = ended.stderr.strip().splitlines()[-1:]
     return f"could not be tried ({' '.join(last)})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,20 @@ def test_mmseg_imports_without_the_ops_and_a_missing_one_says_so() -> None:
     assert "psamask_forward" in error
     assert "mmcv-lite does not have" in error
     assert scope == "mmseg"
+
+
+def test_a_torchvision_of_another_build_is_never_imported(tmp_path: Path) -> None:
+    """One made for CUDA beside a torch for processors raises as soon as it is imported."""
+    package = tmp_path / "torchvision" / "__init__.py"
+    package.parent.mkdir()
+    package.write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['trial']\n"
+        "import runpy; runpy.run_module('alspec.run.trial', run_name='__main__')\n"
+        "from alspec.models.training import fit, optimizers\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr

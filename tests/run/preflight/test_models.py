@@ -115,12 +115,16 @@ torch.save(model.backbone.state_dict(), sys.argv[1])
     methods = ["random", {"name": "bald", "passes": 2}]
     steps = steps_of(pretrained=str(path), methods=methods)
     notes: list[str] = []
-    assert check_models(steps, store, notes.append) == 2, "with dropout layers and without"
+    assert check_models(steps, store, notes.append) == 4, "every arm: s4GAN and dropout layers"
     layout = "in the layout of torchvision, timm and MMSegmentation"
-    assert notes == [f"{path}: all 100 weights of ResNet matched {layout}"]
+    times = [note for note in notes if "one training step on two images" in note]
+    assert len(times) == 4
+    assert [note for note in notes if note not in times] == [
+        f"{path}: all 100 weights of ResNet matched {layout}"
+    ]
     monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried again"))
     assert check_models(steps, store, notes.append) == 0
-    assert notes == notes[:1] * 2, "remembered too"
+    assert sorted(notes[: len(notes) // 2]) == sorted(notes[len(notes) // 2 :]), "remembered too"
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(pytest.fail.Exception, match="tried again"):
         check_models(steps_of(pretrained=str(path), methods=methods), store)
@@ -132,7 +136,7 @@ def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypat
     (tmp_path / "weights.pth").write_bytes(b"1")
     spec = spec_of(tmp_path / "study.yaml", pretrained="weights.pth")
     found = "weights.pth: all 100 weights of ResNet matched"
-    monkeypatch.setattr(tried, "_tried", lambda steps: ([], [found]))
+    monkeypatch.setattr(tried, "_tried", lambda asked: [([], [found])] * len(asked))
     _, _, err = cli(command, spec)
     assert found in " ".join(err.split())
     if command == "run":
@@ -144,7 +148,8 @@ def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypat
 def test_models_without_weights_start_no_process(monkeypatch):
     monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried"))
     assert check_models(steps_of()) == 0
-    assert check_models(steps_of(model={"config": SHIPPED})) == 0
+    with pytest.raises(pytest.fail.Exception):
+        check_models(steps_of(model={"config": SHIPPED}))
 
 
 @pytest.mark.parametrize(
@@ -190,3 +195,72 @@ def test_only_trainings_are_tried():
     assert {step.kind for step in steps_of(pretrained=__file__) if tried._reads_weights(step)} == {
         TRAIN
     }
+
+
+# ---- every model and method is tried
+
+
+def tried_in(cli, tmp_path, monkeypatch, command="check", **changes):
+    monkeypatch.chdir(tmp_path)
+    return cli(command, spec_of(tmp_path / "study.yaml", **changes))
+
+
+def test_check_tries_every_arm_once_and_says_how_long_it_took(cli, tmp_path, monkeypatch):
+    methods = ["random", "entropy", "coreset", {"name": "bald", "passes": 2}]
+    code, _, err = tried_in(cli, tmp_path, monkeypatch, methods=methods)
+    said = " ".join(err.split())
+    assert code == 0, err
+    for arm in ("", " with s4GAN", " with dropout layers", " with s4GAN with dropout layers"):
+        words = f"- deeplabv3plus_tiny{arm}, 32 x 64 on the processor: one training step on two"
+        assert said.count(words) == 1, arm
+    assert said.count("scoring by bald") == 2
+    assert said.count("scoring by coreset") == said.count("scoring by entropy") == 2
+    monkeypatch.setattr(tried, "_tried", lambda asked: pytest.fail("tried again"))
+    assert cli("check", tmp_path / "study.yaml")[0] == 0
+
+
+REFUSED = {
+    "U-Net": ("unet/unet-s5-d16_fcn_4xb4-40k_drive-64x64.py", "FCNHead has 1 convolution"),
+    "HRNet": ("hrnet/fcn_hr18s_4xb2-40k_cityscapes-512x1024.py", "FCNHead has 1 convolution"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_head_that_takes_no_dropout_is_refused_before_any_step(cli, tmp_path, monkeypatch, name):
+    config, words = REFUSED[name]
+    changes = {"model": {"config": config}, "methods": [{"name": "bald", "passes": 2}]}
+    code, _, err = tried_in(cli, tmp_path, monkeypatch, "run", ssl=[False], **changes)
+    assert code == 2
+    assert words in " ".join(err.split())
+    assert not list((tmp_path / "work_dirs").glob(".store/*/manifest.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        "knet/knet-s3_r50-d8_fcn_8xb2-adamw-80k_ade20k-512x512.py",
+        "point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024.py",
+    ],
+)
+def test_heads_made_of_heads_are_tried_with_every_method(cli, tmp_path, monkeypatch, config):
+    methods = ["entropy", "equal", "coreset"]
+    code, _, err = tried_in(
+        cli, tmp_path, monkeypatch, model={"config": config}, methods=methods, ssl=[False]
+    )
+    assert code == 0, err
+    assert "trained by" in err
+
+
+def test_what_the_networks_own_code_raises_is_told_with_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "model = dict(type='EncoderDecoder', backbone=dict(type='ResNet', depth=18,\n"
+        "  base_channels=8, stem_channels=8), decode_head=dict(type='FCNHead', in_channels=77,\n"
+        "  channels=8, num_convs=1, num_classes=3), test_cfg=dict(mode='whole'))\n"
+    )
+    study = Study.model_validate({**TOY, "model": {"config": str(path)}, "ssl": [False]})
+    steps = expand(study, trust_config=True).steps.values()
+    with pytest.raises(InputError, match=r"one training step on two images fails \(RuntimeError"):
+        check_models(steps)
