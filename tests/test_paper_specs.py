@@ -126,7 +126,7 @@ def empty_a2d2(root: Path) -> None:
             369,
         ),
         ("a2d2_pools", empty_a2d2, {(2640, 264, 1320), (2640, 53, 264)}, 294, 1122, 1302),
-        ("a2d2_3k", empty_a2d2, {(40_135, 1000, 3000)}, 33, 69, 93),
+        ("a2d2_3k", empty_a2d2, {(40_135, 1000, 3000)}, 33, 81, 93),
     ],
 )
 def test_the_papers_study_is_planned_at_its_real_size(
