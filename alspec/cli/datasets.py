@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -37,30 +37,67 @@ def make(kind: str, folder: Path, images: int, size: tuple[int, int], seed: int)
     console.out.print(f"{text} {folder}", markup=False)
 
 
-def check(what: str, root: Path | None, overrides: Sequence[str]) -> None:
+def check(what: str, root: Path | None, overrides: Sequence[str], *, as_json: bool = False) -> None:
     """Read all datasets of a spec, or one by kind and root, and print what they hold."""
+    say = _say_nothing if as_json else _say
     if root is not None:
-        _check([_of_kind(what, root)])
+        found = _check([_of_kind(what, root)], say)
     else:
-        spec = Path(what)
-        study = load_study(spec, overrides)
+        study = load_study(Path(what), overrides)
         with locate_errors(study):
-            _check(study.datasets)
-    console.out.print(f"{what}: good", markup=False)
+            found = _check(study.datasets, say)
+    if as_json:
+        console.say_json([_as_data(name, survey) for name, survey in found.items()])
+    else:
+        console.out.print(f"{what}: good", markup=False)
 
 
-def _check(specs: Sequence[DatasetSpec]) -> None:
+def _check(
+    specs: Sequence[DatasetSpec], say: Callable[[str, Survey], None]
+) -> Mapping[str, Survey]:
+    """What datasets hold. Raises DataError for all that is wrong with any of them."""
+    surveys: dict[str, Survey] = {}
     problems: list[Problem] = []
     for index, spec in enumerate(specs):
         with closing_display() as display:
             found = survey(open_dataset(spec), partial(display.reading, spec.name))
-        _say(spec.name, found)
+        surveys[spec.name] = found
+        say(spec.name, found)
         problems += [
             replace(problem, loc=("datasets", index, *problem.loc)) if problem.loc else problem
             for problem in capped(Path(spec.root or spec.name), found.problems, MOST)
         ]
     if problems:
         raise DataError(problems)
+    return surveys
+
+
+def _say_nothing(name: str, found: Survey) -> None:
+    pass
+
+
+def _as_data(name: str, found: Survey) -> dict[str, Any]:
+    """A dataset's splits as plain data; shares of classes without a pixel are null."""
+    return {
+        "dataset": name,
+        "splits": {
+            split.value: {
+                "images": facts.images,
+                "sequences": facts.sequences,
+                "sizes": [[*size, count] for size, count in sorted(facts.sizes.items())],
+                "ignored": _number(facts.ignored),
+                "classes": {
+                    label: _number(float(share))
+                    for label, share in zip(found.classes, facts.shares, strict=False)
+                },
+            }
+            for split, facts in found.splits.items()
+        },
+    }
+
+
+def _number(share: float) -> float | None:
+    return None if math.isnan(share) else share
 
 
 def _of_kind(kind: str, root: Path) -> DatasetSpec:

@@ -93,6 +93,7 @@ def datasets_check(
         Path | None, typer.Argument(help="The root of a dataset of that kind; not for a spec.")
     ] = None,
     overrides: Overrides = None,
+    as_json: Json = False,
 ) -> None:
     """Read every file of a dataset: counts, sizes, labels, damage, the share of each class.
 
@@ -100,4 +101,4 @@ def datasets_check(
     """
     from alspec.cli import datasets as commands
 
-    commands.check(what, root, overrides or ())
+    commands.check(what, root, overrides or (), as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from alspec.cli import console
@@ -13,15 +14,20 @@ from alspec.store.store import Store
 from alspec.system.atomic import describe_os_error
 
 
-def doctor(work_dir: Path) -> ExitCode:
+def doctor(work_dir: Path, *, as_json: bool = False) -> ExitCode:
     """Print what works on this machine; STEP_FAILED if something needed does not."""
     from alspec.run.doctor import examine
 
-    healthy = True
+    healthy, found = True, []
     for finding in examine(work_dir):
         healthy &= finding.works or not finding.needed
+        found.append(asdict(finding))
+        if as_json:
+            continue
         mark = "[green]✓[/]" if finding.works else "[red]✗[/]" if finding.needed else "[yellow]-[/]"
         console.say_finding(mark, finding.name, finding.detail)
+    if as_json:
+        console.say_json({"healthy": healthy, "findings": found})
     return ExitCode.DONE if healthy else ExitCode.STEP_FAILED
 
 

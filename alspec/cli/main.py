@@ -118,7 +118,12 @@ def schema() -> None:
 
 
 @app.command()
-def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = False) -> None:
+def check(
+    spec: Spec,
+    overrides: Overrides = None,
+    trust_config: TrustConfig = False,
+    as_json: Json = False,
+) -> None:
     """Check a spec and read every image and mask it names; writes nothing.
 
     Example: alspec check study.yaml
@@ -127,8 +132,8 @@ def check(spec: Spec, overrides: Overrides = None, trust_config: TrustConfig = F
     from alspec.cli import study as commands
 
     if project := projects.project_of(spec, overrides or ()):
-        return projects.check(project)
-    return commands.check(spec, overrides or (), trust_config=trust_config)
+        return projects.check(project, as_json=as_json)
+    return commands.check(spec, overrides or (), trust_config=trust_config, as_json=as_json)
 
 
 @app.command()
@@ -369,14 +374,14 @@ def completion(
 
 
 @app.command()
-def doctor(work_dir: WorkDir = WORK_DIR) -> None:
+def doctor(work_dir: WorkDir = WORK_DIR, as_json: Json = False) -> None:
     """Look at this machine: does what alspec needs work here?
 
     Example: alspec doctor
     """
     from alspec.cli import machine as commands
 
-    raise typer.Exit(commands.doctor(work_dir))
+    raise typer.Exit(commands.doctor(work_dir, as_json=as_json))
 
 
 @app.command()

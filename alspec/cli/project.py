@@ -30,10 +30,13 @@ def project_of(path: Path | None, overrides: Sequence[str]) -> Project | None:
     return load_project(spec, overrides) if names_project(spec) else None
 
 
-def check(project: Project) -> None:
+def check(project: Project, *, as_json: bool = False) -> None:
     """Read every image, and every mask that is there; writes nothing."""
     with closing_display() as display:
         counts = commands.check(project, display)
+    if as_json:
+        console.say_json({"project": project.project, **counts})
+        return
     text = ", ".join(f"{count} {name}" for name, count in counts.items())
     console.out.print(f"{project.project}: good; {text}", markup=False)
 

@@ -23,11 +23,20 @@ from alspec.system.atomic import write_out
 WATCH_SECONDS = 5.0
 
 
-def check(spec: Path, overrides: Sequence[str], *, trust_config: bool) -> None:
+def check(
+    spec: Path, overrides: Sequence[str], *, trust_config: bool, as_json: bool = False
+) -> None:
     """Validate, list and read everything; print what was found."""
+    from alspec.plan.summary import settings_as_data
+
     with closing_display() as display:
         study = api.load_study(spec, overrides)
         found = api.check(study, trust_config=trust_config, progress=display)
+    if as_json:
+        about = {"study": study.study, "images_read": dict(found.images)}
+        settings = settings_as_data(found.plan)
+        console.say_json({**about, "facts": list(found.facts), "settings": settings})
+        return
     for line in found.facts:
         console.out.print(line, markup=False)
     for setting in found.plan.settings:

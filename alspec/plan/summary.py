@@ -25,19 +25,24 @@ def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> 
         "trainings_unshared": plan.trainings_unshared,
         "steps": len(plan.steps),
         "done": len(done),
-        "settings": [
-            {
-                "dataset": setting.dataset,
-                "pool": setting.pool,
-                "budget": setting.budget,
-                "pool_images": setting.pool_images,
-                "labelled_images": list(setting.labelled_images),
-            }
-            for setting in plan.settings
-        ],
+        "settings": settings_as_data(plan),
         "seconds": seconds,
         "disk_bytes": disk_bytes(plan),
     }
+
+
+def settings_as_data(plan: Plan) -> list[dict[str, Any]]:
+    """Each pool and budget, with how many images are labelled at each cycle."""
+    return [
+        {
+            "dataset": setting.dataset,
+            "pool": setting.pool,
+            "budget": setting.budget,
+            "pool_images": setting.pool_images,
+            "labelled_images": list(setting.labelled_images),
+        }
+        for setting in plan.settings
+    ]
 
 
 def step_rows(plan: Plan, done: Collection[str]) -> Iterator[tuple[str, int, int, int]]:
