@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alspec.plan.dag import Plan
+from alspec.plan.dag import Plan, Setting
 from alspec.plan.kinds import TRAIN
+from alspec.plan.kinds.pool import PoolParams
+from alspec.plan.kinds.record import Scale
 from alspec.plan.kinds.train import TrainParams
 from alspec.plan.step import Step, StepKey
 
@@ -49,7 +51,13 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
                 step = plan.steps[key]
                 trained = plan.steps.get(step.inputs.get("train", key))
                 if trained and trained.kind is TRAIN and step.kind.amount:
-                    amount = step.kind.amount(plan, step, setting, labelled.labelled_images)
+                    scale = Scale(
+                        labelled.labelled_images,
+                        _candidates(plan, step, setting),
+                        setting.validation_images,
+                        plan.study.training,
+                    )
+                    amount = step.kind.amount(step.params, scale)
                     relation = relations.get(run.dataset) or _relation(trained)
                     relations[run.dataset] = relation
                     dropout = TrainParams.of(trained.params).mc_dropout
@@ -62,6 +70,13 @@ def workloads(plan: Plan) -> Mapping[StepKey, Workload]:
                         trains=step is trained,
                     )
     return found
+
+
+def _candidates(plan: Plan, step: Step, setting: Setting) -> int:
+    """Images that a step's pool has: every n-th where its method's candidates are."""
+    pool = plan.steps.get(step.inputs.get("pool", setting.pool_step))
+    restricted = PoolParams.of(pool.params).candidates if pool else None
+    return setting.pool_images // (restricted["every"] if restricted else 1)
 
 
 def _relation(train: Step) -> str:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from alspec.acquisition.base import Need
 from alspec.plan.arms import acquisition_function
-from alspec.plan.kinds.pool import PoolParams
-from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, StepParams
-
-if TYPE_CHECKING:
-    from alspec.plan.dag import Plan, Setting
-    from alspec.plan.step import Step
+from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, Scale, StepParams
 
 INITIAL = "initial"
 """The method of the random initial set; no acquisition function has this name."""
@@ -104,16 +99,14 @@ class AcquireFacts(JsonArtifact):
     device: str = ""
 
 
-def _amount(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Amount:
-    params = AcquireParams.of(step.params)
-    pool = PoolParams.of(plan.steps[step.inputs["pool"]].params)
-    every = pool.candidates["every"] if pool.candidates else 1
+def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+    params = AcquireParams.of(recipe)
     passes = 0
     if Need.PASSES in acquisition_function(params.method).needs:
         passes = params.method_params.get("passes", 0)
     facts = {"method": params.method, "method_params": params.method_params}
     factor = FORWARD_FACTOR * (1 + PASS_FACTOR * passes)
-    return Amount(setting.pool_images // every, factor, facts)
+    return Amount(scale.candidates, factor, facts)
 
 
 KIND = Kind("acquire", 1, "alspec.steps.acquire:perform", _amount)

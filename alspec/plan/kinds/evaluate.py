@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, StepParams
-
-if TYPE_CHECKING:
-    from alspec.plan.dag import Plan, Setting
-    from alspec.plan.step import Step
+from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, Scale, StepParams
 
 CONFUSION = "confusion.npy"
 """Artifact: pixel counts (C, C) int64, truth by prediction."""
@@ -60,9 +56,9 @@ class EvaluateFacts(JsonArtifact):
     seconds: float = 0.0
 
 
-def _amount(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Amount:
-    size = EvaluateParams.of(step.params).image_size
-    return Amount(setting.validation_images, FORWARD_FACTOR, {"image_size": size})
+def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+    size = EvaluateParams.of(recipe).image_size
+    return Amount(scale.validation_images, FORWARD_FACTOR, {"image_size": size})
 
 
 KIND = Kind("evaluate", 1, "alspec.steps.evaluate:perform", _amount)

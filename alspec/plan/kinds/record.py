@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from alspec.system.atomic import write_json
 
 if TYPE_CHECKING:
-    from alspec.plan.dag import Plan, Setting
-    from alspec.plan.step import Step
+    from alspec.spec.model import Training
     from alspec.store.store import Store
 
 FORWARD_FACTOR = 1 / 3
@@ -82,6 +81,23 @@ _Json = TypeVar("_Json", bound=JsonArtifact)
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """How many images a step of a run meets.
+
+    Attributes:
+        labelled_images: in the labelled set that it trains on, measures or chooses after.
+        candidates: images that a method chooses from, labelled ones included.
+        validation_images: that a model is measured on.
+        training: the study's.
+    """
+
+    labelled_images: int
+    candidates: int
+    validation_images: int
+    training: Training
+
+
+@dataclass(frozen=True, slots=True)
 class Amount:
     """How much a step has to do.
 
@@ -105,14 +121,14 @@ class Kind:
         version: raised when the kind's code changes its result for the same recipe (CHANGELOG,
             Re-runs).
         performer: `module:function` that does the work; it is imported by workers alone.
-        amount: of work in a step of this kind, from its plan, its setting and how many images are
-            labelled then; None for a kind that runs no model.
+        amount: of work in a step of this kind, from its parameters and its scale; None for a kind
+            that runs no model.
     """
 
     name: str
     version: int
     performer: str
-    amount: Callable[[Plan, Step, Setting, int], Amount] | None = None
+    amount: Callable[[Mapping[str, Any], Scale], Amount] | None = None
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"

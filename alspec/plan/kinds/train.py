@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from alspec.plan.kinds.record import Amount, JsonArtifact, Kind, StepParams
+from alspec.plan.kinds.record import Amount, JsonArtifact, Kind, Scale, StepParams
 
 if TYPE_CHECKING:
-    from alspec.plan.dag import Plan, Setting
-    from alspec.plan.step import Step
     from alspec.spec.model import Training
 
 WEIGHTS = "weights.safetensors"
@@ -99,10 +97,10 @@ def training_images(labelled_images: int, training: Training) -> int:
     return max(1, round(labelled_images * training.epochs / batch)) * batch
 
 
-def _amount(plan: Plan, step: Step, setting: Setting, labelled_images: int) -> Amount:
-    params = TrainParams.of(step.params)
+def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+    params = TrainParams.of(recipe)
     facts = {name: params.training[name] for name in _TIMED if name in params.training}
-    images = training_images(labelled_images, plan.study.training)
+    images = training_images(scale.labelled_images, scale.training)
     factor = SSL_FACTOR if params.s4gan else 1.0
     return Amount(images, factor, {"ssl": bool(params.s4gan), **facts})
 
