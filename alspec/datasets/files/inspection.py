@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, Dataset, ImageId
 from alspec.datasets.files.decoding import pillow_resize
@@ -71,7 +72,7 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
             problems += err.problems
         try:
             mask = dataset.read_mask(image)
-            pixels = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+            pixels = _counts(mask)
             if size is not None and mask.shape != size:
                 problems.append(_unlike(mask_place(image), image, size, mask.shape))
         except DataError as err:
@@ -86,6 +87,13 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
             yield from readers.map(inspect, images)
         finally:
             readers.shutdown(cancel_futures=True)
+
+
+def _counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Pixels of each value, (256,)."""
+    if mask.dtype != np.uint8:  # a plugin's
+        return np.bincount(mask.ravel(), minlength=IGNORE + 1)
+    return np.array(PillowImage.fromarray(mask).histogram(), np.int64)
 
 
 def _unlike(

@@ -15,6 +15,7 @@ from alspec.datasets.files.decoding import Labels
 from alspec.errors import DataError
 
 _SHOWN = 10
+_BYTES = 256
 LARGEST = (1 << 16) - 1
 """The highest value that a mask of 16 bits has."""
 _UNKNOWN = 254
@@ -40,8 +41,20 @@ class ValueTable:
         for value, class_id in classes.items():
             self._table[value] = class_id
 
+        used = {*self._table[:_BYTES].tolist()}
+        self._spare = next((byte for byte in range(_BYTES) if byte not in used), None)
+        unknown = 0 if self._spare is None else self._spare
+        of_bytes = self._table[:_BYTES]
+        self._bytes = np.where(of_bytes < 0, unknown, of_bytes).astype(np.uint8)
+
     def apply(self, labels: Labels, path: Path) -> Mask:
         """Class ids of a mask, (H, W). Raises DataError naming the file and the unknown values."""
+        if labels.dtype == np.uint8 and self._spare is not None:  # three times as fast
+            import cv2
+
+            mapped = np.asarray(cv2.LUT(np.ascontiguousarray(labels), self._bytes), np.uint8)
+            if not (mapped == self._spare).any():
+                return mapped
         known = self._table[labels]
         if (known < 0).any():
             values = np.unique(labels[known < 0])
