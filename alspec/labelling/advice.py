@@ -61,9 +61,10 @@ def choose_method(project: Project, named: str | None, pool: PoolFacts, labelled
         asked = "on the command line" if named else "in the project"
         return Choice(method, ssl, (f"{method.label} is named {asked}",))
     known = f"measured {level}" if level else "not clear from the images, taken as high"
+    spent = f"between low and high, taken as {entry.budget}" if budget == "between" else budget
     views = f", on {pool.distinct_views:,} distinct views" if pool.distinct_views else ""
     reasons = (
-        f"redundancy {known}; budget {entry.budget}: {labelled:,} labels on {pool.images:,} images "
+        f"redundancy {known}; budget {spent}: {labelled:,} labels on {pool.images:,} images "
         f"after this batch ({percent:.1f} %){views}",
         f"the guide (Table 6) advises {entry.label}: {entry.methods[0]}"
         + (" with SSL" if ssl else ""),
