@@ -24,7 +24,7 @@ from alspec.acquisition.kernel import DirectionKernel
 Rows = NDArray[np.int64]
 Gains = NDArray[np.float64]
 
-LOOKED_AT = 128
+LOOKED_AT = 32
 """Candidates that are looked at again together at first; doubled while the best is not found."""
 
 GUESSED = 8
