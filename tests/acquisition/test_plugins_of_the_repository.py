@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alspec import __version__
 from alspec.acquisition.conformance import broken_duties
 
 PLUGINS = sorted((Path(__file__).parents[2] / "plugins").glob("alspec-*"))
@@ -35,3 +36,11 @@ def test_its_readme_says_how_and_where_it_comes_from(package):
     assert f"pip install ./plugins/{package.name}" in text
     assert f"pytest plugins/{package.name}" in text
     assert re.search(r"\b(20[0-2]\d|et al\.)", text)
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=lambda path: path.name)
+def test_a_package_goes_with_this_version(package):
+    declared = (package / "pyproject.toml").read_text()
+    ((low, high),) = re.findall(r'"alspec>=([0-9.]+),<([0-9.]+)"', declared)
+    here, *bounds = [tuple(map(int, v.split(".")[:2])) for v in (__version__, low, high)]
+    assert bounds[0] <= here < bounds[1]
