@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
+from torch.utils.data import DataLoader
 
 from alspec.datasets.base import ImageId
 from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
@@ -103,34 +105,11 @@ def fit(
     segmentor: Any = build()
     parameters = parameter_count(segmentor)
     iterations = iterations_of(len(labelled), training)
-    augmentation = Augmentation.of(training)
-    order = Order(tuple(labelled), training.batch_size, seeds.order)
-    feed = Feed(Batches(frames, order, augmentation, labelled=True))
-    model: nn.Module = segmentor
-    bfloat16 = in_bfloat16(training.precision, device)
-    optimiser: Any = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
-    schedule: Any = recipe.schedules_of(optimiser, iterations)
-    if s4gan is not None:
-        other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
-        feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
-        torch.manual_seed(seeds.discriminator)
-        discriminator = Discriminator(segmentor.num_classes)
-        model = S4GANSegmentor(segmentor, discriminator, s4gan, joint=not training.compile)
-        adam = torch.optim.Adam(
-            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
-        )
-        wrapped = (BFloat16OptimWrapper if bfloat16 else OptimWrapper)(adam)
-        optimiser = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
-        schedule = {
-            "segmentor": schedule,
-            "discriminator": [poly(wrapped, training, iterations)],
-        }
-    model.to(device)
-    if device.type == "cuda":
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        repeat_exactly(model)
+    feed = _feed(frames, labelled, unlabelled if s4gan else None, training, seeds)
+    learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations)
+    learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
-    state = keeping.state_for(model, device) if keeping else None
+    state = keeping.state_for(learner.model, device) if keeping else None
     resume = Resume(keeping, state, log) if keeping else None
     start = state["position"] if state else 0
     del state  # as large as the training itself
@@ -144,27 +123,8 @@ def fit(
         reading,
         compiling(segmentor, wanted=training.compile),
     ):
-        runner = StepRunner(
-            work_dir=Path(scratch),
-            name="alspec-training",
-            model=model,
-            train_dataloader=loader,
-            train_cfg={
-                "type": PositionedLoop,
-                "max_iters": iterations,
-                "val_interval": iterations + 1,
-            },
-            optim_wrapper=optimiser,
-            param_scheduler=schedule,
-            default_hooks={
-                "runtime_info": None,
-                "timer": None,
-                "logger": None,
-                "checkpoint": None,
-                "sampler_seed": None,
-            },
-            custom_hooks=[QuietRuntimeInfo(), log, *([resume] if resume else [])],
-        )
+        hooks = [QuietRuntimeInfo(), log, *([resume] if resume else [])]
+        runner = learner.runner(loader, iterations, hooks, Path(scratch))
         torch.manual_seed(seeds.dropout)
         started = time.perf_counter()
         try:
@@ -173,3 +133,93 @@ def fit(
             runner.close()
         seconds = time.perf_counter() - started + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
+
+
+def _feed(
+    frames: PixelSource,
+    labelled: Sequence[ImageId],
+    unlabelled: Sequence[ImageId] | None,
+    training: Training,
+    seeds: Seeds,
+) -> Feed:
+    """Batches of labelled images, and of unlabelled ones unless that is None."""
+    augmentation = Augmentation.of(training)
+    order = Order(tuple(labelled), training.batch_size, seeds.order)
+    feed = Feed(Batches(frames, order, augmentation, labelled=True))
+    if unlabelled is not None:
+        other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
+        feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
+    return feed
+
+
+@dataclass
+class _Learner:
+    """What is trained, and what trains it, as MMEngine's runner takes them."""
+
+    model: nn.Module
+    optimiser: Any
+    schedule: Any
+
+    @classmethod
+    def of(
+        cls,
+        segmentor: Any,
+        recipe: Recipe,
+        s4gan: S4GAN | None,
+        seeds: Seeds,
+        device: torch.device,
+        iterations: int,
+    ) -> _Learner:
+        """The segmentor with its optimiser; with s4GAN beside a discriminator with its own."""
+        training = recipe.training
+        bfloat16 = in_bfloat16(training.precision, device)
+        optimiser: Any = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
+        schedule: Any = recipe.schedules_of(optimiser, iterations)
+        if s4gan is None:
+            return cls(segmentor, optimiser, schedule)
+        torch.manual_seed(seeds.discriminator)
+        discriminator = Discriminator(segmentor.num_classes)
+        model = S4GANSegmentor(segmentor, discriminator, s4gan, joint=not training.compile)
+        adam = torch.optim.Adam(
+            discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
+        )
+        wrapped = (BFloat16OptimWrapper if bfloat16 else OptimWrapper)(adam)
+        optimisers = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
+        schedules = {
+            "segmentor": schedule,
+            "discriminator": [poly(wrapped, training, iterations)],
+        }
+        return cls(model, optimisers, schedules)
+
+    def move_to(self, device: torch.device) -> None:
+        """Lay the model out on the device, where it repeats its bits."""
+        self.model.to(device)
+        if device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            repeat_exactly(self.model)
+
+    def runner(
+        self, loader: DataLoader[Any], iterations: int, hooks: Sequence[Hook], scratch: Path
+    ) -> StepRunner:
+        """MMEngine's runner, which writes and prints nothing of its own."""
+        return StepRunner(
+            work_dir=scratch,
+            name="alspec-training",
+            model=self.model,
+            train_dataloader=loader,
+            train_cfg={
+                "type": PositionedLoop,
+                "max_iters": iterations,
+                "val_interval": iterations + 1,
+            },
+            optim_wrapper=self.optimiser,
+            param_scheduler=self.schedule,
+            default_hooks={
+                "runtime_info": None,
+                "timer": None,
+                "logger": None,
+                "checkpoint": None,
+                "sampler_seed": None,
+            },
+            custom_hooks=list(hooks),
+        )
