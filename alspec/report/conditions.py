@@ -82,7 +82,8 @@ def _choices(study: Study) -> Iterator[tuple[str, str]]:
 def _dataset(dataset: DatasetSpec) -> str:
     size = dataset.image_size
     pixels = f"{size[0]} x {size[1]} (height x width)" if size else "their own size"
-    apart = {"name", "kind", "root", "image_size", "budgets", *dataset.later_defaults()}
+    apart = {"name", "kind", "root", "image_size", "budgets", "follow_links"}
+    apart |= dataset.later_defaults()
     own = dataset.model_dump(mode="json", exclude=apart)
     return f"{text(dataset.kind)}, images of {pixels}; {_fields(own)}"
 
