@@ -14,7 +14,8 @@ from factories.toy import TOY
 
 from alspec.errors import InputError
 from alspec.plan.dag import Plan
-from alspec.plan.step import Step, StepKind
+from alspec.plan.kinds import KINDS
+from alspec.plan.step import Step
 from alspec.run.executors.base import Outcome
 from alspec.run.loop import RunSummary, _Loop
 from alspec.system import failpoints
@@ -31,9 +32,9 @@ class Silent:
 
 def test_a_failure_ahead_of_2000_cycles_skips_them_all():
     """Beyond 480 cycles it ended in a RecursionError."""
-    chain = [Step(StepKind.POOL, {"n": 0})]
+    chain = [Step(KINDS["pool"], {"n": 0})]
     for number in range(1, 4000):
-        chain.append(Step(StepKind.TRAIN, {"n": number}, {"before": chain[-1].key}))
+        chain.append(Step(KINDS["train"], {"n": number}, {"before": chain[-1].key}))
     steps = {step.key: step for step in chain}
     loop = object.__new__(_Loop)
     plan = object.__new__(Plan)
