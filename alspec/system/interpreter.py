@@ -26,9 +26,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 spec = spec_from_file_location("alspec", {package!r})
 sys.modules["alspec"] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules["alspec"])
-import runpy
-runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+{code}
 """
+_RUN = 'import runpy; runpy.run_module({module!r}, run_name="__main__", alter_sys=True)'
 """`-c` puts the current folder first on the path; it is taken off before anything is imported, for
 `sys` is built in. The package is the caller's own, wherever that was found."""
 
@@ -40,12 +40,17 @@ def python_command(module: str, arguments: Sequence[str] = ()) -> list[str]:
         module: as `alspec.steps.try_models`.
         arguments: the module's own.
     """
+    return [*python_code_command(_RUN.format(module=module)), *arguments]
+
+
+def python_code_command(code: str) -> list[str]:
+    """The command that runs code of alspec's own as `python -c` would, with the same care."""
     import alspec
 
     package = str(Path(str(alspec.__file__)).absolute())
-    start = _START.format(more=_more_folders(), package=package, module=module)
+    start = _START.format(more=_more_folders(), package=package, code=code)
     user_site = ["-s"] if sys.flags.no_user_site else []
-    return [sys.executable, "-E", *user_site, "-X", "utf8", "-c", start, *arguments]
+    return [sys.executable, "-E", *user_site, "-X", "utf8", "-c", start]
 
 
 def python_environment() -> dict[str, str]:

@@ -73,7 +73,7 @@ def test_the_package_is_the_callers_wherever_it_lies(trap, monkeypatch):
     show = ROOT / "tests" / "fakes" / "show_path.py"
     package = Path(interpreter.__file__).parents[1]
     command = python_command("alspec.system.interpreter")
-    command[-1] = command[-1].replace("import runpy\n", f"exec(open({str(show)!r}).read())\n")
+    command[-1] = command[-1].replace("import runpy; ", f"exec(open({str(show)!r}).read()); ")
     command[-1] = command[-1].rpartition("runpy.run_module")[0]
     said = subprocess.run(command, env=python_environment(), capture_output=True, check=True)
     path, home = json.loads(said.stdout)

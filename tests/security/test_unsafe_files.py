@@ -92,7 +92,7 @@ def test_arrays_with_objects_are_refused(store: Store, canary: Path, tmp_path: P
         "empty": b"",
     }[form]
     commit(store, **{"matrix.npy": data})
-    with pytest.raises(StoreError, match=r"matrix\.npy: damaged .*Run again"):
+    with pytest.raises(StoreError, match=r"matrix\.npy: corrupt .*Run again"):
         store.read_array(KEY, "matrix.npy")
     assert not store.is_done(KEY)
 
@@ -105,7 +105,7 @@ def test_a_manifest_cannot_name_what_lies_elsewhere(store: Store, canary: Path, 
     commit(store, **{"a.json": b"{}"})
     path = store.home(KEY) / MANIFEST
     path.write_text(json.dumps({"step": {}, "files": {name: {"bytes": 0, "sha256": ""}}}))
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="corrupt"):
         store.holds(KEY, "a.json")
     with pytest.raises(StoreError):
         store.file(KEY, name)
@@ -120,7 +120,7 @@ def test_a_link_is_no_artifact(store: Store, canary: Path, tmp_path: Path, same:
     path = store.home(KEY) / "a.json"
     path.unlink()
     path.symlink_to(outside)
-    with pytest.raises(StoreError, match=r"a\.json: damaged"):
+    with pytest.raises(StoreError, match=r"a\.json: corrupt"):
         store.read_json(KEY, "a.json")
     assert outside.is_file()
 

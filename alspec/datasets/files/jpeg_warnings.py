@@ -10,9 +10,10 @@ import os
 import queue
 import re
 import subprocess
-import sys
 from contextlib import suppress
 from types import TracebackType
+
+from alspec.system.interpreter import python_code_command, python_environment
 
 PROCESSES = 2
 SUFFIXES = (".jpg", ".jpeg")
@@ -22,7 +23,6 @@ HARMLESS_BYTES = 16
 _END = b"\0\n"
 _CHILD = """
 import os, sys
-sys.path = [folder for folder in sys.path if folder]  # not what lies in the current folder
 os.dup2(1, 2)
 import cv2, numpy
 cv2.setNumThreads(1)
@@ -76,7 +76,10 @@ class JpegWarnings:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603 - this very Python, on code that stands here
-            [sys.executable, "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            python_code_command(_CHILD),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=python_environment(),
         )
         self._started.append(process)
         return process

@@ -51,6 +51,6 @@ def test_answers_belong_to_their_files(tmp_path, whole):
 
 
 def test_without_processes_nothing_is_said(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("alspec.datasets.files.jpeg_warnings.sys.executable", "/none")
+    monkeypatch.setattr("alspec.system.interpreter.sys.executable", "/none")
     with JpegWarnings() as warnings:
         assert warnings.of(written(tmp_path / "a.jpg", whole)) == ""
