@@ -61,5 +61,11 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Any, **options: Any) 
     averaged = options["reduction"] == "mean" and options["avg_non_ignore"]
     if averaged and all(given is None for given in weights):
         return mean_cross_entropy(logits, labels, options["ignore_index"])
+    classes = options["class_weight"]
+    if classes is not None and options["avg_factor"] is None and options["reduction"] == "mean":
+        # MMSegmentation looks an ignored label's weight up, and fails; it has none.
+        ignored = labels == options["ignore_index"]
+        weights_of_pixels = classes[labels.masked_fill(ignored, 0)].masked_fill(ignored, 0)
+        options = {**options, "avg_factor": weights_of_pixels.sum()}
     theirs: Tensor = cross_entropy(logits, labels, weight, **options)
     return theirs

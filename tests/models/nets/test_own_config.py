@@ -137,6 +137,9 @@ def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
     loss = model.decode_head.loss_decode
     assert loss(logits, labels, ignore_index=255) == 0
     assert loss(logits, labels + 2, ignore_index=255) > 0
+    half = torch.cat([labels[:, :2] + 2, labels[:, 2:] + 255], dim=1)
+    expected = torch.nn.functional.cross_entropy(logits[:, :, :2], labels[:, :2] + 2)
+    assert torch.allclose(loss(logits, half, ignore_index=255), expected)
 
 
 def test_heads_inside_a_head_get_the_dataset_s_classes() -> None:
