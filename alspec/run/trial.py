@@ -15,7 +15,8 @@ def main() -> None:
     from alspec.models.nets.build import build_segmentor
     from alspec.models.nets.config import model_config
 
-    model: Any = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False).eval()
+    model: Any = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
+    model.eval()
     with torch.inference_mode():
         out = model.encode_decode(torch.zeros(1, 3, 64, 128), [{"img_shape": (64, 128)}])
     device = "cuda" if torch.cuda.is_available() else "cpu"

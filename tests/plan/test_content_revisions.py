@@ -110,7 +110,7 @@ def test_other_labels_of_val_leave_trainings_as_they_are(home, toy_spec):
     before = planned(one, store).steps
     (root / "val/masks/0.png").write_bytes(b"x" * 12)
     after = planned(one, store).steps
-    assert {before[key].kind.value for key in before.keys() - after.keys()} == {"evaluate"}
+    assert {before[key].kind.name for key in before.keys() - after.keys()} == {"evaluate"}
 
 
 def test_decoded_images_of_other_files_are_others(home, toy_spec):
@@ -118,7 +118,7 @@ def test_decoded_images_of_other_files_are_others(home, toy_spec):
     one = study(toy_spec, root)
     record(one, store)
     (root / "masks/0.png").write_bytes(b"x" * 12)
-    (pool,) = [step for step in planned(one, store).steps.values() if step.kind.value == "pool"]
+    (pool,) = [step for step in planned(one, store).steps.values() if step.kind.name == "pool"]
     revisions = pool.local_paths["dataset"]["revisions"]
     assert list(revisions) == ["pool"]
     assert pool.params["dataset"]["content"] == revisions["pool"]
