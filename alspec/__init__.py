@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alspec.api import check, load, outlook, plan, publish, recommend, results, run
     from alspec.errors import AlspecError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AlspecError", "check", "load", "outlook", "plan", "publish", "recommend", "results", "run",
