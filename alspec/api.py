@@ -89,8 +89,13 @@ def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WOR
         Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.
 
     Raises:
-        InputError: files that are not there, or budgets that a pool cannot fill.
+        InputError: files that are not there, or budgets that a pool cannot fill; a labelling
+            project, which has no plan of its own.
     """
+    if not isinstance(study, Study):
+        name = getattr(study, "project", study)
+        what = "is a labelling project, not a study: alspec.labelling.commands takes it"
+        raise SpecError.at(str(name), what)
     contents = ContentRevisions(StudyFolder(Path(work_dir), study.study).store)
     with locate_errors(study):
         return expand(study, trust_config=trust_config, contents=contents)

@@ -108,6 +108,19 @@ def test_errors_are_the_command_lines_with_its_exit_code(spec, tmp_path):
         alspec.results(tmp_path)
 
 
+def test_a_labelling_project_is_no_study(tmp_path):
+    (tmp_path / "images").mkdir()
+    path = tmp_path / "project.yaml"
+    dataset = {"name": "d", "kind": "folder", "root": str(tmp_path), "images": "images",
+               "masks": "masks", "classes": ["a", "b"], "image_size": [16, 16]}  # fmt: skip
+    path.write_text(yaml.safe_dump({"project": "night", "dataset": dataset}))
+    project = alspec.load(path)
+    for call in (alspec.plan, alspec.run, alspec.check):
+        with pytest.raises(alspec.AlspecError, match="night: is a labelling project") as caught:
+            call(project)
+        assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
 @pytest.mark.parametrize("name", ["plan", "run", "results", "recommend"])
 def test_packages_of_the_functions_names_are_callable_and_still_packages(name):
     package = getattr(alspec, name)
