@@ -35,6 +35,9 @@ from alspec.system.atomic import describe_os_error
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
+
+GRACE_SECONDS = 1.0
+"""For a signal that ended the parent to be heard here, too."""
 STOP_SECONDS = 8.0
 """For a training to write a checkpoint before its worker is killed."""
 
@@ -261,8 +264,9 @@ def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training
         stop.set()
         if not training.is_set():
             break
-    if stop.is_set() and training.is_set():  # the parent ended first: the checkpoint is on its way
-        time.sleep(STOP_SECONDS)
+    # A signal to the whole group can end the parent before this process's own handler has run.
+    if training.is_set() and stop.wait(GRACE_SECONDS):
+        time.sleep(STOP_SECONDS)  # the checkpoint is on its way
     os._exit(0)
 
 
