@@ -55,8 +55,8 @@ def draw_satellite(root, cli):
 
 
 def draw_folder(root, cli):
-    for half, count in (("train", 40), ("val", 8)):
-        for number in range(count):
+    for half, numbers in (("train", range(40)), ("val", range(40, 48))):
+        for number in numbers:
             name = f"{number:03d}.png"
             pair(root / half / "images" / name, root / half / "masks" / name, number, 3)
 
