@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +210,3 @@ class StepContext:
             return []
         apart = {*labelled, *self.step.params.get("excluded", ())}
         return [frame.id for frame in self.pool() if frame.id not in apart]
-
-
-Performer = Callable[[StepContext], None]
-"""Does a step's work: reads inputs, writes artifacts into `context.folder`."""
