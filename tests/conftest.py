@@ -9,9 +9,13 @@ import subprocess
 import sys
 
 import pytest
+
+from alspec.models.nets import yapf_cache  # isort: skip  (mends imports of mmengine in tests)
 from factories.toy import TOY
 
 from alspec.spec.model import Study
+
+__all__ = ["yapf_cache"]
 
 
 @pytest.fixture(scope="session", autouse=True)

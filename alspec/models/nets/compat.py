@@ -9,6 +9,10 @@ import warnings
 from importlib.machinery import ModuleSpec
 from typing import Any, NoReturn
 
+from alspec.models.nets import yapf_cache  # isort: skip  (mends the imports of mmengine)
+
+__all__ = ["import_mmseg", "use_mmseg_scope", "yapf_cache"]
+
 _EXT = "mmcv._ext"
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alspec.models.nets import yapf_cache  # isort: skip  (mends the next import)
 from mmengine.config import Config
 
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError, Problem
 from alspec.models.nets.normalisation import for_rgb, preprocessor_faults
+
+__all__ = ["REGISTERED", "ConfigFile", "adapted", "read_config", "yapf_cache"]
 
 REGISTERED = re.compile(r"((mmseg|mmdet|mmcls|mmpretrain)\.)?[A-Za-z]\w*")
 """A name of a registry, of a package with registries where it says so."""
