@@ -14,6 +14,10 @@ import typer
 
 from alspec.cli.main import app
 from alspec.errors import ExitCode
+from alspec.results.epochs import IDENTITY as CURVES
+from alspec.results.s4gan_signals import COLUMNS as S4GAN
+from alspec.results.s4gan_signals import IDENTITY as SIGNALS
+from alspec.results.selection_files import PICKS
 from alspec.results.table import COLUMNS
 from alspec.spec.schema import json_schema
 from alspec.store.folders import StoreFolders
@@ -240,6 +244,17 @@ def files_page() -> str:
         parts.append("")
     parts.append("## Tables\n\nPercentages have four decimals; an absent class is empty.\n")
     parts += [f"- `{name}.csv`: {', '.join(columns)}" for name, columns in COLUMNS.items()]
+    parts += [
+        f"- `training.csv`, a row an epoch of each labelled set's training: {', '.join(CURVES)}, "
+        "epoch, lr, then every loss and score of the training; with s4GAN `accepted`, "
+        "`score_real` and `score_fake` among them. Labelled sets that share a training have the "
+        "same `train_key`.",
+        f"- `s4gan.csv`, a row a training with s4GAN: {', '.join((*SIGNALS, *S4GAN))}",
+        "- `selections/<run>/cycle_<k>.txt`: the labelled set, an image id a line, in the order "
+        "of choice",
+        f"- `selections/<run>/picks_<k>.csv`, what the cycle added: {', '.join(PICKS)}; the score "
+        "is empty for methods that give none",
+    ]
     return "\n".join([*parts, ""])
 
 

@@ -72,8 +72,9 @@ def repeat_section(
         Paragraph(
             f"{code('spec.yaml')} holds every choice of this study with its value. Beside this "
             f"report are {code('results.csv')} (a row a labelled set), {code('runs.csv')} (a row a "
-            f"run), {code('classes.csv')} (a row a class), {code('selections/')} (the images each "
-            f"run chose, in order) and {code('figures/')} (every figure as SVG and PNG)."
+            f"run), {code('classes.csv')} (a row a class), {code('training.csv')} (a row an epoch "
+            f"of a training), {code('selections/')} (the images each run chose, in order, with "
+            f"their scores) and {code('figures/')} (every figure as SVG and PNG)."
         ),
     ]
     if versions:

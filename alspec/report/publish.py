@@ -20,6 +20,7 @@ from alspec.report.study_report import study_report
 from alspec.report.terminal import to_text
 from alspec.report.up_to_date import input_digest_of, is_up_to_date, record_published
 from alspec.results.pools import read_pools
+from alspec.results.selection_files import write_selections
 from alspec.results.table import Results, collect, write_tables
 from alspec.store.drafts import sweep
 from alspec.store.study_folder import StudyFolder
@@ -36,6 +37,7 @@ def publish(plan: Plan, folder: StudyFolder) -> Path:
     sweep(folder.root, "**/*")
     input_digest = input_digest_of(plan, folder)
     failpoints.at("publish.tables", folder.root)
+    write_selections(plan, folder)
     document, album = document_of(plan, folder, write_tables(plan, folder))
     failpoints.at("publish.figures", folder.figures)
     folder.figures.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def _written(folder: StudyFolder) -> dict[str, str]:
         *folder.root.glob("*.csv"),
         *folder.figures.glob("*"),
     ]
-    paths += folder.selections.glob("*/*.txt")
+    paths += [*folder.selections.glob("*/*.txt"), *folder.selections.glob("*/*.csv")]
     whole = sorted(path for path in paths if not path.name.startswith("."))
     return {path.relative_to(folder.root).as_posix(): sha256_of(path) for path in whole}
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alspec.plan.dag import LabelledSet, Plan, Run
-from alspec.plan.kinds.acquire import LABELLED, AcquireFacts
+from alspec.plan.kinds.acquire import AcquireFacts
 from alspec.plan.kinds.evaluate import CONFUSION, EvaluateFacts
 from alspec.plan.kinds.train import TrainFacts
-from alspec.results.epochs import read_epochs
+from alspec.results.epochs import curve_table, read_epochs
 from alspec.results.predicted import PredictedClasses, predicted_classes
 from alspec.results.s4gan_signals import COLUMNS as SIGNALS
 from alspec.results.s4gan_signals import IDENTITY, signal_rows
 from alspec.results.stats import area_under_budget, intersection_and_union, iou_of, miou_of
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_csv, write_text
+from alspec.system.atomic import write_csv
 from alspec.system.printable import table_cell
 
 if TYPE_CHECKING:
@@ -116,42 +115,24 @@ def cycle_at(budget_percent: Sequence[float], percent: float) -> int | None:
 
 
 def write_tables(plan: Plan, folder: StudyFolder) -> Results:
-    """Write results.csv, classes.csv, runs.csv and the finished selections of a study.
+    """Write the tables of a study: results, classes, runs, training, and with s4GAN s4gan.
 
-    With s4GAN also s4gan.csv, what it accepted and how D scored, a row a distinct training.
+    s4gan.csv has what s4GAN accepted and how D scored, a row a distinct training.
     """
     results = collect(plan, folder.store)
     folder.root.mkdir(parents=True, exist_ok=True)
     for name, frame in results.tables().items():
         rows = frame.itertuples(index=False, name=None)
         write_csv(folder.table(name), COLUMNS[name], [_cells(COLUMNS[name], row) for row in rows])
-    signals = signal_rows(results.sets, read_epochs(folder.store, results.sets["train_key"]))
+    epochs = read_epochs(folder.store, results.sets["train_key"])
+    header, curves = curve_table(results.sets, epochs)
+    write_csv(folder.table("training"), header, curves)
+    signals = signal_rows(results.sets, epochs)
     if signals:
         write_csv(folder.table("s4gan"), (*IDENTITY, *SIGNALS), signals)
     else:
         folder.table("s4gan").unlink(missing_ok=True)
-    _write_selections(plan.runs, folder)
     return results
-
-
-def _write_selections(runs: Iterable[Run], folder: StudyFolder) -> None:
-    store = folder.store
-    written: list[Path] = []
-    for run in runs:
-        for labelled in finished_sets(run, store):
-            if labelled.acquire is None or not store.is_done(labelled.acquire):
-                continue
-            path = folder.selection(run.name, labelled.cycle)
-            text = "".join(f"{i}\n" for i in store.read_lines(labelled.acquire, LABELLED))
-            if not _says(path, text):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_text(path, text)
-            written.append(path)
-    folder.set_aside_stale(written)
-
-
-def _says(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _identity(plan: Plan, run: Run) -> tuple[Any, ...]:

@@ -62,20 +62,24 @@ class StudyFolder:
         return self.root / "logs"
 
     def table(self, name: str) -> Path:
-        """`results`, `classes`, `runs` or `s4gan`."""
+        """`results`, `classes`, `runs`, `s4gan` or `training`."""
         return self.root / f"{name}.csv"
 
     @property
     def selections(self) -> Path:
-        """The labelled sets, a folder a run."""
+        """A folder a run: `cycle_<k>.txt`, the labelled set; `picks_<k>.csv`, what was added."""
         return self.root / "selections"
 
     def selection(self, run: str, cycle: int) -> Path:
         """The labelled set of a run at a cycle, one image id a line, in the order of choice."""
         return self.selections / run / f"cycle_{cycle}.txt"
 
+    def picks(self, run: str, cycle: int) -> Path:
+        """What a run added at a cycle: rank, id, score."""
+        return self.selections / run / f"picks_{cycle}.csv"
+
     def set_aside_stale(self, written: Collection[Path]) -> None:
-        """Move labelled sets that are none of the study's away, to `selections_before/`.
+        """Move selections that are none of the study's away, to `selections_before/`.
 
         Those of runs or cycles that the spec had before, and of steps that are no longer finished.
 
@@ -84,7 +88,8 @@ class StudyFolder:
         """
         current = set(written)
         for path in sorted(self.selections.glob("*/*")):
-            if path.suffix == ".txt" and path not in current and not path.name.startswith("."):
+            ours = path.suffix in (".txt", ".csv") and not path.name.startswith(".")
+            if ours and path not in current:
                 aside = self.root / "selections_before" / path.parent.name
                 aside.mkdir(parents=True, exist_ok=True)
                 path.replace(aside / path.name)

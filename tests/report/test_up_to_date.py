@@ -49,7 +49,7 @@ def test_nothing_changed_writes_nothing(copied):
 @pytest.mark.parametrize(
     "name",
     ["report.md", "report.html", "results.csv", "classes.csv", "runs.csv", "figures/*.svg",
-     "figures/*.png", "selections/*/cycle_1.txt"],
+     "figures/*.png", "selections/*/cycle_1.txt", "selections/*/picks_1.csv", "training.csv"],
 )  # fmt: skip
 @pytest.mark.parametrize("harm", ["gone", "changed"])
 def test_a_file_that_was_harmed_comes_back(copied, name, harm):
@@ -83,7 +83,7 @@ def test_a_step_that_is_gone_or_new_is_published(copied):
     assert publish_anew(work_dir, plan)
     again = results_of(work_dir, plan)
     moved = {path for path in again if path.startswith("selections_before/")}
-    assert len(moved) == 1, "the labelled set that was none of the study's for a while"
+    assert len(moved) == 2, "the selection that was none of the study's for a while"
     assert {path: again[path] for path in again.keys() - moved} == results
 
 

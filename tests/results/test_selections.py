@@ -5,8 +5,10 @@ from factories.study import MadeStudy
 
 from alspec.results.illustrations import read_illustrations
 from alspec.results.provenance import versions_of
+from alspec.results.selection_files import write_selections
 from alspec.results.selections import audit_of
 from alspec.store.store import Store
+from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_csv, write_json, write_text
 
 SEQUENCES = {"a": range(6), "b": range(6)}
@@ -34,6 +36,10 @@ def made_with(tmp_path, **chosen):
                 continue
             with store.draft(labelled.acquire, {}) as draft:
                 write_text(draft / "labelled.txt", "".join(f"{i}\n" for i in ids))
+                if run.method == "entropy" and labelled.cycle == 1:
+                    ranked = [*ids[2:], *(i for i in IDS if i not in ids)]
+                    rows = [(image, f"{0.9 - n / 100!r}") for n, image in enumerate(ranked)]
+                    write_csv(draft / "scores.csv", ("id", "score"), rows)
                 if run.method == "coreset" and labelled.cycle == 1:
                     write_csv(draft / "embedding.csv", ("id", "x", "y"), [(IDS[0], 1, 2)])
                     (draft / "picks.jpg").write_bytes(b"jpeg")
@@ -52,6 +58,27 @@ def test_views_near_copies_and_sequences_are_counted(tmp_path):
     assert coreset.views == 50  # b/1 is beside b/0 of the initial set
     assert coreset.sequences == 100
     assert coreset.first == ("a/3", "b/1")
+
+
+def test_each_cycle_says_what_it_added_with_rank_and_score(tmp_path):
+    made, store = made_with(tmp_path / ".store", entropy=["a/4", "b/5"], coreset=["=cmd()", "b/1"])
+    for run in made.plan.runs:
+        for labelled in run.sets:
+            with store.draft(labelled.evaluate, {}):
+                pass
+    folder = StudyFolder(tmp_path, made.plan.study.study)
+    stale = folder.picks("camvid_u_gone_seed0", 1)
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+    write_selections(made.plan, folder)
+    entropy, coreset = (run.name for run in made.plan.runs)
+    said = {run: folder.picks(run, 1).read_text() for run in (entropy, coreset)}
+    assert said[entropy] == "rank,id,score\n1,a/4,0.9\n2,b/5,0.89\n"
+    assert said[coreset] == "rank,id,score\n1,'=cmd(),\n2,b/1,\n"
+    assert folder.picks(entropy, 0).read_text() == "rank,id,score\n1,a/0,\n2,b/0,\n"
+    assert folder.selection(entropy, 1).read_text() == "a/0\nb/0\na/4\nb/5\n"
+    assert not stale.exists()
+    assert len(list(folder.root.glob("selections_before/*/picks_1.csv"))) == 1
 
 
 def test_overlap_is_jaccards(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from factories.study import CLASSES, MadeStudy
 
 from alspec.errors import StoreError
+from alspec.results.selection_files import write_selections
 from alspec.results.stats import area_under_budget, miou_of
 from alspec.results.table import collect, cycle_at, write_tables
 from alspec.spec.model import Budget, Evaluation
@@ -154,7 +155,7 @@ def test_a_percentage_is_found_within_a_twentieth_of_a_point(percent, cycle):
 def test_selections_are_the_cumulative_labelled_sets(tmp_path):
     made = MadeStudy(methods=("entropy",), ssl=(True,), seeds=(7,))
     folder = made.in_folder(tmp_path, lambda run, labelled: labelled.cycle < 4)
-    write_tables(made.plan, folder)
+    write_selections(made.plan, folder)
     written = sorted(p.relative_to(folder.root).as_posix() for p in folder.root.rglob("*.txt"))
     run = "camvid_10-10_entropy-ssl_seed7"
     assert written == [f"selections/{run}/cycle_{k}.txt" for k in range(4)]
@@ -166,9 +167,11 @@ def test_writing_again_gives_the_same_bytes(tmp_path):
     made = MadeStudy(**SMALL, dropout=("random", "bald"))
     folder = made.in_folder(tmp_path)
     write_tables(made.plan, folder)
+    write_selections(made.plan, folder)
     before = {p: p.read_bytes() for p in folder.root.rglob("*.*")}
     stamp = folder.selection(made.plan.runs[0].name, 0).stat().st_mtime_ns
     write_tables(made.plan, folder)
+    write_selections(made.plan, folder)
     assert {p: p.read_bytes() for p in folder.root.rglob("*.*")} == before
     assert folder.selection(made.plan.runs[0].name, 0).stat().st_mtime_ns == stamp
 

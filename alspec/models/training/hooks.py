@@ -36,7 +36,8 @@ class TrainingLog(Hook):  # type: ignore[misc]
     batch, the last one stands for all.
 
     Attributes:
-        epochs: one mapping an epoch, name to mean, and its number, from 1, under `epoch`.
+        epochs: one mapping an epoch, name to mean, its number, from 1, under `epoch`, and under
+            `lr` the learning rate of its last iteration (of the first group, as MMEngine logs it).
     """
 
     priority = "LOW"
@@ -53,6 +54,12 @@ class TrainingLog(Hook):  # type: ignore[misc]
         self._count = 0
         self._finite: Tensor | int = 0
         """Iterations of this epoch before a sum stopped to be finite."""
+        self._rate = 0.0
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Note the learning rate, which schedules change after an iteration."""
+        rates = runner.optim_wrapper.get_lr()
+        self._rate = float((rates["segmentor.lr"] if "segmentor.lr" in rates else rates["lr"])[0])
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -109,5 +116,5 @@ class TrainingLog(Hook):  # type: ignore[misc]
     def _close_epoch(self, iteration: int) -> None:
         self.refuse_infinite(iteration)
         means = {name: float(total) / self._count for name, total in self._sums.items()}
-        self.epochs.append({"epoch": float(self._ended), **means})
+        self.epochs.append({"epoch": float(self._ended), "lr": self._rate, **means})
         self._sums, self._count, self._finite = {}, 0, 0

@@ -151,10 +151,13 @@ class Rates:
 def test_rates_follow_the_poly_schedule_towards_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = Rates(monkeypatch)
     training = Training(epochs=3, batch_size=2, lr=0.01, head_lr_factor=7, power=0.9)
-    trained(S4GAN(discriminator_lr=1e-4), training=training)
+    result = trained(S4GAN(discriminator_lr=1e-4), training=training)
     fractions = [(1 - step / 6) ** 0.9 for step in range(6)]
     assert [rate for rate, _ in rates.seen["SGD"]] == pytest.approx([0.01 * f for f in fractions])
     assert [rate for _, rate in rates.seen["SGD"]] == pytest.approx([0.07 * f for f in fractions])
+    assert [epoch["lr"] for epoch in result.epochs] == pytest.approx(
+        [0.01 * fractions[last] for last in (1, 3, 5)]
+    )
     assert [rate for (rate,) in rates.seen["Adam"]] == pytest.approx([1e-4 * f for f in fractions])
 
 
