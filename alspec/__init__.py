@@ -6,6 +6,10 @@
     plan = alspec.plan(study)
     done = alspec.run(study, devices="cpu", progress=print)
 
+    project = alspec.load("drive/project.yaml")
+    batch = alspec.select(project, to="cvat")
+    alspec.ingest(project, "export.zip")
+
 The functions are those of `alspec.api`, which is loaded when one is first called. Four of them have
 the names of packages (`alspec.plan` holds the planner): those packages can be called.
 """
@@ -20,13 +24,27 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alspec.api import check, load, outlook, plan, publish, recommend, results, run
+    from alspec.api import (
+        check,
+        ingest,
+        load,
+        outlook,
+        plan,
+        predict,
+        publish,
+        recommend,
+        results,
+        run,
+        select,
+        status,
+    )  # fmt: skip
     from alspec.errors import AlspecError
 
 __version__ = "0.2.0"
 
 __all__ = [
-    "AlspecError", "check", "load", "outlook", "plan", "publish", "recommend", "results", "run",
+    "AlspecError", "check", "ingest", "load", "outlook", "plan", "predict", "publish", "recommend",
+    "results", "run", "select", "status",
 ]  # fmt: skip
 
 _PACKAGES = frozenset({"plan", "recommend", "results", "run"})

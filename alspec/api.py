@@ -1,52 +1,54 @@
-"""Load, plan, check, run, read results, advise: everything a person does goes through here.
+"""Load, plan, check, run, read results, advise, select, ingest, predict: all that people do.
 
-The command line and the tests of reliability are clients of this module. Nothing here prints;
-progress goes to an observer, errors are `AlspecError`s with the command line's text and exit code.
-torch is imported by worker processes alone.
+A study goes to `alspec.studies`, a labelling project to `alspec.projects`; the command line and the
+tests of reliability are clients of this module. Nothing here prints; progress goes to an observer,
+errors are `AlspecError`s with the command line's text and exit code. torch is imported by worker
+processes alone.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from alspec.errors import InputError, SpecError, StoreError
-from alspec.plan.config_file import require_trust
-from alspec.plan.content_revisions import ContentRevisions
-from alspec.plan.dag import Plan
-from alspec.plan.expand import expand
-from alspec.run.devices import parse_devices
-from alspec.run.observer import Observer, observer_of
-from alspec.spec.load import dump_study, load_spec, locate_errors
+from alspec import studies
+from alspec.errors import InputError
+from alspec.recommend.advise import Known
+from alspec.run.observer import Progress, observer_of
+from alspec.spec.load import load_project, load_spec, names_project
 from alspec.spec.load import load_study as _load_study
 from alspec.spec.model import Study
 from alspec.spec.project import Project
-from alspec.store.study_folder import StudyFolder
+from alspec.store.study_folder import WORK_DIR
+from alspec.studies import Checked, Outlook, outlook
 
 if TYPE_CHECKING:
-    from alspec.plan.step import Step, StepKey
+    from alspec.plan.dag import Plan
+    from alspec.projects import CheckedProject, ProjectResults, ingest, predict, select, status
+    from alspec.recommend.advise import Answer
     from alspec.recommend.guide import Entry
     from alspec.report.study_results import StudyResults
-    from alspec.run.events import EventLog
     from alspec.run.executors.base import ExecutorFactory
-    from alspec.run.loop import RunSummary
 
-__all__ = ["check", "load", "outlook", "plan", "publish", "recommend", "results", "run"]
-
-Progress: TypeAlias = "Observer | Callable[[str], object] | None"
-"""An observer, a function that is given lines of text (`print`), or None."""
-
-WORK_DIR = Path("work_dirs")
-
+__all__ = [
+    "Checked", "Outlook", "answers", "check", "ingest", "load", "load_study", "outlook", "plan",
+    "predict", "publish", "recommend", "results", "run", "select", "status",
+]  # fmt: skip
 
 Overrides: TypeAlias = Mapping[str, object] | Sequence[str]
 """Values that replace those of a spec: `{"training.epochs": 2}`, or as on the command line
 `["training.epochs=2"]`."""
+
+
+def __getattr__(name: str) -> Any:
+    """What only projects have; their modules are imported when one is first asked for."""
+    if name in ("ingest", "predict", "select", "status"):
+        return getattr(import_module("alspec.projects"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(path: str | Path, overrides: Overrides = ()) -> Study | Project:
@@ -57,8 +59,7 @@ def load(path: str | Path, overrides: Overrides = ()) -> Study | Project:
         overrides: values that replace those of the file.
 
     Returns:
-        The study, or the labelling project (`alspec.labelling.commands` has what is done with
-        one), frozen.
+        The study, or the labelling project, frozen.
 
     Raises:
         SpecError: everything that is wrong with the spec, each problem with line and column.
@@ -77,47 +78,40 @@ def _as_arguments(overrides: Overrides) -> Sequence[str]:
     return overrides
 
 
-def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WORK_DIR) -> Plan:
-    """Everything a study will do; lists files, reads no pixel, writes nothing.
+def plan(
+    spec: Study | Project, *, trust_config: bool = False, work_dir: str | Path = WORK_DIR
+) -> Plan:
+    """Everything a study will do, or what the next `select` of a project will; reads no pixel.
 
     Args:
-        study: as `load` gives it.
-        trust_config: training may run the study's own MMSegmentation config, which is code.
-        work_dir: whose store knows what the files held when it first saw them.
+        spec: as `load` gives it.
+        trust_config: training may run the spec's own MMSegmentation config, which is code.
+        work_dir: whose store knows what the files held when it first saw them, and for a project
+            how redundant its images were measured to be: before that they are taken as redundant.
 
     Returns:
         Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.
 
     Raises:
-        InputError: files that are not there, or budgets that a pool cannot fill; a labelling
-            project, which has no plan of its own.
+        InputError: files that are not there, or budgets that a pool cannot fill.
     """
-    if not isinstance(study, Study):
-        name = getattr(study, "project", study)
-        what = "is a labelling project, not a study: alspec.labelling.commands takes it"
-        raise SpecError.at(str(name), what)
-    contents = ContentRevisions(StudyFolder(Path(work_dir), study.study).store)
-    with locate_errors(study):
-        return expand(study, trust_config=trust_config, contents=contents)
+    if isinstance(spec, Project):
+        from alspec import projects
+
+        return projects.plan(spec, trust_config=trust_config, work_dir=work_dir)
+    return studies.plan(spec, trust_config=trust_config, work_dir=work_dir)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A study that is good to run.
-
-    Attributes:
-        plan: the study, expanded.
-        images: how many images of each dataset were read now; 0 where nothing is new.
-        facts: a line each on the pixels of the classes in a pool or val.
-    """
-
-    plan: Plan
-    images: Mapping[str, int]
-    facts: tuple[str, ...]
-
-
-def check(study: Study, *, trust_config: bool = False, progress: Progress = None) -> Checked:
-    """Read every image and mask, and try every model and method once; writes caches alone.
+@overload
+def check(spec: Study, *, trust_config: bool = ..., progress: Progress = ...) -> Checked: ...
+@overload
+def check(
+    spec: Project, *, trust_config: bool = ..., progress: Progress = ...
+) -> CheckedProject: ...
+def check(
+    spec: Study | Project, *, trust_config: bool = False, progress: Progress = None
+) -> Checked | CheckedProject:
+    """Read every image and mask; of a study, also try every model and method once.
 
     Returns:
         What was found.
@@ -125,47 +119,69 @@ def check(study: Study, *, trust_config: bool = False, progress: Progress = None
     Raises:
         InputError: everything that is wrong.
     """
-    from alspec.run.preflight.data import check_data
-    from alspec.run.preflight.models import check_models
-    from alspec.run.preflight.precision import note_on_precision
+    if isinstance(spec, Project):
+        from alspec import projects
 
-    observer = observer_of(progress)
-    expanded = _plan_to_run(study, WORK_DIR, trust_config=trust_config)
-    if slow := note_on_precision(study.training):
-        observer.note(slow)
-    with locate_errors(study):
-        check_models(expanded.steps.values(), note=observer.note, built_in=True)
-        found: list[str] = []
-        images = check_data(expanded.study.datasets, observer.reading, note=found.append)
-    return Checked(expanded, images, tuple(found))
+        return projects.check(spec, progress=progress)
+    return studies.check(spec, trust_config=trust_config, progress=progress)
 
 
+@overload
 def run(
-    study: Study,
+    spec: Study,
+    *,
+    devices: str | None = ...,
+    work_dir: str | Path = ...,
+    progress: Progress = ...,
+    executor: ExecutorFactory | None = ...,
+    loader_workers: int = ...,
+    trust_config: bool = ...,
+    wait: bool = ...,
+    idle_seconds: float = ...,
+    revise: bool = ...,
+    only: Sequence[str] = ...,
+    until: Sequence[str] = ...,
+    track: Sequence[str] = ...,
+) -> StudyResults: ...
+@overload
+def run(
+    spec: Project,
+    *,
+    devices: str | None = ...,
+    work_dir: str | Path = ...,
+    progress: Progress = ...,
+    executor: ExecutorFactory | None = ...,
+    trust_config: bool = ...,
+) -> ProjectResults: ...
+def run(
+    spec: Study | Project,
     *,
     devices: str | None = None,
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
     executor: ExecutorFactory | None = None,
-    loader_workers: int = 0,
     trust_config: bool = False,
+    loader_workers: int = 0,
     wait: bool = True,
     idle_seconds: float = math.inf,
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
     track: Sequence[str] = (),
-) -> StudyResults:
-    """Run what of a study is not done yet, and publish its tables, figures and report.
+) -> StudyResults | ProjectResults:
+    """Run what is not done yet, and publish what is finished.
+
+    A study is run to its end. Of a project, a model is trained on what is labelled now and
+    measured; nothing is chosen.
 
     Args:
-        study: as `load` gives it.
+        spec: as `load` gives it.
         devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; every GPU that is there if None.
-        work_dir: where the study's folder and the store are.
+        work_dir: where the folder of the study or project and the store are.
         progress: hears what happens.
         executor: makes the executor of the steps; local worker processes if None.
+        trust_config: training may run the spec's own MMSegmentation config, which is code.
         loader_workers: processes that prepare a training's batches; no result depends on it.
-        trust_config: training may run the study's own MMSegmentation config, which is code.
         wait: for steps that other runs have the leases of, when nothing else is left.
         idle_seconds: how long to wait for them at a time, before the run ends.
         revise: continue a study that another file's spec was run with.
@@ -177,284 +193,152 @@ def run(
         What was executed and what failed, and the tables of all that is finished.
 
     Raises:
-        InputError: the spec, the data, the models or the disk do not allow the study.
+        InputError: the spec, the data, the models or the disk do not allow it; for a project, one
+            of the arguments from `loader_workers` on.
+        StepFailed: of a project, a step failed; what is finished is kept.
         StoreError: the store is corrupt again and again, or cannot be written.
     """
-    from alspec.report.publish import publish_what_changed
-    from alspec.report.study_results import StudyResults
-    from alspec.report.tracking import tracking
-    from alspec.run.events import EventLog
-    from alspec.run.preflight.spec import require_own_folder
-    from alspec.run.repair import run_to_publication
-    from alspec.run.wanted import wanted_steps
-    from alspec.store.links import refuse_links
-    from alspec.store.permissions import check_owners
+    if isinstance(spec, Project):
+        from alspec import projects
 
-    slots = parse_devices(devices)
-    expanded = _plan_to_run(study, work_dir, trust_config=trust_config)
-    folder = StudyFolder(Path(work_dir), expanded.study.study)
-    log = EventLog(folder, observer_of(progress))
-    refuse_links(folder.store.root, folder.root)
-    require_own_folder(expanded.study, folder, revise=revise)
-    for warning in check_owners(folder.store.root, folder.root):
-        log.note(warning)
-    among = wanted_steps(expanded, folder.store, only, until)
-    patience = idle_seconds if wait else 0.0
-    steps = _StepRunner(
-        study, expanded, folder, slots, log, executor, loader_workers, patience, among
+        if any((loader_workers, not wait, idle_seconds < math.inf, revise, only, until, track)):
+            what = "is a labelling project: `run` takes no argument after `trust_config` for it"
+            raise InputError.at(spec.project, what)
+        return projects.run(
+            spec,
+            devices=devices,
+            work_dir=work_dir,
+            progress=progress,
+            executor=executor,
+            trust_config=trust_config,
+        )
+    return studies.run(
+        spec,
+        devices=devices,
+        work_dir=work_dir,
+        progress=progress,
+        executor=executor,
+        loader_workers=loader_workers,
+        trust_config=trust_config,
+        wait=wait,
+        idle_seconds=idle_seconds,
+        revise=revise,
+        only=only,
+        until=until,
+        track=track,
     )
-    with tracking(folder, track, log.note), writable(folder):
-        summary, written = run_to_publication(
-            expanded,
-            folder.store,
-            steps.run,
-            lambda: publish_what_changed(expanded, folder),
-            log.note,
-            among,
-        )
-    return StudyResults(folder, expanded, written, summary)
 
 
-@dataclass(frozen=True)
-class _StepRunner:
-    """Checks what steps need, then has an executor do them."""
-
-    study: Study
-    plan: Plan
-    folder: StudyFolder
-    slots: Sequence[str]
-    log: EventLog
-    executor: ExecutorFactory | None
-    loader_workers: int
-    patience: float
-    among: Collection[StepKey] | None
-
-    def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
-        """Run some steps; models, disk and data are checked before the first."""
-        from alspec.run.executors.base import Workplace
-        from alspec.run.executors.local import LocalExecutor
-        from alspec.run.loop import run as run_steps
-        from alspec.run.preflight.spec import record_spec
-        from alspec.run.timing import costs_of, save_throughput
-        from alspec.system.atomic import write_text
-
-        self._check_disk_and_models(todo)
-        store, device = self.folder.store, self.slots[0]
-        place = Workplace(
-            store.root.absolute(), self.slots[: len(todo)], self.folder.logs, self.loader_workers
-        )
-        executor = (self.executor or LocalExecutor)(place)
-        try:
-            with locate_errors(self.study), _made(self.folder):
-                executor.warm_up()
-                self._check_data(todo)
-            record_spec(self.plan.study, self.folder)
-            write_text(self.folder.spec, dump_study(self.plan.study))
-            costs = costs_of(self.plan, store, todo, device) if todo else {}
-            self.log.steps_begin({key: costs[key] for key in todo}, waits=self.patience > 0)
-            try:
-                return run_steps(
-                    self.plan, store, executor, self.log, patience=self.patience, among=self.among
-                )
-            finally:
-                self.log.steps_end()
-        finally:
-            executor.close()
-            save_throughput(self.plan, store, todo, device)
-
-    def _check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
-        from alspec.run.preflight.disk import disk_space_for, require_disk_space
-        from alspec.run.preflight.models import check_models
-        from alspec.run.preflight.precision import note_on_precision
-
-        if not todo:
-            return
-        on_processor = any(slot.startswith("cpu") for slot in self.slots)
-        if slow := note_on_precision(self.plan.study.training, processor=on_processor):
-            self.log.note(slow)
-        workers = min(len(self.slots), len(todo))
-        space = disk_space_for(self.plan, todo, self.folder.store, workers)
-        if warning := require_disk_space(space):
-            self.log.note(warning)
-        with locate_errors(self.study):
-            check_models(todo.values(), self.folder.store, note=self.log.note)
-
-    def _check_data(self, todo: Collection[StepKey]) -> None:
-        from alspec.run.preflight.data import check_data, record_contents
-
-        if todo:
-            datasets = self.plan.study.datasets
-            check_data(datasets, self.log.reading, self.folder.store, self.log.note)
-        record_contents(self.plan, self.folder.store)
-
-
-def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
-    """What of a study is finished, read from its folder; writes nothing.
+def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults | ProjectResults:
+    """What is finished of a study or a project, read from its folder; writes nothing.
 
     Args:
-        folder: `work_dirs/<study>`.
+        folder: `work_dirs/<study>` or `work_dirs/<project>`.
         overrides: as in `load`.
 
     Raises:
-        SpecError: it is not a study's folder.
+        SpecError: it is neither.
     """
-    from alspec.report.study_results import StudyResults
+    if names_project(Path(folder) / "spec.yaml"):
+        from alspec import projects
 
-    found = study_folder(Path(folder))
-    expanded = plan(load_study(found.spec, overrides), work_dir=found.work_dir)
-    return StudyResults(found, expanded, found.report)
+        return projects.results(folder, overrides)
+    return studies.results(folder, overrides)
 
 
+@overload
 def publish(
-    study: Study | str | Path, *, work_dir: str | Path = WORK_DIR, overrides: Sequence[str] = ()
-) -> StudyResults:
-    """Write tables, figures and report of what is finished, whether or not the study is.
+    spec: Study, *, work_dir: str | Path = ..., overrides: Sequence[str] = ...
+) -> StudyResults: ...
+@overload
+def publish(
+    spec: Project, *, work_dir: str | Path = ..., overrides: Sequence[str] = ...
+) -> ProjectResults: ...
+@overload
+def publish(
+    spec: str | Path, *, work_dir: str | Path = ..., overrides: Sequence[str] = ...
+) -> StudyResults | ProjectResults: ...
+def publish(
+    spec: Study | Project | str | Path,
+    *,
+    work_dir: str | Path = WORK_DIR,
+    overrides: Sequence[str] = (),
+) -> StudyResults | ProjectResults:
+    """Write tables, figures and report of what is finished, whether or not all is.
 
     Args:
-        study: as `load` gives it, or a study's folder.
-        work_dir: where the study's folder is; not for a folder.
+        spec: as `load` gives it, or the folder of a study or a project.
+        work_dir: where its folder is; not for a folder.
         overrides: as in `load`, for a folder's spec.
     """
-    from alspec.report.publish import publish as write
-    from alspec.report.study_results import StudyResults
-    from alspec.store.links import refuse_links
+    if isinstance(spec, str | Path) and names_project(Path(spec) / "spec.yaml"):
+        work_dir = Path(spec).absolute().parent
+        spec = load_project(Path(spec) / "spec.yaml", overrides)
+    if isinstance(spec, Project):
+        from alspec import projects
 
-    if isinstance(study, Study):
-        folder = StudyFolder(Path(work_dir), study.study)
-    else:
-        folder = study_folder(Path(study))
-        study = load_study(folder.spec, overrides)
-    expanded = plan(study, work_dir=folder.work_dir)
-    refuse_links(folder.store.root, folder.root)
-    with writable(folder):
-        return StudyResults(folder, expanded, write(expanded, folder))
-
-
-def study_folder(root: Path) -> StudyFolder:
-    """A study's folder by its path. Raises SpecError where there is no spec.yaml."""
-    folder = StudyFolder(root.absolute().parent, root.resolve().name)
-    if not folder.spec.is_file():
-        raise SpecError.at(root, "is not a study's folder: it has no spec.yaml")
-    return folder
+        return projects.publish(spec, work_dir=work_dir)
+    return studies.publish(spec, work_dir=work_dir, overrides=overrides)
 
 
 def recommend(
-    study: Study | None = None,
+    spec: Study | Project | None = None,
     *,
     redundancy: str | None = None,
     budget: str | None = None,
     ssl: bool | None = None,
     images: str | Path | None = None,
+    work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
 ) -> list[Entry]:
     """The guide's advice (paper, Table 6), with its evidence and its limits.
 
     Args:
-        study: its pools are measured and its budgets read where they are not given.
+        spec: its pools are measured, and its budgets or the project's labels read, where they are
+            not given.
         redundancy: low or high.
         budget: low (at most 10 % labelled) or high.
         ssl: may training use unlabelled images; both if None.
-        images: a folder to measure in place of a study; neither masks nor a spec are needed.
+        images: a folder to measure in place of a spec; neither masks nor a spec are needed.
+        work_dir: where a project's folder and the store are.
         progress: hears of images read.
 
     Returns:
         An entry for each cell of the guide that fits.
+
+    Raises:
+        InputError: the files do not allow it, or both a spec and a folder are given.
     """
-    from alspec.recommend.advise import Known, advice_for, advice_for_images
-
-    known, observer = Known(redundancy, budget, ssl), observer_of(progress)
-    if images is not None:
-        return list(advice_for_images(Path(images), known, observer.reading).advice.entries)
-    expanded = plan(study) if study else None
-    answers = advice_for(expanded, known, observer.reading)
-    return [entry for answer in answers for entry in answer.advice.entries]
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What a plan will cost where it is to run.
-
-    Attributes:
-        done: the steps that the store has.
-        seconds: wall time of the others; None where nothing like them was measured.
-        time: the same in words, with its origin.
-        disk: what the others need of the disk, in words; empty if nothing is left.
-    """
-
-    done: frozenset[StepKey]
-    seconds: float | None
-    time: str
-    disk: str
+    found = answers(
+        spec,
+        Known(redundancy, budget, ssl),
+        images=images,
+        work_dir=work_dir,
+        progress=progress,
+    )
+    return [entry for answer in found for entry in answer.advice.entries]
 
 
-def outlook(
-    expanded: Plan,
+def answers(
+    spec: Study | Project | None,
+    known: Known,
     *,
+    images: str | Path | None = None,
     work_dir: str | Path = WORK_DIR,
-    devices: str | None = None,
-    calibrate: bool = False,
-    trust_config: bool = False,
     progress: Progress = None,
-) -> Outlook:
-    """Time and disk of what of a plan is not done.
+) -> list[Answer]:
+    """The same by setting, in words and with what was measured."""
+    from alspec.recommend.advise import advice_for, advice_for_images
 
-    Args:
-        expanded: as `plan` gives it.
-        work_dir: where it is to run.
-        devices: on what, as `--devices`.
-        calibrate: time a sample on the device first, for seconds.
-        trust_config: the sample may run the study's own config.
-        progress: hears of the calibration.
-    """
-    from alspec.run import timing
-    from alspec.run.loop import needed
-    from alspec.run.preflight.disk import disk_space_for
+    observer = observer_of(progress)
+    if images is not None:
+        if spec is not None:
+            what = "stands alone; leave out either the spec or --images"
+            raise InputError.at("--images", what)
+        return [advice_for_images(Path(images), known, observer.reading)]
+    if isinstance(spec, Project):
+        from alspec import projects
 
-    slots = parse_devices(devices)
-    folder = StudyFolder(Path(work_dir), expanded.study.study)
-    store = folder.store
-    if calibrate:
-        require_trust(expanded.study, trusted=trust_config)
-        observer_of(progress).note(f"a sample of {folder.study} is timed on {slots[0]}")
-        with writable(folder):
-            timing.calibrate(expanded, store, slots, trust_config=trust_config)
-    there = store.done(expanded.steps)
-    done = frozenset(key for key in expanded.steps if key in there)
-    found = timing.estimate(expanded, store, needed(expanded, store), slots)
-    todo = expanded.steps.keys() - done
-    space = disk_space_for(expanded, todo, store, len(slots)) if todo else ""
-    disk = f"On {len(slots)} workers what is left {space}." if todo else ""
-    return Outlook(done, found.seconds, found.words, disk)
-
-
-def _plan_to_run(study: Study, work_dir: str | Path, *, trust_config: bool) -> Plan:
-    """The plan of a study whose config is trusted. Raises InputError as `plan`, or if it is not."""
-    expanded = plan(study, trust_config=trust_config, work_dir=work_dir)
-    with locate_errors(study):
-        require_trust(expanded.study, trusted=trust_config)
-    return expanded
-
-
-@contextmanager
-def _made(folder: StudyFolder) -> Iterator[None]:
-    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except InputError:
-        if not folder.spec.exists():  # no run of this study got further
-            folder.remove_empty()
-        raise
-
-
-@contextmanager
-def writable(folder: StudyFolder) -> Iterator[None]:
-    """Have an error of the disk say which path it was and what to do."""
-    try:
-        yield
-    except OSError as err:
-        where = err.filename or folder.root
-        raise StoreError(
-            f"{where}: cannot be written ({err.strerror or err}). Completed steps are kept. Free "
-            "or repair the disk and run again, or choose another --work-dir"
-        ) from err
+        return [projects.recommend(spec, known, work_dir=work_dir, progress=progress)]
+    expanded = studies.plan(spec) if spec else None
+    return list(advice_for(expanded, known, observer.reading))

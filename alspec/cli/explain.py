@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alspec import api
 from alspec.cli import console
+from alspec.cli.project import spec_of
 from alspec.store.study_folder import StudyFolder
 
 
@@ -17,7 +18,7 @@ def explain(
     from alspec.plan.naming_steps import steps_named
     from alspec.run.explain import Explainer
 
-    plan = api.plan(api.load_study(spec, overrides), work_dir=work_dir)
+    plan = api.plan(spec_of(spec, overrides), work_dir=work_dir)
     explainer = Explainer(plan, StudyFolder(work_dir, plan.study.study).store)
     steps = steps_named(plan, [name]) if name else plan.in_order()
     found = [explainer.explain(step) for step in steps]

@@ -42,10 +42,18 @@ def select(
     Example: alspec select project.yaml -n 50 --to cvat
     """
     from alspec.cli import project as commands
-    from alspec.labelling.selection import Wanted
 
-    wanted = Wanted(images, method, anyway, trust_config)
-    code = commands.select(project, overrides or (), wanted, to.value, work_dir, devices)
+    code = commands.select(
+        project,
+        overrides or (),
+        images,
+        to.value,
+        work_dir,
+        devices,
+        method=method,
+        anyway=anyway,
+        trust_config=trust_config,
+    )
     raise typer.Exit(code)
 
 
@@ -67,10 +75,17 @@ def ingest(
     Example: alspec ingest project.yaml export.zip --hours 6.5
     """
     from alspec.cli import project as commands
-    from alspec.labelling.taking import Options
 
-    options = Options(accept_unchanged, hours, annotator)
-    raise typer.Exit(commands.ingest(project, overrides or (), paths, options, work_dir))
+    code = commands.ingest(
+        project,
+        overrides or (),
+        paths,
+        work_dir,
+        accept_unchanged=accept_unchanged,
+        hours=hours,
+        annotator=annotator,
+    )
+    raise typer.Exit(code)
 
 
 def predict(

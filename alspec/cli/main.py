@@ -153,6 +153,8 @@ def plan(
 ) -> None:
     """Show what a study will do: labelled images, runs, steps, what sharing saves, the time.
 
+    Of a labelling project: what the next batch takes, with what is labelled now.
+
     Example: alspec plan study.yaml --devices cuda:0,1
     """
     from alspec.cli import study as commands
@@ -215,6 +217,16 @@ def run(
     from alspec.cli import study as commands
 
     if project := projects.project_of(spec, overrides or ()):
+        for_studies = {
+            "--loader-workers": loader_workers,
+            "--no-wait": no_wait,
+            "--idle": idle,
+            "--revise": revise,
+            "--only": only,
+            "--until": until,
+            "--track": track,
+        }
+        projects.refuse_options(project, for_studies)
         raise typer.Exit(projects.run(project, devices, work_dir, trust_config=trust_config))
 
     code = commands.run(
@@ -311,7 +323,8 @@ def report(
 @app.command()
 def recommend(
     spec: Annotated[
-        Path | None, typer.Argument(help="A study spec: its data are measured, its budgets read.")
+        Path | None,
+        typer.Argument(help="A spec: its data are measured, its budgets or labels read."),
     ] = None,
     redundancy: Annotated[Level | None, typer.Option(help="Of the unlabelled images.")] = None,
     budget: Annotated[Level | None, typer.Option(help="low: at most 10 % labelled.")] = None,
@@ -329,15 +342,13 @@ def recommend(
 
     Example: alspec recommend --images frames/, or --redundancy high --budget low --ssl
     """
-    from alspec.cli import project as projects
     from alspec.cli import recommend as commands
     from alspec.recommend.advise import Known
 
-    if project := projects.project_of(spec, overrides or ()):
-        return projects.recommend(project, work_dir, as_json=as_json)
-
     known = Known(redundancy and redundancy.value, budget and budget.value, ssl)
-    return commands.recommend(spec, overrides or (), known, images=images, as_json=as_json)
+    commands.recommend(
+        spec, overrides or (), known, images=images, work_dir=work_dir, as_json=as_json
+    )
 
 
 @app.command()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alspec import api
 from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
-from alspec.labelling import commands
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.hand_over import Tool
-from alspec.labelling.selection import Wanted
-from alspec.labelling.summary import Summary
-from alspec.labelling.taking import Ingested, Options
+from alspec.labelling.taking import Ingested
+from alspec.projects import ProjectResults
 from alspec.spec.load import load_project, names_project
+from alspec.spec.model import Study
 from alspec.spec.project import Project
 from alspec.system.atomic import write_text
 
@@ -30,39 +30,58 @@ def project_of(path: Path | None, overrides: Sequence[str]) -> Project | None:
     return load_project(spec, overrides) if names_project(spec) else None
 
 
+def spec_of(path: Path, overrides: Sequence[str]) -> Study | Project:
+    """A project, by its spec or folder, or the study of a spec."""
+    return project_of(path, overrides) or api.load_study(path, overrides)
+
+
 def check(project: Project, *, as_json: bool = False) -> None:
     """Read every image, and every mask that is there; writes nothing."""
     with closing_display() as display:
-        counts = commands.check(project, display)
+        found = api.check(project, progress=display)
     if as_json:
-        console.say_json({"project": project.project, **counts})
+        about = {"project": project.project, "images": found.images, "masks": found.masks}
+        console.say_json(about)
         return
-    text = ", ".join(f"{count} {name}" for name, count in counts.items())
-    console.out.print(f"{project.project}: good; {text}", markup=False)
+    text = f"{project.project}: good; {found.images} images, {found.masks} masks"
+    console.out.print(text, markup=False)
 
 
 def select(
     path: Path,
     overrides: Sequence[str],
-    wanted: Wanted,
+    images: int | None,
     tool: Tool,
     work_dir: Path,
     devices: str | None,
+    *,
+    method: str | None,
+    anyway: bool,
+    trust_config: bool,
 ) -> ExitCode:
     """Show the open batch or make one; then the project waits for labels."""
     project = load_project(path, overrides)
     with closing_display() as display:
-        place = commands.Place(work_dir, devices, display, trust_config=wanted.trust_config)
-        made = commands.select(project, wanted, tool, place)
-    batch, state = made.found.batch, made.state
+        made = api.select(
+            project,
+            images,
+            method=method,
+            to=tool,
+            anyway=anyway,
+            devices=devices,
+            work_dir=work_dir,
+            progress=display,
+            trust_config=trust_config,
+        )
+    batch = made.batch
     check = len(batch.ids(Role.CHECK))
     asked = f"{len(batch.rows)} images, {check} of them to check with"
-    head = "made" if made.found.new else "is open"
+    head = "made" if made.new else "is open"
     console.out.print(f"batch {batch.number} {head}: {asked}", markup=False)
     for reason in batch.about.get("reasons", ()):
         console.out.print(f"  {reason}", markup=False)
-    waiting = len(state.waiting(batch))
-    console.out.print(f"{len(batch.rows) - waiting} came back, {waiting} are waited for")
+    back = len(batch.rows) - made.waiting
+    console.out.print(f"{back} came back, {made.waiting} are waited for")
     console.out.print(f"Contact sheet: {batch.folder.contact_sheet}", markup=False)
     console.out.print(f"Hand-over: {made.hand_over} (read its HOW-TO.md)", markup=False)
     console.out.print(f"Then: alspec ingest {path} EXPORT", markup=False)
@@ -73,21 +92,30 @@ def ingest(
     path: Path,
     overrides: Sequence[str],
     deliveries: Sequence[Path],
-    options: Options,
     work_dir: Path,
+    *,
+    accept_unchanged: bool,
+    hours: float | None,
+    annotator: str | None,
 ) -> ExitCode:
     """Take deliveries and say what came of each; WAITING_FOR_LABELS until batches are complete."""
     project = load_project(path, overrides)
     with closing_display() as display:
-        place = commands.Place(work_dir, observer=display)
-        taken, state = commands.ingest(project, deliveries, options, place)
-    for one in taken:
+        taken = api.ingest(
+            project,
+            *deliveries,
+            accept_unchanged=accept_unchanged,
+            hours=hours,
+            annotator=annotator,
+            work_dir=work_dir,
+            progress=display,
+        )
+    for one in taken.deliveries:
         _say_ingested(one)
-    waiting = sum(len(state.waiting(batch)) for batch in state.batches)
-    counts = ", ".join(f"{count} {name}" for name, count in state.counts().items())
+    counts = ", ".join(f"{count} {name}" for name, count in taken.state.counts().items())
     console.out.print(f"{project.project}: {counts}", markup=False)
-    if waiting:
-        console.out.print(f"{waiting} images are still waited for")
+    if taken.waiting:
+        console.out.print(f"{taken.waiting} images are still waited for")
         return ExitCode.WAITING_FOR_LABELS
     console.out.print(f"Next: alspec run {path} trains on them; alspec select {path} goes on")
     return ExitCode.DONE
@@ -122,10 +150,15 @@ def predict(
     if project is None:
         raise InputError.at(path, "is neither a labelling project's spec nor its folder")
     with closing_display() as display:
-        place = commands.Place(
-            path.absolute().parent if path.is_dir() else work_dir, devices, display
+        done = api.predict(
+            project,
+            output,
+            images=images,
+            confidence=confidence,
+            devices=devices,
+            work_dir=path.absolute().parent if path.is_dir() else work_dir,
+            progress=display,
         )
-        done = commands.predict(project, output, place, images=images, confidence=confidence)
     for problem in done.problems[:_SHOWN]:
         console.say_note(str(problem))
     console.out.print(
@@ -136,24 +169,30 @@ def predict(
     return ExitCode.STEP_FAILED if done.problems else ExitCode.DONE
 
 
+def refuse_options(project: Project, for_studies: Mapping[str, object]) -> None:
+    """Raise InputError for options of `run` that a project has no use for."""
+    given = [name for name, value in for_studies.items() if value]
+    if given:
+        what = f"{', '.join(given)}: a study's; the run of a labelling project takes no such option"
+        raise InputError.at(project.project, what)
+
+
 def run(project: Project, devices: str | None, work_dir: Path, *, trust_config: bool) -> ExitCode:
     """Train on what is labelled and measure it; WAITING_FOR_LABELS while a batch is open."""
     with closing_display() as display:
-        place = commands.Place(work_dir, devices, display, trust_config=trust_config)
-        summary = commands.run(project, place)
-    _say(summary, place.folder(project).report)
-    return _waits(summary.waiting)
+        done = api.run(
+            project, devices=devices, work_dir=work_dir, progress=display, trust_config=trust_config
+        )
+    return _say(done)
 
 
 def status(project: Project, work_dir: Path, *, as_json: bool) -> ExitCode:
     """Print the state of a project."""
-    place = commands.Place(work_dir)
-    summary = commands.status(project, place)
-    if as_json:
-        console.say_json(summary.to_json())
-    else:
-        _say(summary, place.folder(project).report)
-    return _waits(summary.waiting)
+    found = api.status(project, work_dir=work_dir)
+    if not as_json:
+        return _say(found)
+    console.say_json(found.summary.to_json())
+    return _code(found)
 
 
 def status_of_all(work_dir: Path) -> None:
@@ -168,29 +207,19 @@ def status_of_all(work_dir: Path) -> None:
 
 def report(project: Project, work_dir: Path, output: Path | None) -> None:
     """Write the report of a project."""
-    written = commands.report(project, commands.Place(work_dir))
+    written = api.publish(project, work_dir=work_dir).report
     if output is not None:
         write_text(output, written.read_text("utf-8"))
     console.out.print(str(output or written), markup=False)
 
 
-def recommend(project: Project, work_dir: Path, *, as_json: bool) -> None:
-    """Print what the guide advises for a project's images and what is labelled of them."""
-    choice = commands.recommend(project, commands.Place(work_dir))
-    if as_json:
-        console.say_json({"advice": [choice.entry.to_json()] if choice.entry else []})
-        return
-    for reason in choice.reasons:
-        console.out.print(reason, markup=False)
-    if choice.entry:
-        console.say_advice(choice.entry)
+def _code(found: ProjectResults) -> ExitCode:
+    return ExitCode.WAITING_FOR_LABELS if found.summary.waiting else ExitCode.DONE
 
 
-def _waits(waiting: bool) -> ExitCode:
-    return ExitCode.WAITING_FOR_LABELS if waiting else ExitCode.DONE
-
-
-def _say(summary: Summary, report: Path) -> None:
+def _say(found: ProjectResults) -> ExitCode:
+    """Print a project's state; the exit code that says whether it waits for labels."""
+    summary = found.summary
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     console.out.print(f"{summary.project}: {counts}", markup=False)
     if summary.batches:
@@ -209,5 +238,6 @@ def _say(summary: Summary, report: Path) -> None:
         console.out.print(f"Worth labelling more: {summary.worth.advice.value}{gain}", markup=False)
     if summary.untrained:
         console.out.print(f"{summary.untrained} labelled images were in no training yet")
-    if report.is_file():
-        console.out.print(f"Report: {report}", markup=False)
+    if found.report.is_file():
+        console.out.print(f"Report: {found.report}", markup=False)
+    return _code(found)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from alspec import api
+from alspec import api, studies
 from alspec.cli import console
 from alspec.cli.display import closing_display
+from alspec.cli.project import spec_of
 from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
@@ -63,12 +64,11 @@ def plan(
     calibrate: bool,
     trust_config: bool,
 ) -> None:
-    """Print the plan as a table, as JSON or as a graph."""
+    """Print the plan of a study, or of a project's next batch, as a table, JSON or a graph."""
     from alspec.plan.graph import mermaid
     from alspec.plan.summary import as_data
 
-    study = api.load_study(spec, overrides)
-    expanded = api.plan(study, trust_config=trust_config, work_dir=work_dir)
+    expanded = api.plan(spec_of(spec, overrides), trust_config=trust_config, work_dir=work_dir)
     if graph:
         done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
         console.out.print(mermaid(expanded, done), markup=False, end="")
@@ -97,10 +97,13 @@ def _print_plan(expanded: Plan, cost: api.Outlook) -> None:
     steps = step_rows(expanded, cost.done)
     console.say_table("", ("step", "distinct", "done", "to run"), steps)
     data = as_data(expanded, cost.done)
-    console.out.print(
-        f"{data['runs']} runs, {data['trainings']} trainings; one a run and cycle would be "
-        f"{data['trainings_unshared']}. {in_words(data['disk_bytes'])} on disk when finished."
-    )
+    counts = f"{data['trainings']} trainings"
+    if data["runs"]:  # a project may have no model to compare with yet
+        counts = (
+            f"{data['runs']} runs, {counts}; one a run and cycle would be "
+            f"{data['trainings_unshared']}"
+        )
+    console.out.print(f"{counts}. {in_words(data['disk_bytes'])} on disk when finished.")
     for text in filter(None, (cost.time, cost.disk)):
         console.out.print(text, markup=False)
 
@@ -227,7 +230,7 @@ def report(
         output: where the report in this form is copied to; the text is then not printed.
     """
     if study.is_dir():
-        done = api.publish(study, overrides=overrides)
+        done = studies.publish(study, overrides=overrides)
     else:
         done = api.publish(api.load_study(study, overrides), work_dir=work_dir)
     folder, written = done.folder, done.report

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from alspec.plan.kinds.pool import PoolFacts
+from alspec.recommend.advise import Answer, Known, MeasuredPool
 from alspec.recommend.guide import Entry, Facts, advise, level_of_budget
 from alspec.recommend.table6 import Level
 from alspec.spec.method import Method, method_from_yaml
@@ -71,3 +72,30 @@ def choose_method(project: Project, named: str | None, pool: PoolFacts, labelled
         entry.summary,
     )
     return Choice(method_from_yaml(entry.methods[0]), ssl, reasons, entry)
+
+
+def guide_answer(project: Project, pool: PoolFacts, labelled: int, known: Known) -> Answer:
+    """Every cell of the guide that fits a project, and what its next batch is chosen by.
+
+    Args:
+        project: says whether SSL is allowed, and what chooses.
+        pool: all images, as measured.
+        labelled: images that will be labelled after the next batch.
+        known: comes before what is measured.
+    """
+    percent = min(100.0, 100 * labelled / pool.images)
+    allowed = known.ssl if known.ssl is not None or project.ssl == AUTO else bool(project.ssl)
+    facts = Facts.model_validate(
+        {
+            "redundancy": known.redundancy or pool.redundancy,
+            "budget": known.budget or level_of_budget(percent, labelled),
+            "ssl": allowed,
+        }
+    )
+    measured = MeasuredPool.of_facts(project.dataset.name, "all", pool)
+    words = f" {measured.redundancy.in_words()}" if measured else ""
+    title = (
+        f"{project.project}: redundancy {facts.redundancy}.{words} The budget after the next "
+        f"batch: {labelled:,} labels, {percent:.1f} % of the images"
+    )
+    return Answer(title, advise(facts), measured)

@@ -18,7 +18,8 @@ from alspec.labelling.export.image import flat_name
 from alspec.labelling.first import WHY, choose_without_model
 from alspec.labelling.services import Services
 from alspec.labelling.state import State, read_state
-from alspec.labelling.trainings import train_and_measure
+from alspec.labelling.trainings import plan_training, run_training
+from alspec.plan.dag import Plan
 from alspec.plan.kinds.acquire import SCORES, SELECTED
 from alspec.plan.kinds.pool import PoolFacts
 from alspec.plan.project import ProjectPlan, plan_pool
@@ -87,7 +88,7 @@ def select(project: Project, folder: ProjectFolder, wanted: Wanted, services: Se
         counts = ", ".join(f"{count} {name}" for name, count in state.counts().items())
         what = f"no image is left to ask for: {counts}. Add images to {state.dataset.spec.images}"
         raise InputError.at(project.project, what)
-    number = 1 + max((batch.number for batch in state.batches), default=0)
+    number = state.next_number
     n = min(wanted.images or project.batch, len(candidates))
     check = draw_check(project, state, number, check_size(project, n))
     rows, about = _chosen(project, folder, state, number, n, check, wanted, services)
@@ -183,22 +184,65 @@ def _with_model(
     choice = choose_method(project, wanted.method, facts, len(state.labelled) + n)
     for reason in choice.reasons:
         services.note(reason)
+    planned = _plan_batch(
+        project, folder, state, choice, n, check, trust_config=wanted.trust_config
+    )
+    run_training(folder, planned, choice, services)
+    images, why, scores = _picks(folder, planned, choice, n - len(check))
+    about = {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
+    return _Picks(images, why, scores, about)
+
+
+def _plan_batch(
+    project: Project,
+    folder: ProjectFolder,
+    state: State,
+    choice: Choice,
+    n: int,
+    check: Sequence[ImageId],
+    *,
+    trust_config: bool,
+) -> ProjectPlan:
+    """The plan of a batch of n images that is chosen by a model."""
     open_ids = {frame.id for frame in state.candidates} - set(check)
     trained = set(state.train_ids)
     excluded = [f.id for f in state.frames if f.id not in open_ids and f.id not in trained]
-    planned = train_and_measure(
+    return plan_training(
         project,
         folder,
         state,
         choice,
-        services,
         ask=n - len(check),
         excluded=excluded,
-        trust_config=wanted.trust_config,
+        trust_config=trust_config,
     )
-    images, why, scores = _picks(folder, planned, choice, n - len(check))
-    about = {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
-    return _Picks(images, why, scores, about)
+
+
+def plan_next(project: Project, folder: ProjectFolder, *, trust_config: bool = False) -> Plan:
+    """What the next `select` does; the pool alone while nothing is labelled.
+
+    A pool that is not measured yet is taken as the guide's redundant one.
+
+    Raises:
+        InputError: the files do not allow it.
+    """
+    state = read_state(project, folder)
+    pool = plan_pool(project)
+    if not state.train_ids:
+        return pool.plan
+    facts = PoolFacts(images=len(state.frames), sequences=1)
+    if folder.store.is_done(pool.pool):
+        facts = PoolFacts.read(folder.store, pool.pool)
+    n = min(project.batch, len(state.candidates))
+    check = draw_check(project, state, state.next_number, check_size(project, n))
+    choice = choose_method(project, None, facts, labelled_after_next(project, state))
+    planned = _plan_batch(project, folder, state, choice, n, check, trust_config=trust_config)
+    return planned.plan
+
+
+def labelled_after_next(project: Project, state: State) -> int:
+    """Images that are labelled after the next batch, as `select` counts them."""
+    return len(state.labelled) + min(project.batch, len(state.candidates))
 
 
 def _without_model(

@@ -89,6 +89,11 @@ class State:
         waiting = [batch for batch in self.batches if self.waiting(batch)]
         return waiting[-1] if waiting else None
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next batch."""
+        return 1 + max((batch.number for batch in self.batches), default=0)
+
     def counts(self) -> dict[str, int]:
         """Images in each state."""
         found = {state.value: 0 for state in ImageState}

@@ -84,12 +84,11 @@ def labelled_now(state: State, excluded: Sequence[ImageId] = ()) -> LabelledNow:
     )
 
 
-def train_and_measure(
+def plan_training(
     project: Project,
     folder: ProjectFolder,
     state: State,
     choice: Choice,
-    services: Services,
     *,
     ask: int = 0,
     excluded: Sequence[ImageId] = (),
@@ -97,15 +96,24 @@ def train_and_measure(
 ) -> ProjectPlan:
     """Train on what is labelled now, measure this and former models, choose the next images.
 
+    Args:
+        project: the spec.
+        folder: the project's, with the models so far.
+        state: what is labelled; at least one image to train on.
+        choice: the method, and whether its model is trained with SSL.
+        ask: images to choose; 0 plans no choice.
+        excluded: ids that may not be chosen.
+        trust_config: training may run the project's own MMSegmentation config.
+
     Raises:
-        StepFailed: a step failed; finished ones are kept.
+        InputError: the files do not allow it.
     """
     former = [
         training.steps
         for training in read_trainings(folder)
         if folder.store.holds(training.key, WEIGHTS)
     ]
-    planned = plan_project(
+    return plan_project(
         project,
         labelled_now(state, excluded),
         method=choice.method,
@@ -114,9 +122,18 @@ def train_and_measure(
         former=former,
         trust_config=trust_config,
     )
+
+
+def run_training(
+    folder: ProjectFolder, planned: ProjectPlan, choice: Choice, services: Services
+) -> None:
+    """Do what is planned and record its training.
+
+    Raises:
+        StepFailed: a step failed; finished ones are kept.
+    """
     services.run(planned.plan)
     _record(folder, planned, choice.ssl)
-    return planned
 
 
 def _record(folder: ProjectFolder, planned: ProjectPlan, ssl: bool) -> None:

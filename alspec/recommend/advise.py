@@ -13,6 +13,7 @@ from alspec.datasets.files.loose_images import LooseImages
 from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool, short_name
 from alspec.plan.dag import Plan, Setting
+from alspec.plan.kinds.pool import PoolFacts
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
 from alspec.spec.model import DatasetSpec
 
@@ -51,6 +52,24 @@ class MeasuredPool:
     dataset: str
     pool: str
     redundancy: Measured
+
+    @classmethod
+    def of_facts(cls, dataset: str, pool: str, facts: PoolFacts) -> MeasuredPool | None:
+        """A pool as its step measured it; None if a former version measured something else."""
+        from alspec.datasets.pools.redundancy import Measured
+
+        if facts.distinct_views is None or facts.neighbours is None or facts.anywhere is None:
+            return None
+        lower, higher = facts.views_at
+        found = Measured(
+            images=facts.images,
+            distinct_views=facts.distinct_views,
+            views_at=(lower, higher),
+            neighbours=facts.neighbours,
+            anywhere=facts.anywhere,
+            across_sequences=facts.across_sequences,
+        )
+        return cls(dataset, pool, found)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in `recommend --json`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from alspec.plan.step import Step, StepKey
 from alspec.run.executors.base import Outcome
@@ -120,6 +120,10 @@ class Lines(Silence):
     def held(self, step: Step, holder: Holder) -> None:
         """Write who has the lease."""
         self._write(f"{step.label}: {holder} works on it")
+
+
+Progress: TypeAlias = "Observer | Callable[[str], object] | None"
+"""An observer, a function that is given lines of text (`print`), or None."""
 
 
 def observer_of(progress: Observer | Callable[[str], object] | None) -> Observer:

@@ -13,6 +13,9 @@ from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import append_text
 
+WORK_DIR = Path("work_dirs")
+"""Where studies, projects and their store are, unless said otherwise."""
+
 
 @dataclass(frozen=True)
 class StudyFolder:

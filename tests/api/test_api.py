@@ -12,12 +12,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from factories import annotators
+from factories.drawn_project import CLASSES, DrawnProject
 from factories.toy import TOY
 from fakes.trainer import FakeTrainer, Heard
 
 import alspec
 from alspec import api
 from alspec.errors import ExitCode
+from alspec.projects import CheckedProject
+from alspec.spec.load import dump_project
 
 ROOT = Path(__file__).parents[2]
 TINY = {"training.epochs": 1, "seeds": [0], "methods": ["random"], "ssl": False, "baselines": []}
@@ -108,17 +112,30 @@ def test_errors_are_the_command_lines_with_its_exit_code(spec, tmp_path):
         alspec.results(tmp_path)
 
 
-def test_a_labelling_project_is_no_study(tmp_path):
-    (tmp_path / "images").mkdir()
+def test_a_labelling_project_goes_from_load_to_results(tmp_path):
+    drawn = DrawnProject(tmp_path, 12)
     path = tmp_path / "project.yaml"
-    dataset = {"name": "d", "kind": "folder", "root": str(tmp_path), "images": "images",
-               "masks": "masks", "classes": ["a", "b"], "image_size": [16, 16]}  # fmt: skip
-    path.write_text(yaml.safe_dump({"project": "night", "dataset": dataset}))
-    project = alspec.load(path)
-    for call in (alspec.plan, alspec.run, alspec.check):
-        with pytest.raises(alspec.AlspecError, match="night: is a labelling project") as caught:
-            call(project)
-        assert caught.value.exit_code == ExitCode.BAD_INPUT
+    path.write_text(dump_project(drawn.project))
+    work = {"work_dir": tmp_path / "work"}
+    project = alspec.load(path, {"first": "uniform"})
+    assert alspec.check(project) == CheckedProject(images=12, masks=0)
+    assert list(alspec.plan(project, **work).table()) == list(alspec.plan(project).table())
+    made = alspec.select(project, 4, to="cvat", **work)
+    assert (made.new, len(made.batch.rows), made.waiting) == (True, 4, 4)
+    assert (made.hand_over / "annotations.xml").is_file()
+    truths = annotators.truths_of(made.batch.folder.table, drawn.truths.__getitem__)
+    back = annotators.folder_of_masks(tmp_path / "back", truths, CLASSES)
+    given = alspec.ingest(project, back, hours=2.0, **work)
+    assert (given.waiting, given.deliveries[0].refused) == (0, [])
+    done = alspec.results(tmp_path / "work" / "drawn")
+    assert (done.ok, done.summary.counts["labelled"]) == (False, 4)  # no model yet
+    assert done.batches.loc[0, ["asked", "labelled", "hours"]].tolist() == [4, 4, 2.0]
+    assert done.results.empty
+    assert alspec.publish(project, **work).report.read_text().startswith("# drawn")
+    with pytest.raises(alspec.AlspecError, match="no model yet"):
+        alspec.predict(project, tmp_path / "masks", **work)
+    with pytest.raises(alspec.AlspecError, match="drawn: is a labelling project"):
+        alspec.run(project, only=["train"], **work)
 
 
 @pytest.mark.parametrize("name", ["plan", "run", "results", "recommend"])

@@ -7,6 +7,7 @@ import json
 import pytest
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject
+from fakes.in_process import InProcess
 
 from alspec.errors import ExitCode
 from alspec.spec.load import dump_project
@@ -112,7 +113,42 @@ def test_the_report_is_written_where_it_is_wanted(desk):
     assert "here.md" in out
 
 
-def test_a_study_s_commands_say_what_takes_a_project(desk, cli):
-    code, _, err = cli("plan", desk.path)
+def test_a_project_has_a_plan_its_next_batch(desk, cli):
+    code, out, _ = cli("plan", desk.path, "--json")
+    data = json.loads(out)
+    assert (code, data["study"], data["trainings"], data["steps"]) == (0, "drawn", 0, 1)
+    for image in sorted(desk.drawn.truths)[:8]:
+        desk.drawn.label(image)
+    code, out, _ = desk("plan", "--json")
+    data = json.loads(out)
+    assert (code, data["trainings"], data["steps"]) == (0, 1, 4)  # with pool, set and choice
+    assert data["settings"][0]["labelled_images"] == [8]
+    code, out, _ = desk("plan")
+    assert (code, "1 trainings. " in out) == (0, True)
+    code, out, _ = desk("explain")
+    assert (code, "drawn: 0 of 4 steps done" in out) == (0, True)
+    assert not (desk.root / "work" / "drawn").exists()
+
+
+def test_run_refuses_what_only_studies_have(desk):
+    desk.drawn.label(next(iter(desk.drawn.truths)))
+    code, _, err = desk("run", "--only", "train", "--revise")
     assert code == ExitCode.BAD_INPUT
-    assert "labelling project" in err
+    assert "--revise, --only: a study's" in err
+
+
+def test_recommend_measures_the_images_and_answers_both_arms(desk, monkeypatch):
+    monkeypatch.setattr("alspec.labelling.running.LocalExecutor", InProcess)
+    code, out, _ = desk("recommend", "--json")
+    data = json.loads(out)
+    (measured,) = data["measured"]
+    assert (code, measured["dataset"], measured["pool"]) == (0, "drawn", "all")
+    assert measured["images"] == 20
+    assert 0 < measured["distinct_views"] <= 20
+    assert measured["level"] in ("high", "low", "unsure")
+    assert {entry["ssl"] for entry in data["advice"]} == {False, True}
+    code, out, _ = desk("recommend", "--redundancy", "low", "--budget", "low", "--no-ssl", "--json")
+    (entry,) = json.loads(out)["advice"]
+    assert (entry["redundancy"], entry["budget"], entry["ssl"]) == ("low", "low", False)
+    code, out, _ = desk("recommend")
+    assert (code, "distinct views" in out, "6 labels" in out) == (0, True, True)

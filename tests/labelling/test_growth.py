@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject
+from factories.project_place import Place
 
 from alspec.datasets.base import Split
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled, Spec
-from alspec.labelling import commands
-from alspec.labelling.selection import Wanted
 from alspec.labelling.state import read_state
-from alspec.labelling.taking import Options
 from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN
 from alspec.plan.step import Step
 from alspec.run.executors.base import Ended, Outcome
@@ -91,14 +89,14 @@ def place(tmp_path, monkeypatch):
         "alspec.labelling.hand_over.predict_images", lambda *arguments, **options: []
     )
     MadeUp.done.clear()
-    return commands.Place(tmp_path / "work", "cpu:1", executor=MadeUp)
+    return Place(tmp_path / "work", MadeUp)
 
 
 def label(drawn, place, number, changed=()):
     table = place.folder(drawn.project).batch(number).table
     truths = annotators.truths_of(table, drawn.truths.__getitem__)
     back = annotators.folder_of_masks(drawn.root / f"back{number}", truths, CLASSES)
-    commands.ingest(drawn.project, [back], Options(), place)
+    place.ingest(drawn.project, back)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +108,8 @@ def test_each_select_runs_only_what_the_new_labels_touch(batches, batch, tmp_pat
     asked = set()
     for number in range(1, batches + 1):
         MadeUp.done.clear()
-        made = commands.select(drawn.project, Wanted(), place=place)
-        ids = made.found.batch.ids()
+        made = place.select(drawn.project)
+        ids = made.batch.ids()
         assert not asked & set(ids)
         asked |= set(ids)
         label(drawn, place, number)
@@ -127,26 +125,29 @@ def test_each_select_runs_only_what_the_new_labels_touch(batches, batch, tmp_pat
             EVALUATE: groups + former,  # the new model on all, the others on the newest
         }
     assert len(asked) == batches * batch
-    summary = commands.run(drawn.project, place)
+    done = place.run(drawn.project)
+    summary = done.summary
     labelled = [(batch - check) * n for n in range(1, batches + 1)]
     assert [point[0] for point in summary.worth.points] == labelled
     assert summary.measured_on == check * batches
+    assert (done.ok, done.results["labelled_images"].tolist()) == (True, labelled)
+    assert done.batches["waiting"].tolist() == [0] * batches
 
 
 def test_a_revised_mask_trains_the_newest_model_anew_and_nothing_else(tmp_path, place):
     drawn = DrawnProject(tmp_path, 30)
     for number in (1, 2, 3):
-        commands.select(drawn.project, Wanted(), place=place)
+        place.select(drawn.project)
         label(drawn, place, number)
-    commands.run(drawn.project, place)
+    place.run(drawn.project)
     MadeUp.done.clear()
-    commands.run(drawn.project, place)
+    place.run(drawn.project)
     assert MadeUp.done == {}
     trained = next(image for image in sorted(drawn.labelled()) if image in train_ids(drawn, place))
     drawn.label(trained, (drawn.truths[trained] + 1) % 3)
-    commands.run(drawn.project, place)
+    place.run(drawn.project)
     assert MadeUp.done == {TRAIN: 1, ACQUIRE: 1, EVALUATE: 3}
-    points = commands.status(drawn.project, place).worth.points
+    points = place.status(drawn.project).worth.points
     assert [point[0] for point in points] == [3, 6, 9]  # the newest of the same images counts
 
 
@@ -156,11 +157,11 @@ def train_ids(drawn, place):
 
 def test_new_images_join_and_touch_no_training_without_ssl(tmp_path, place):
     drawn = DrawnProject(tmp_path, 20, ssl=False)
-    commands.select(drawn.project, Wanted(), place=place)
+    place.select(drawn.project)
     label(drawn, place, 1)
-    commands.run(drawn.project, place)
+    place.run(drawn.project)
     drawn.draw("seq0/999.png", 999)
     MadeUp.done.clear()
-    made = commands.select(drawn.project, Wanted(images=14), place=place)
+    made = place.select(drawn.project, 14)
     assert MadeUp.done == {POOL: 1, ACQUIRE: 1}
     assert made.state.counts()["pool"] == 1

@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject
+from factories.project_place import Place
 from fakes.in_process import InProcess, predict_here
 from PIL import Image
-
-from alspec.labelling import commands
-from alspec.labelling.selection import Wanted
-from alspec.labelling.taking import Options
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,7 @@ def looped(tmp_path_factory):
 
 def loop(root):
     drawn = DrawnProject(root, images=30)
-    place = commands.Place(root / "work", "cpu:1", executor=InProcess)
+    place = Place(root / "work", InProcess)
     asked, states = [], []
     for number, (tool, write) in enumerate(
         {
@@ -39,16 +36,16 @@ def loop(root):
         }.items(),
         start=1,
     ):
-        made = commands.select(drawn.project, Wanted(), tool, place)
-        assert made.found.new
+        made = place.select(drawn.project, to=tool)
+        assert made.new
         table = place.folder(drawn.project).batch(number).table
         truths = annotators.truths_of(table, drawn.truths.__getitem__)
         back = write(root / f"back{number}.json", truths, CLASSES)
-        taken, state = commands.ingest(drawn.project, [back], Options(), place)
-        asked.append(made.found.batch)
-        states.append((taken, state))
-    summary = commands.run(drawn.project, place)
-    predicted = commands.predict(drawn.project, root / "masks", place, confidence=True)
+        given = place.ingest(drawn.project, back)
+        asked.append(made.batch)
+        states.append((given.deliveries, given.state))
+    summary = place.run(drawn.project).summary
+    predicted = place.predict(drawn.project, root / "masks", confidence=True)
     return drawn, place, asked, states, summary, predicted
 
 
@@ -128,7 +125,7 @@ def test_predictions_are_palette_images_of_every_image_at_its_size(looped):
 def test_predicting_again_writes_nothing_and_refuses_somebody_elses_folder(looped):
     drawn, place, _, _, _, predicted = looped
     before = {path: path.stat().st_mtime_ns for path in predicted.folder.rglob("*.png")}
-    again = commands.predict(drawn.project, predicted.folder, place, confidence=True)
+    again = place.predict(drawn.project, predicted.folder, confidence=True)
     assert again.written == 0
     assert {path: path.stat().st_mtime_ns for path in predicted.folder.rglob("*.png")} == before
 

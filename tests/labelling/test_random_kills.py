@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from factories import annotators
 from factories.drawn_project import CLASSES, DrawnProject
+from factories.project_place import Place
 from fakes.in_process import InProcess, predict_here
 from PIL import Image
 
-from alspec.labelling import commands
 from alspec.labelling.batches import read_batches
-from alspec.labelling.selection import Wanted
-from alspec.labelling.taking import Options
 
 pytestmark = pytest.mark.slow
 
@@ -48,11 +46,11 @@ class Round:
     def __init__(self, root):
         self.root = root
         self.drawn = DrawnProject(root, 14, labelled=4)
-        self.place = commands.Place(root / "work", "cpu:1", executor=InProcess)
+        self.place = Place(root / "work", InProcess)
         self.folder = self.place.folder(self.drawn.project)
 
     def select(self):
-        commands.select(self.drawn.project, Wanted(), "cvat", self.place)
+        self.place.select(self.drawn.project, to="cvat")
 
     def select_and_label(self):
         self.select()
@@ -62,10 +60,10 @@ class Round:
 
     def ingest(self):
         back = self.root / "back"
-        commands.ingest(self.drawn.project, [back], Options(accept_unchanged=True), self.place)
+        self.place.ingest(self.drawn.project, back, accept_unchanged=True)
 
     def predict(self):
-        commands.predict(self.drawn.project, self.root / "masks", self.place)
+        self.place.predict(self.drawn.project, self.root / "masks")
 
     def killed(self, action, seconds):
         """Do something in a process that is killed after a time; whether it was killed."""

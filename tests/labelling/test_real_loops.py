@@ -10,10 +10,9 @@ import os
 from pathlib import Path
 
 import pytest
+from factories.project_place import Place
 from factories.real_projects import DATA, RealProject, rounds
 from fakes.in_process import InProcess, predict_here
-
-from alspec.labelling import commands
 
 ROOT = Path(os.environ.get("LABELLING_DATA", "/nowhere"))
 BATCHES = int(os.environ.get("LABELLING_BATCHES", "5"))
@@ -29,10 +28,10 @@ pytestmark = [
 def test_masks_on_disk_are_the_truth_and_no_image_is_asked_twice(name, tool, tmp_path, monkeypatch):
     monkeypatch.setattr("alspec.labelling.hand_over.predict_images", predict_here)
     real = RealProject(name, ROOT, tmp_path)
-    place = commands.Place(tmp_path / "work", "cpu:1", executor=InProcess)
+    place = Place(tmp_path / "work", InProcess)
     done = list(rounds(real, tool, place, BATCHES))
     assert len({image for _, batch, _ in done for image in batch.ids()}) == 20 * BATCHES
     assert real.wrong_pixels() == 0
-    summary = commands.status(real.project, place)
+    summary = place.status(real.project)
     assert summary.counts["labelled"] == 20 + 20 * BATCHES
     assert [point[0] for point in summary.worth.points] == [20 * n for n in range(1, BATCHES + 1)]
