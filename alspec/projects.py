@@ -354,4 +354,9 @@ def recommend(
         check_files(project, folder, observer)
         state = read_state(project, folder)
         facts = selection.pool_facts(project, folder, services)
-    return guide_answer(project, facts, selection.labelled_after_next(project, state), known)
+        labelled = selection.labelled_after_next(project, state)
+        choice = choose_method(project, None, facts, labelled)
+        chosen = f"{choice.method.label}{' with SSL' if choice.ssl else ''}"
+        if not state.train_ids:
+            chosen = f"{project.first}, without a model"
+        return guide_answer(project, facts, labelled, known, chosen)

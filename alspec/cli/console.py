@@ -70,8 +70,20 @@ def say_finding(mark: str, name: str, detail: str) -> None:
     out.print(f"{mark} {shown(name)}: {shown(detail)}")
 
 
-def say_advice(entry: Entry) -> None:
-    """A cell of the guide: what it advises, on what evidence, with which limits."""
+def say_advice(entries: Sequence[Entry]) -> None:
+    """Cells of the guide: what each advises, on what evidence, and the limits, each once."""
+    common = [
+        caveat
+        for caveat in (entries[0].caveats if len(entries) > 1 else ())
+        if all(caveat in entry.caveats for entry in entries)
+    ]
+    for entry in entries:
+        _say_cell(entry)
+        _say_caveats("  ", [caveat for caveat in entry.caveats if caveat not in common])
+    _say_caveats("", common)
+
+
+def _say_cell(entry: Entry) -> None:
     arm = "SSL allowed" if entry.ssl else "no SSL"
     family = entry.family.capitalize()
     methods = ", ".join(method.capitalize() for method in entry.methods)
@@ -79,8 +91,11 @@ def say_advice(entry: Entry) -> None:
     advised += " with SSL" if entry.use_ssl else ""
     out.print(f"redundancy {entry.redundancy}, budget {entry.budget}, {arm}: [bold]{advised}[/]")
     out.print(f"  {shown(entry.summary)}")
-    for caveat in entry.caveats:
-        out.print(f"  [yellow]caveat[/] {shown(caveat)}")
+
+
+def _say_caveats(indent: str, caveats: Iterable[str]) -> None:
+    for caveat in caveats:
+        out.print(f"{indent}[yellow]caveat[/] {shown(caveat)}")
 
 
 def say_explanations(found: Sequence[Explanation]) -> None:

@@ -161,11 +161,13 @@ def predict(
         )
     for problem in done.problems[:_SHOWN]:
         console.say_note(str(problem))
-    console.out.print(
-        f"{done.written} masks written to {output}, {done.images - done.written} left as they "
-        f"were or not readable; model: trained on {done.training.labelled} images",
-        markup=False,
-    )
+    unreadable = len({problem.where for problem in done.problems})
+    before = done.images - done.written - unreadable
+    text = f"{done.written} masks written to {output}"
+    text += f", {before} were there" if before else ""
+    text += f", {unreadable} images not readable" if unreadable else ""
+    text += f"; model: trained on {done.training.labelled} images"
+    console.out.print(text, markup=False)
     return ExitCode.STEP_FAILED if done.problems else ExitCode.DONE
 
 

@@ -34,5 +34,4 @@ def recommend(
     for answer in answers:
         if answer.title:
             console.out.print(answer.title, markup=False)
-        for entry in answer.advice.entries:
-            console.say_advice(entry)
+        console.say_advice(answer.advice.entries)

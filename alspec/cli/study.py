@@ -97,12 +97,9 @@ def _print_plan(expanded: Plan, cost: api.Outlook) -> None:
     steps = step_rows(expanded, cost.done)
     console.say_table("", ("step", "distinct", "done", "to run"), steps)
     data = as_data(expanded, cost.done)
-    counts = f"{data['trainings']} trainings"
-    if data["runs"]:  # a project may have no model to compare with yet
-        counts = (
-            f"{data['runs']} runs, {counts}; one a run and cycle would be "
-            f"{data['trainings_unshared']}"
-        )
+    counts = f"{data['runs']} runs, {data['trainings']} trainings"
+    if data["trainings_unshared"] >= data["trainings"]:  # a project also has its former models
+        counts += f"; one a run and cycle would be {data['trainings_unshared']}"
     console.out.print(f"{counts}. {in_words(data['disk_bytes'])} on disk when finished.")
     for text in filter(None, (cost.time, cost.disk)):
         console.out.print(text, markup=False)

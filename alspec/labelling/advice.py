@@ -74,7 +74,9 @@ def choose_method(project: Project, named: str | None, pool: PoolFacts, labelled
     return Choice(method_from_yaml(entry.methods[0]), ssl, reasons, entry)
 
 
-def guide_answer(project: Project, pool: PoolFacts, labelled: int, known: Known) -> Answer:
+def guide_answer(
+    project: Project, pool: PoolFacts, labelled: int, known: Known, chosen: str
+) -> Answer:
     """Every cell of the guide that fits a project, and what its next batch is chosen by.
 
     Args:
@@ -82,6 +84,7 @@ def guide_answer(project: Project, pool: PoolFacts, labelled: int, known: Known)
         pool: all images, as measured.
         labelled: images that will be labelled after the next batch.
         known: comes before what is measured.
+        chosen: how the next batch is chosen, in words.
     """
     percent = min(100.0, 100 * labelled / pool.images)
     allowed = known.ssl if known.ssl is not None or project.ssl == AUTO else bool(project.ssl)
@@ -96,6 +99,6 @@ def guide_answer(project: Project, pool: PoolFacts, labelled: int, known: Known)
     words = f" {measured.redundancy.in_words()}" if measured else ""
     title = (
         f"{project.project}: redundancy {facts.redundancy}.{words} The budget after the next "
-        f"batch: {labelled:,} labels, {percent:.1f} % of the images"
+        f"batch: {labelled:,} labels, {percent:.1f} % of the images. It is chosen by {chosen}"
     )
     return Answer(title, advise(facts), measured)

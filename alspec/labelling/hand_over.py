@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageDraw
 
-from alspec.datasets.base import Image
-from alspec.datasets.files.decoding import pillow_resize, pillow_resize_mask, read_labels, read_rgb
-from alspec.datasets.files.palette import overlay
+from alspec.datasets.files.decoding import read_labels
 from alspec.labelling.batches import Batch, Role
+from alspec.labelling.contact_sheet import contact_sheet
 from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver
 from alspec.labelling.services import Services
@@ -36,10 +34,6 @@ WRITERS: dict[str, Callable[[Path, HandOver], None]] = {
     "labelstudio": labelstudio.write,
 }
 
-_WIDTH = 220
-"""Of an image on the contact sheet, in pixels."""
-_COLUMNS = 4
-
 
 def hand_over(
     project: Project,
@@ -58,8 +52,8 @@ def hand_over(
     _propose(project, project_folder.store, state, batch, services)
     images = handed_images(state, batch)
     if not batch.folder.contact_sheet.exists():
-        classes = len(project.classes)
-        write_bytes(batch.folder.contact_sheet, _contact_sheet(images, classes, services))
+        sheet = contact_sheet(images, project.classes, services)
+        write_bytes(batch.folder.contact_sheet, sheet)
     home = batch.folder.hand_over(tool)
     unlabelled = "ignored" if project.unlabelled == IGNORED else f"`{project.unlabelled}`"
     given = HandOver(images, project.classes, services.project, unlabelled, home.absolute())
@@ -131,36 +125,3 @@ def _write_whole(home: Path, write: Callable[[Path], None]) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _contact_sheet(images: Sequence[HandedImage], classes: int, services: Services) -> bytes:
-    """All images small in their order, each with its proposal beside it, as a PNG."""
-    import io
-
-    tiles = []
-    for done, image in enumerate(images, start=1):
-        tiles.append(_tile(image, classes))
-        services.progress("contact sheet", done, len(images))
-    across = max(tile.width for tile in tiles)
-    down = max(tile.height for tile in tiles)
-    columns = min(_COLUMNS, len(tiles))
-    sheet = PillowImage.new("RGB", (columns * across, -(-len(tiles) // columns) * down), "white")
-    for place, tile in enumerate(tiles):
-        sheet.paste(tile, (place % columns * across, place // columns * down))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _tile(image: HandedImage, classes: int) -> PillowImage.Image:
-    height = max(1, round(_WIDTH * image.size[0] / image.size[1]))
-    small: Image = pillow_resize(read_rgb(image.file), (height, _WIDTH))
-    shown = [small]
-    if image.proposal is not None:
-        shown.append(overlay(small, pillow_resize_mask(image.proposal, (height, _WIDTH)), classes))
-    tile = PillowImage.new("RGB", (2 * _WIDTH + 8, height + 20), "white")
-    for place, pixels in enumerate(shown):
-        tile.paste(PillowImage.fromarray(pixels), (place * _WIDTH, 14))
-    role = "" if image.proposal is not None else "  (no proposal)"
-    ImageDraw.Draw(tile).text((2, 1), image.name[:60] + role, fill="black")
-    return tile

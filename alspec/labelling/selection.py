@@ -182,8 +182,6 @@ def _with_model(
     """Train on what is labelled, measure, and choose by the method of the guide or the user."""
     facts = pool_facts(project, folder, services)
     choice = choose_method(project, wanted.method, facts, len(state.labelled) + n)
-    for reason in choice.reasons:
-        services.note(reason)
     planned = _plan_batch(
         project, folder, state, choice, n, check, trust_config=wanted.trust_config
     )

@@ -13,6 +13,7 @@ from alspec.datasets.base import IGNORE
 from alspec.errors import DataError
 from alspec.labelling.batches import Batch, Role, Verdict
 from alspec.labelling.measures import Measured, measured
+from alspec.labelling.selection import check_size
 from alspec.labelling.state import State, read_state
 from alspec.labelling.trainings import read_trainings
 from alspec.labelling.worth import Worth, worth
@@ -147,8 +148,7 @@ def worth_of(project: Project, found: Measured) -> Worth | None:
         return None
     labelled = [training.labelled for training in found.trainings]
     rng = np.random.default_rng(project.seed)
-    train_share = 1 - project.check_share
-    added = max(1, round(project.batch * train_share))
+    added = project.batch - check_size(project, project.batch)
     return worth(labelled, found.confusions, added, rng)
 
 

@@ -157,9 +157,9 @@ class _Builder:
             if old not in evaluations:
                 evaluations[old] = self._evaluations(old, steps[-1].label.removesuffix(" train"))
         acquire = self._acquire(method, ask, given, train, about) if ask else None
-        run = self._run(given, train, evaluations[train])
+        run = self._run(acquire or given, train, evaluations[train])
         setting = _setting(self.pool, len(self.now.train))
-        plan = Plan(self.study, self.steps, (run,) if run else (), (setting,))
+        plan = Plan(self.study, self.steps, (run,), (setting,))
         return ProjectPlan(plan, pool, given, train, acquire, evaluations)
 
     def _placed(self, step: Step) -> Step:
@@ -228,14 +228,13 @@ class _Builder:
         places = {"dataset": self.pool.place}
         return self.add(Step(ACQUIRE, params.recipe(), inputs, places, f"{about} acquire"))
 
-    def _run(self, given: StepKey, train: StepKey, evaluations: Sequence[StepKey]) -> Run | None:
-        """For the estimates of time and disk."""
-        if not evaluations:
-            return None
+    def _run(self, acquire: StepKey, train: StepKey, evaluations: Sequence[StepKey]) -> Run:
+        """For the estimates of time and disk: what trains, measures and chooses."""
         images = len(self.now.train)
         percent = 100 * images / len(self.pool.frames)
         method = self.study.methods[0]
-        labelled = LabelledSet(0, images, percent, given, train, evaluations[0])
+        measured = evaluations[0] if evaluations else train  # nothing to measure on yet
+        labelled = LabelledSet(0, images, percent, acquire, train, measured)
         return Run(
             dataset=self.pool.spec.name,
             pool=self.pool.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alspec.datasets.base import Split
+from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.datasets.open import open_dataset
 from alspec.errors import StepFailed
 from alspec.plan.arms import acquisition_function
@@ -130,8 +131,12 @@ def _sample(study: Study, folder: Path) -> Study:
 
 
 def _thinned(spec: DatasetSpec, most: int, folder: Path) -> tuple[DatasetSpec, int]:
-    """A dataset with a pool of few images from everywhere in it, and how many."""
-    frames = open_dataset(spec.model_copy(update={"redundancy": AllFrames()})).frames(Split.POOL)
+    """A dataset with a pool of few images from everywhere in it that have masks, and how many."""
+    dataset = open_dataset(spec.model_copy(update={"redundancy": AllFrames()}))
+    frames = dataset.frames(Split.POOL)
+    if isinstance(dataset, PartlyLabelled):
+        labelled = set(dataset.labelled())
+        frames = tuple(frame for frame in frames if frame.id in labelled)
     chosen = frames[:: -(-len(frames) // most)]
     listed = folder / f"{spec.name}.txt"
     write_text(listed, "".join(f"{frame.id}\n" for frame in chosen))

@@ -146,7 +146,11 @@ def no_root(root: Path, holds: str) -> DataError:
         root: as the spec has it.
         holds: what the right folder holds, in words.
     """
-    wrong = f"it does not hold {holds}" if root.is_dir() else "there is no such folder"
+    wrong = (
+        f"it does not hold {holds}"
+        if root.is_dir()
+        else ("there is no such folder; a relative `root` starts in the current one")
+    )
     what = (
         f"{wrong}. Set `root`, or the environment variable in it, to the folder that holds {holds}"
     )
