@@ -81,6 +81,23 @@ class TreeReader:
         whole = [inspection for inspection in found if inspection is not None]
         return _stacked(whole, keys if self._files else (), len(self._dataset.classes)), problems
 
+    def known(self, split: Split) -> ImageFacts | None:
+        """The facts of a split as far as nothing has to be read; None where an image was not.
+
+        A dataset without files draws its images anew.
+
+        Raises:
+            DataError: the split cannot be listed.
+        """
+        if self._files is None and self._dataset.spec.root is None:
+            return self.read(split)[0]
+        keys = self._keys(split, [frame.id for frame in self._dataset.frames(split)])
+        found = [self._facts.get(key) if key else None for key in keys]
+        whole = [inspection for inspection in found if inspection is not None]
+        if len(whole) < len(found):
+            return None
+        return _stacked(whole, keys if self._files else (), len(self._dataset.classes))
+
     def save(self, cache: ArrayCache) -> None:
         """Cache what was read."""
         self._facts.save(cache)

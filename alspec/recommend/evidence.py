@@ -97,10 +97,10 @@ def summary_of(evidence: tuple[Evidence, ...]) -> str:
     settings = "1 setting" if len(evidence) == 1 else f"{len(evidence)} settings"
     regret = _span([setting.regret for setting in evidence])
     gain = _span([setting.gain for setting in evidence])
-    return (
-        f"In {settings} it stays {regret} mIoU points below the best method and gains {gain} over "
-        "Random without SSL."
-    )
+    below = "is the best method"
+    if regret != "0.00":
+        below = f"stays {regret} mIoU points below the best method"
+    return f"In {settings} it {below} and gains {gain} mIoU points over Random without SSL."
 
 
 def _span(points: list[float]) -> str:

@@ -47,8 +47,8 @@ def _matrix(found: WinMatrix, settings: int) -> list[Block]:
         rows.append((name, *cells))
     return [
         Paragraph(
-            f"In how many of {counted(settings, 'setting')} the method of the {strong('row')} wins "
-            f"against the method of the {strong('column')}, of those with 3 seeds of both."
+            f"Wins of the {strong('row')} against the {strong('column')}, and of how many of the "
+            f"{counted(settings, 'setting')} both have 3 seeds in."
         ),
         table(("Row wins against", *names), rows, caption="Wins, row against column"),
     ]
@@ -80,9 +80,9 @@ def labels_section(findings: Findings, album: Album) -> list[Block]:
     blocks: list[Block] = [
         Heading("Labels saved"),
         Paragraph(
-            "Labels that a method needs fewer than Random of its arm until it has Random's mIoU at "
-            "the end of the budget, read off straight lines between labelled sets, paired by seed. "
-            "A seed that never gets there leaves no mean."
+            "How many fewer labels a method needs than Random of its arm, to get to Random's mIoU "
+            "at the end of the budget; by straight lines between labelled sets, paired by seed. "
+            "A method with a seed that never gets there has no mean."
         ),
     ]
     for comparison, found in parts:

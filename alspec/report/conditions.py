@@ -98,7 +98,12 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping) and "kind" in value:
         rest = ", ".join(f"{text(k)} {_value(v)}" for k, v in value.items() if k != "kind")
         return text(value["kind"]) + (f" ({rest})" if rest else "")
-    plain = _without_folders(value) if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{text(k)} {_value(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list):
+        plain = ", ".join(map(str, value)) or "none"
+    else:
+        plain = _without_folders(value) if isinstance(value, str) else json.dumps(value)
     return text(plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…")
 
 

@@ -1,8 +1,8 @@
-"""What the guide advises for a setting, as the report is told it, and whether the study agrees."""
+"""What the guide advises for a setting, and whether the study agrees with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -79,20 +79,33 @@ def guide_section(
         cell = advice.redundancy, advice.budget_level, advice.ssl
         cells.setdefault(cell, []).append((advice, comparison))
     about = "What Table 6 of the paper advises for pools and budgets such as these."
-    listing = Items(tuple(guidance_item(same, idle) for same in cells.values()))
+    listing = Items(tuple(_listing(list(cells.values()), idle)))
     caveats = caveats_block([advice for advice, _ in asked])
     return [Heading("The guide"), Paragraph(about), listing, *caveats]
 
 
-def guidance_item(same: Sequence[Asked], idle: Idle = _never) -> Item:
+def _listing(cells: Sequence[Sequence[Asked]], idle: Idle) -> Iterator[Item]:
+    """An item a cell; one for both arms where advice and findings are the same."""
+    alike: dict[tuple[object, ...], list[Sequence[Asked]]] = {}
+    for same in cells:
+        advice = same[0][0]
+        cell = advice.redundancy, advice.budget_level, advice.label, advice.methods, advice.evidence
+        alike.setdefault((*cell, *_findings(same, idle)), []).append(same)
+    for arms in alike.values():
+        either = len({same[0][0].ssl for same in arms}) == 2
+        yield guidance_item(arms[0], idle, "with or without s4GAN" if either else "")
+
+
+def guidance_item(same: Sequence[Asked], idle: Idle = _never, arm: str = "") -> Item:
     """One list item: the advice, its evidence, and what this study says to it in each setting.
 
     Args:
         same: settings that get the same advice, at least one.
         idle: arms that no judgement rests on.
+        arm: which SSL arms it is for, in words; those of the advice if left out.
     """
     guidance = same[0][0]
-    arm = "with s4GAN allowed" if guidance.ssl else "without s4GAN"
+    arm = arm or ("with s4GAN allowed" if guidance.ssl else "without s4GAN")
     such = f" ({listed([text(m) for m in guidance.methods], 'or')})" if guidance.methods else ""
     said = (
         f"Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
@@ -100,11 +113,14 @@ def guidance_item(same: Sequence[Asked], idle: Idle = _never) -> Item:
     )
     if guidance.evidence:
         said += f" The paper: {text(guidance.evidence)}"
-    found = [
+    return Item(said, _findings(same, idle))
+
+
+def _findings(same: Sequence[Asked], idle: Idle) -> tuple[str, ...]:
+    return tuple(
         f"{_place(advice)}: this study {agreement(advice, comparison, idle)}."
         for advice, comparison in same
-    ]
-    return Item(said, tuple(found))
+    )
 
 
 def caveats_block(advice: Sequence[Guidance]) -> list[Block]:

@@ -25,6 +25,7 @@ from alspec.report.document import (
 from alspec.report.figures.svg import inline_svg
 from alspec.report.html_style import STYLE_SHEET
 from alspec.report.notebook import marked
+from alspec.report.renderer import Renderer
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
 """Content security policy: whatever got in, nothing runs and nothing is fetched."""
@@ -66,7 +67,7 @@ def plain(sentences: str) -> str:
 
 
 @dataclass
-class _Page:
+class _Page(Renderer):
     """One page; keeps the names of its anchors apart."""
 
     files: Mapping[str, bytes]
@@ -107,31 +108,44 @@ class _Page:
 
     def blocks(self, blocks: Sequence[Block]) -> Iterator[str]:
         for pictured, group in groupby(blocks, key=lambda block: isinstance(block, Picture)):
-            shown = [self._block(block) for block in group]
+            shown = [self.block(block) for block in group]
             if pictured:
                 yield f'<div class="pictures">\n{"".join(shown)}</div>\n'
             else:
                 yield from shown
 
-    def _block(self, block: Block) -> str:
-        if isinstance(block, Heading):
-            name = self._anchor(block.title)
-            return f'<h{block.level} id="{name}">{inline(block.title)}</h{block.level}>\n'
-        if isinstance(block, Paragraph):
-            return _paragraph(block)
-        if isinstance(block, Items):
-            return _items(block)
-        if isinstance(block, Table):
-            return _table(block)
-        if isinstance(block, Picture):
-            return self._picture(block)
-        return self._fold(block)
+    def heading(self, block: Heading) -> str:
+        name = self._anchor(block.title)
+        return f'<h{block.level} id="{name}">{inline(block.title)}</h{block.level}>\n'
 
-    def _fold(self, block: Fold) -> str:
-        inside = "".join(self.blocks(block.blocks))
-        return f"<details>\n<summary>{inline(block.summary)}</summary>\n{inside}</details>\n"
+    def paragraph(self, block: Paragraph) -> str:
+        kind = ' class="note" role="note"' if block.note else ""
+        return f"<p{kind}>{inline(block.sentences)}</p>\n"
 
-    def _picture(self, block: Picture) -> str:
+    def items(self, block: Items) -> str:
+        shown = []
+        for item in block.items:
+            below = "".join(f"<li>{inline(each)}</li>" for each in item.below)
+            nested = f"<ul>{below}</ul>" if below else ""
+            shown.append(f"<li>{inline(item.sentences)}{nested}</li>\n")
+        return f"<ul>\n{''.join(shown)}</ul>\n"
+
+    def table(self, block: Table) -> str:
+        label = plain(block.caption or " and ".join(block.header[:2]))
+        head = "".join(
+            _cell("th", k, block, cell, ' scope="col"') for k, cell in enumerate(block.header)
+        )
+        rows = "".join(
+            "<tr>" + "".join(_body_cell(k, block, cell) for k, cell in enumerate(row)) + "</tr>\n"
+            for row in block.rows
+        )
+        return (
+            f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {label}">\n'
+            f'<table border="1" cellpadding="4">\n<thead>\n<tr>{head}</tr>\n</thead>\n'
+            f"<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
+        )
+
+    def picture(self, block: Picture) -> str:
         data = self.files.get(f"{block.name}.{block.kind}")
         if data is None:
             return ""
@@ -140,10 +154,15 @@ class _Page:
             shown = inline_svg(data, f"f{self._figures}", plain(block.about))
         else:
             encoded = base64.b64encode(data).decode()
-            shown = f'<img alt="{plain(block.about)}" src="data:image/jpeg;base64,{encoded}">'
+            source = f"data:image/jpeg;base64,{encoded}"
+            shown = f'<img alt="{plain(block.about)}" width="360" src="{source}">'
         caption = f"<strong>{inline(block.about)}.</strong> {inline(block.caption)}".strip()
         figure = f"<figure>\n{shown}\n<figcaption>{caption}</figcaption>\n</figure>\n"
         return marked(figure) if "_curves" in block.name else figure
+
+    def fold(self, block: Fold) -> str:
+        inside = "".join(self.blocks(block.blocks))
+        return f"<details>\n<summary>{inline(block.summary)}</summary>\n{inside}</details>\n"
 
     def _anchor(self, title: str) -> str:
         name = anchor(title)
@@ -159,37 +178,6 @@ def _sections(blocks: Sequence[Block]) -> list[tuple[Heading, list[Block]]]:
         elif found:
             found[-1][1].append(block)
     return found
-
-
-def _paragraph(block: Paragraph) -> str:
-    if block.note:
-        return f'<p class="note" role="note">{inline(block.sentences)}</p>\n'
-    return f"<p>{inline(block.sentences)}</p>\n"
-
-
-def _items(block: Items) -> str:
-    shown = []
-    for item in block.items:
-        below = "".join(f"<li>{inline(each)}</li>" for each in item.below)
-        nested = f"<ul>{below}</ul>" if below else ""
-        shown.append(f"<li>{inline(item.sentences)}{nested}</li>\n")
-    return f"<ul>\n{''.join(shown)}</ul>\n"
-
-
-def _table(block: Table) -> str:
-    label = plain(block.caption or " and ".join(block.header[:2]))
-    head = "".join(
-        _cell("th", k, block, cell, ' scope="col"') for k, cell in enumerate(block.header)
-    )
-    rows = "".join(
-        "<tr>" + "".join(_body_cell(k, block, cell) for k, cell in enumerate(row)) + "</tr>\n"
-        for row in block.rows
-    )
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {label}">\n'
-        f'<table border="1" cellpadding="4">\n<thead>\n<tr>{head}</tr>\n</thead>\n'
-        f"<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
-    )
 
 
 def _body_cell(column: int, block: Table, cell: str) -> str:

@@ -4,11 +4,13 @@ STYLE_SHEET = """\
 :root {
   --paper: #ffffff; --ink: #1b1f24; --muted: #656d76; --grid: #e4e4e4; --line: #d5d9de;
   --soft: #f4f6f8; --blue: #0072b2; --green: #007d5a; --red: #c14f00; --note: #fff4d6;
+  --shade: #00000038;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14171a; --ink: #e6e8ea; --muted: #a3abb3; --grid: #343a40; --line: #3a4148;
     --soft: #1d2226; --blue: #5db0e8; --green: #3cc79c; --red: #ff9050; --note: #3a3016;
+    --shade: #000000a0;
   }
 }
 * { box-sizing: border-box; }
@@ -30,10 +32,16 @@ nav a { display: inline-block; padding: .3rem 0; }
 main section:first-child { background: var(--soft); border-radius: .6rem;
   padding: .2rem 1.2rem .8rem; margin-top: 1.2rem; }
 main section:first-child h2 { border: 0; margin-top: 0; }
+main section:first-child .scroll { --paper: var(--soft); }
 main section:first-child p, main section:first-child li { max-width: none; }
 .note { background: var(--note); border-left: .3rem solid var(--red); padding: .6rem .9rem;
   border-radius: .2rem; }
-.scroll { overflow-x: auto; margin: .8rem 0; }
+.scroll { overflow-x: auto; margin: .8rem 0; background:
+  linear-gradient(to right, var(--paper) 30%, transparent) left / 2.5rem 100% local,
+  linear-gradient(to left, var(--paper) 30%, transparent) right / 2.5rem 100% local,
+  linear-gradient(to right, var(--shade), transparent) left / .8rem 100%,
+  linear-gradient(to left, var(--shade), transparent) right / .8rem 100%;
+  background-repeat: no-repeat; }
 .scroll:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
 table { border-collapse: collapse; border: 0; font-size: .92rem;
   font-variant-numeric: tabular-nums; }
@@ -59,6 +67,7 @@ summary { cursor: pointer; color: var(--blue); padding: .3rem 0; }
   body { padding: 1rem .9rem 3rem; }
   h1 { font-size: 1.5rem; }
   th, td { padding: .35rem .5rem; }
+  tbody th { white-space: normal; min-width: 6.5rem; overflow-wrap: anywhere; }
   main section:first-child { padding: .1rem .8rem .6rem; }
   ul { padding-left: 1.2rem; }
 }

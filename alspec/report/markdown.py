@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 
 from alspec.report.document import (
     CODE,
     STRONG,
-    Block,
     Document,
-    Fold,
     Heading,
     Items,
     Paragraph,
     Picture,
     Table,
 )
+from alspec.report.renderer import Renderer
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile(r"[\\`*\[\]|~$#]|!(?=\[)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -32,7 +30,7 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9.+_-])@(?=[A-Za-z0-9])")
 def to_markdown(document: Document) -> str:
     """The document as markdown; pictures are linked below `figures/`."""
     parts = [f"# {inline(document.title)}", _line(document.lead)]
-    return "\n\n".join(filter(None, [*parts, *_blocks(document.blocks)])) + "\n"
+    return "\n\n".join(filter(None, [*parts, *_Markdown().blocks(document.blocks)])) + "\n"
 
 
 def inline(sentences: str) -> str:
@@ -76,40 +74,32 @@ def _code(value: str) -> str:
     return f"{fence}{pad}{value}{pad}{fence}"
 
 
-def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
-    for block in blocks:
-        if isinstance(block, Heading):
-            yield f"{'#' * block.level} {inline(block.title)}"
-        elif isinstance(block, Paragraph):
-            yield f"> {_line(block.sentences)}" if block.note else _line(block.sentences)
-        elif isinstance(block, Items):
-            lines = [line for item in block.items for line in _item(item.sentences, item.below)]
-            yield "\n".join(lines)
-        elif isinstance(block, Table):
-            yield _table(block)
-        elif isinstance(block, Picture):
-            yield _picture(block)
-        elif isinstance(block, Fold):
-            yield from _blocks(block.blocks)
+class _Markdown(Renderer):
+    """Blocks as markdown."""
 
+    def heading(self, block: Heading) -> str:
+        return f"{'#' * block.level} {inline(block.title)}"
 
-def _item(sentences: str, below: Sequence[str]) -> Iterator[str]:
-    yield f"- {_line(sentences)}"
-    for each in below:
-        yield f"  - {_line(each)}"
+    def paragraph(self, block: Paragraph) -> str:
+        return f"> {_line(block.sentences)}" if block.note else _line(block.sentences)
 
+    def items(self, block: Items) -> str:
+        lines = []
+        for item in block.items:
+            lines.append(f"- {_line(item.sentences)}")
+            lines += [f"  - {_line(each)}" for each in item.below]
+        return "\n".join(lines)
 
-def _table(block: Table) -> str:
-    aligned = [":--" if block.of_words(k) else "--:" for k in range(len(block.header))]
-    rows = [[_cell(cell) for cell in row] for row in (block.header, *block.rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], aligned, *rows[1:]))
+    def table(self, block: Table) -> str:
+        aligned = [":--" if block.of_words(k) else "--:" for k in range(len(block.header))]
+        rows = [[_cell(cell) for cell in row] for row in (block.header, *block.rows)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], aligned, *rows[1:]))
+
+    def picture(self, block: Picture) -> str:
+        shown = f"![{inline(block.about)}](figures/{block.name}.{block.kind})"
+        return f"{shown}\n\n{_line(block.caption)}" if block.caption else shown
 
 
 def _cell(cell: str) -> str:
     """In a table even code is split at a bar, so there it is shown as prose."""
     return inline(cell.replace(CODE[0], "").replace(CODE[1], "") if "|" in cell else cell)
-
-
-def _picture(block: Picture) -> str:
-    shown = f"![{inline(block.about)}](figures/{block.name}.{block.kind})"
-    return f"{shown}\n\n{_line(block.caption)}" if block.caption else shown

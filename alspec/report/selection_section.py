@@ -1,4 +1,4 @@
-"""What methods bought: views, near-copies, sequences, and how alike their choices are."""
+"""What methods bought: views, near-copies, sequences, classes, and how alike their choices are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 
 from alspec.plan.dag import Setting
 from alspec.report.album import Album
-from alspec.report.document import Block, Heading, Paragraph, table, text
-from alspec.report.figures.grids import draw_grid
+from alspec.report.document import Block, Fold, Heading, Paragraph, table, text
+from alspec.report.figures.bars import draw_views
+from alspec.report.figures.grids import draw_grid, draw_ratios
 from alspec.report.findings import Findings
 from alspec.report.phrases import number
+from alspec.results.bought_classes import BoughtClasses
 from alspec.results.selections import SelectionAudit
 
 
@@ -47,6 +49,17 @@ def _one(setting: Setting, audit: SelectionAudit, album: Album) -> list[Block]:
         Heading(f"Chosen: {where}", 3),
         table(header, rows, caption=f"What was chosen: {where}"),
     ]
+    name = f"{setting.dataset}_{setting.budget}"
+    by_name = dict(zip(names, audit.rows, strict=True))
+    blocks.append(
+        album.figure(
+            f"{name}_views",
+            f"Views and near-copies: {where}",
+            "Of the images that each method chose. Little redundancy is bought where blue is long "
+            "and orange short.",
+            lambda: draw_views({n: (row.views, row.near_copies) for n, row in by_name.items()}),
+        )
+    )
     if audit.overlap:
         values = [
             [100.0 if a == b else _overlap(audit, a, b) for b in range(len(names))]
@@ -54,13 +67,42 @@ def _one(setting: Setting, audit: SelectionAudit, album: Album) -> list[Block]:
         ]
         blocks.append(
             album.figure(
-                f"{setting.dataset}_{setting.budget}_overlap",
+                f"{name}_overlap",
                 f"Overlap of choices: {where}",
                 "Percent of the images of two methods' choices that both made, mean over seeds.",
                 lambda: draw_grid(names, names, values, "overlap (%)"),
             )
         )
+    if audit.classes is not None:
+        blocks += _classes(name, where, names, audit.classes, album)
     return blocks
+
+
+def _classes(
+    name: str, where: str, methods: list[str], found: BoughtClasses, album: Album
+) -> list[Block]:
+    """The class histogram of each method's choices over the pool's, and its numbers."""
+    classes = [text(each) for each in found.names]
+    ratios = found.ratios.T.tolist()
+    rows = [
+        (each, number(pool), *(number(value) for value in chosen))
+        for each, pool, chosen in zip(
+            classes, found.pool.tolist(), found.chosen.T.tolist(), strict=True
+        )
+    ]
+    return [
+        album.figure(
+            f"{name}_bought",
+            f"Classes bought, against the pool: {where}",
+            "A class's share of the pixels of the chosen images over its share of the whole pool: "
+            "2 is twice as much as at random, 1 the same.",
+            lambda: draw_ratios(classes, methods, ratios, "times the pool's share"),
+        ),
+        Fold(
+            "Percent of the pixels by class",
+            (table(("Class", "Pool", *methods), rows, caption=f"Classes bought: {where}"),),
+        ),
+    ]
 
 
 def _overlap(audit: SelectionAudit, one: int, other: int) -> float:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alspec.report.album import Album
-from alspec.report.document import Block, Heading, Paragraph, note, strong, table, text
+from alspec.report.document import (
+    Block,
+    Fold,
+    Heading,
+    Paragraph,
+    code,
+    items,
+    note,
+    strong,
+    table,
+    text,
+)
 from alspec.report.figures.budget_curves import arms_of, draw_curves
 from alspec.report.figures.differences import draw_differences
 from alspec.report.findings import Findings
@@ -13,7 +24,7 @@ from alspec.report.phrases import UNKNOWN, number, percent, signed, span, with_i
 from alspec.report.verdict import verdict
 from alspec.results.doubts import doubts
 from alspec.results.flags import Flags
-from alspec.results.intervals import MARGIN, Difference, Outcome
+from alspec.results.intervals import LEAST_SEEDS, MARGIN, Difference, Outcome
 from alspec.results.s4gan_signals import LEAST_ACCEPTED, LEAST_APART
 from alspec.results.standings import Comparison, Entry, over_random
 from alspec.results.stats import mean_and_spread
@@ -38,29 +49,7 @@ def file_name(comparison: Comparison, kind: str) -> str:
 
 def results_section(findings: Findings, album: Album) -> list[Block]:
     """A part a comparison."""
-    blocks: list[Block] = [
-        Heading("Results"),
-        Paragraph(
-            "S: scores images one by one, B: chooses a batch together. mIoU@B: percent, with B % "
-            "of the pool labelled. AUC@B: area under the budget curve up to B %. Means over seeds, "
-            "from 3 seeds on with their 95 % t interval; the highest mean is bold where all "
-            f"methods with a result have the same seeds. {strong('full')} is trained on all images."
-        ),
-        Paragraph(
-            "Against Random of the same arm, methods are paired by seed. A win is a mean "
-            f"difference of at least {MARGIN} points of mIoU whose interval is above 0, a tie an "
-            f"interval within {MARGIN} points on both sides; all else is undecided. The intervals "
-            "of a table hold together, so that without any difference a table names a false win "
-            "or loss in at most 5 of 100 studies."
-        ),
-    ]
-    if any(comparison.mc_dropout for comparison in findings.compared):
-        blocks.append(
-            Paragraph(
-                "Dropout layers in the decoder change the model: methods that need them are "
-                "compared among themselves."
-            )
-        )
+    blocks: list[Block] = [Heading("Results"), _how_to_read(findings.compared)]
     many = len(findings.compared) > MOST_VERDICTS
     for comparison in findings.compared:
         blocks.append(Heading(title_of(comparison), 3))
@@ -68,6 +57,28 @@ def results_section(findings: Findings, album: Album) -> list[Block]:
             blocks.append(Paragraph(verdict(comparison)))
         blocks += _one(findings, comparison, album)
     return blocks
+
+
+def _how_to_read(compared: Sequence[Comparison]) -> Fold:
+    """What columns and verdicts mean."""
+    lines = [
+        "S scores images one by one, B chooses a batch together.",
+        "mIoU@B: percent, with B % of the pool labelled. AUC@B: area under the budget curve up to "
+        "B %. Both are means over seeds, from 3 seeds on with their 95 % t interval; the highest "
+        f"is bold where all methods have the same 3 seeds or more. {strong('full')} is trained on "
+        "all images.",
+        "Methods are compared with Random of the same arm, paired by seed. A win is a mean "
+        f"difference of at least {MARGIN} points of mIoU whose interval is above 0, a tie an "
+        f"interval within {MARGIN} points on both sides; all else is undecided.",
+        "The intervals of a table hold together: where nothing differs, at most 5 of 100 studies "
+        "have a table with a false win or loss.",
+    ]
+    if any(comparison.mc_dropout for comparison in compared):
+        lines.append(
+            "Dropout layers in the decoder change the model: methods that need them are compared "
+            "among themselves."
+        )
+    return Fold("How to read the tables", (items(*lines),))
 
 
 def _one(findings: Findings, comparison: Comparison, album: Album) -> list[Block]:
@@ -124,10 +135,13 @@ def _mean(entry: Entry, measure: str) -> str:
 
 
 def _highest(entries: Sequence[Entry], measure: str) -> str:
-    """The highest mean as printed; empty for one method, and where the seeds are not the same."""
+    """The highest mean as printed; empty for one method, unlike seeds, and seeds without interval.
+
+    Bold type is read as a claim.
+    """
     ranked = [entry for entry in entries if getattr(entry, measure)]
     seeds = {frozenset(getattr(entry, measure)) for entry in ranked}
-    if len(ranked) < 2 or len(seeds) > 1:
+    if len(ranked) < 2 or len(seeds) > 1 or len(next(iter(seeds))) < LEAST_SEEDS:
         return ""
     return max((_mean(entry, measure) for entry in ranked), key=float)
 
@@ -166,18 +180,17 @@ def _notes(findings: Findings, comparison: Comparison) -> list[Block]:
     if any(f.inert for f in flags):
         blocks.append(
             note(
-                "Self-training inert: s4GAN accepted no prediction on an unlabelled image in the "
-                "whole training, so its numbers are those of feature matching alone. Train longer "
-                "or lower s4gan.threshold."
+                "Self-training inert: in a whole training s4GAN accepted no prediction on an "
+                "unlabelled image, so only feature matching is left of it. Train longer or lower "
+                f"{code('s4gan.threshold')}."
             )
         )
-    if any(f.idle for f in flags):
+    if any(f.idle and not f.inert for f in flags):
         blocks.append(
             note(
                 f"s4GAN idle: on average it accepted under {100 * LEAST_ACCEPTED:g} % of the "
                 "unlabelled images, or its discriminator scored true and predicted maps within "
-                f"{LEAST_APART:g} of each other. What such arms show says nothing of s4GAN, and "
-                "the guide's advice of it is not judged by them."
+                f"{LEAST_APART:g} of each other. Such arms say nothing of s4GAN."
             )
         )
     if any(f.collapsed for f in flags):
@@ -201,20 +214,21 @@ def _differences(comparison: Comparison, album: Album) -> list[Block]:
     by_name = {names[key]: each for key, each in found.items()}
     at = percent(comparison.miou_at)
     return [
-        _differences_table(by_name, f"mIoU@{at}", title_of(comparison)),
         album.figure(
             file_name(comparison, "above-random"),
             f"Paired difference to Random: {title_of(comparison)}",
             f"Diamond: mean at {at} % labelled. Dots: seeds. Thick: 95 % interval of a row alone; "
-            f"thin: of all rows together. Grey band: {MARGIN} points, too little to matter.",
+            f"thin: of all rows together, cut at the edge. Grey band: {MARGIN} points, too little "
+            "to matter.",
             lambda: draw_differences(by_name),
         ),
+        _differences_table(by_name, f"mIoU@{at}", title_of(comparison)),
     ]
 
 
 def _differences_table(found: Mapping[str, Difference], measure: str, where: str) -> Block:
     """Verdict, mean, interval, seeds, seeds to decide it, p value; what no row has is left out."""
-    header = ("Method", "Verdict", f"{measure} above Random", "95 % together", "Seeds",
+    header = ("Method", "Verdict", f"{measure} above Random", "95 % interval", "Seeds",
               "Seeds to decide", "p, sign-flip")  # fmt: skip
     rows = [(name, *difference_cells(each)) for name, each in found.items()]
     shown = [k for k in range(len(header)) if k < 3 or any(row[k] != UNKNOWN for row in rows)]

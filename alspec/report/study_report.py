@@ -8,7 +8,7 @@ from alspec.report.album import Album
 from alspec.report.classes_section import classes_section
 from alspec.report.conditions import progress_sentence, settings_section, unfinished_section
 from alspec.report.costs import repeat_section, time_section
-from alspec.report.document import Block, Document, Heading, items, text
+from alspec.report.document import Block, Document, Heading, Item, Items, text
 from alspec.report.findings import Findings
 from alspec.report.guidance import guide_section
 from alspec.report.looks_section import looks_section
@@ -17,7 +17,7 @@ from alspec.report.phrases import counted, seeds_phrase
 from alspec.report.selection_section import selection_section
 from alspec.report.setting_results import MOST_VERDICTS, results_section, title_of
 from alspec.report.training_section import training_section
-from alspec.report.verdict import leaders_table, verdict
+from alspec.report.verdict import leaders_table, sentences_of
 
 COMMAND = "alspec run spec.yaml --work-dir .."
 """Runs a study again from its own folder; it names no path of any machine."""
@@ -72,4 +72,8 @@ def _headline(findings: Findings) -> list[Block]:
     compared = findings.compared
     if len(compared) > MOST_VERDICTS:
         return [Heading("In short"), *leaders_table([(title_of(c), c) for c in compared])]
-    return [Heading("In short"), items(*(f"{title_of(c)}: {verdict(c)}" for c in compared))]
+    said = ((title_of(comparison), *sentences_of(comparison)) for comparison in compared)
+    return [
+        Heading("In short"),
+        Items(tuple(Item(f"{title}: {first}", tuple(rest)) for title, first, *rest in said)),
+    ]

@@ -9,6 +9,7 @@ from alspec.report.document import Block, Paragraph, code, strong, table, text
 from alspec.report.phrases import UNKNOWN, counted, listed, number, percent, signed, span
 from alspec.results.doubts import Doubts, doubts
 from alspec.results.intervals import LEAST_SEEDS, MARGIN, Difference, Outcome
+from alspec.results.label_savings import labels_saved
 from alspec.results.standings import Comparison, Entry, Margin, Standing, over_random, standing
 from alspec.results.stats import mean_and_spread
 
@@ -20,9 +21,14 @@ MOST_NAMED = 3
 
 def verdict(comparison: Comparison) -> str:
     """What to do in a setting, by mIoU at the headline budget and by the whole curve."""
+    return " ".join(sentences_of(comparison))
+
+
+def sentences_of(comparison: Comparison) -> list[str]:
+    """The verdict's sentences; the first says what to do."""
     doubt = doubts(comparison)
     if doubt.allow_no_order:
-        return " ".join([_no_order(doubt, comparison), *_doubtful(doubt)])
+        return [_no_order(doubt, comparison), *_doubtful(doubt)]
     found = {m: standing(comparison.methods, m, comparison.margin(m)) for m in _MEASURES}
     miou, auc = found["miou"], found["auc"] if comparison.auc_at is not None else None
     at = f"With {percent(comparison.miou_at)} % of the images labelled"
@@ -32,16 +38,17 @@ def verdict(comparison: Comparison) -> str:
     elif miou:
         sentences.append(f"{at}, {_ranking(miou, 'mIoU')}{_basis(miou, comparison)}.")
         sentences += _of_full(comparison, miou)
+        sentences += _saved(comparison, miou)
     if auc:
         by = f"Over the whole budget (AUC@{percent(comparison.auc_at or 0)})"
         sentences.append(f"{by}, {_ranking(auc, 'AUC')}{_basis(auc, comparison)}.")
     if not sentences:
-        return _nothing_yet(comparison)
+        return [_nothing_yet(comparison)]
     opening = "" if comparison.at_initial_set or miou is None else _advice(miou, auc)
     missing = [entry for entry in comparison.methods if not entry.miou]
     if missing and len(comparison.methods) > 1:
         sentences.append(f"No result at this budget yet: {_names(missing)}.")
-    return " ".join(filter(None, [opening, *sentences, *_doubtful(doubt)]))
+    return [*filter(None, [opening]), *sentences, *_doubtful(doubt)]
 
 
 def _no_order(doubt: Doubts, comparison: Comparison) -> str:
@@ -156,8 +163,8 @@ def leaders_table(compared: Sequence[tuple[str, Comparison]]) -> list[Block]:
               "over Random")  # fmt: skip
     tally = _tally([c for _, c in compared])
     about = (
-        "B: percent labelled. A win or tie is said where margin and interval decide it over the "
-        "seeds; else it is undecided, and the highest mean is no claim."
+        "B: percent labelled. Where it says undecided, the highest mean may be chance: choose no "
+        "method by it."
     )
     shown = table(header, rows, caption="Leader of each setting")
     return [*([Paragraph(tally)] if tally else []), shown, Paragraph(about)]
@@ -178,12 +185,17 @@ def _tally(compared: Sequence[Comparison]) -> str:
     if not decided:
         return strong("No method beats Random for sure in any setting.")
     ordered = sorted(decided.items(), key=lambda item: (-item[1][Outcome.WIN], item[0]))
-    said = [
-        f"{strong(text(name))} wins in {c[Outcome.WIN]} and loses in {c[Outcome.LOSS]} of "
-        f"{sum(c.values())}"
-        for name, c in ordered[:MOST_NAMED]
-    ]
-    return f"Settings against Random: {'; '.join(said)}."
+    said = [f"{strong(text(name))} {_record(c)}" for name, c in ordered[:MOST_NAMED]]
+    return f"Against Random: {'; '.join(said)}."
+
+
+def _record(count: Counter[Outcome]) -> str:
+    """How often a method wins and loses, and in how many settings."""
+    of = f"of {counted(sum(count.values()), 'setting')}"
+    wins, losses = count[Outcome.WIN], count[Outcome.LOSS]
+    if not losses:
+        return f"wins in {wins} {of}"
+    return f"wins in {wins} and loses in {losses} {of}" if wins else f"loses in {losses} {of}"
 
 
 def _leader(found: Standing | None) -> tuple[str, str, str]:
@@ -253,7 +265,22 @@ def _of_full(comparison: Comparison, found: Standing) -> list[str]:
     if not means or not max(means) > 0:
         return []
     share = 100 * found.mean / max(means)
-    return [f"That is {number(share, 0)} % of the mIoU of training on all images."]
+    best = strong(text(found.best.name))
+    return [f"{best} reaches {number(share, 0)} % of the mIoU of training on all images."]
+
+
+def _saved(comparison: Comparison, found: Standing) -> list[str]:
+    """The labels that a leader saves which wins over Random, where its interval is above 0."""
+    over = found.over_random
+    if over is None or over.difference.outcome is not Outcome.WIN:
+        return []
+    shares = [each.share for each in labels_saved(comparison) if each.entry.key == found.best.key]
+    return [
+        f"It needs {number(share.mean, 0)} % fewer labels than {text(over.other.name)} for the "
+        f"same final mIoU (95 % interval {span(share, 0)} %)."
+        for share in shares
+        if share.known and share.low > 0
+    ]
 
 
 def _nothing_yet(comparison: Comparison) -> str:

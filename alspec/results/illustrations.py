@@ -69,8 +69,8 @@ def read_illustrations(plan: Plan, store: Store) -> Illustrations:
     for run in _first_seeds(plan):
         arm = run.dataset, run.pool, run.budget, run.ssl, run.mc_dropout
         done = [labelled for labelled in run.sets if store.is_done(labelled.evaluate)]
-        if len(picks) < MOST_SHEETS and (data := _bytes(store, _first(run), PICKS)):
-            picks[arm, run.method] = data
+        if len(picks) < MOST_SHEETS and (sheet := _sheet(run, store)):
+            picks[arm, run.method] = sheet
         if done and len(examples) < MOST_SHEETS:
             data = _bytes(store, done[-1].evaluate, EXAMPLES)
             examples |= {(arm, run.method): data} if data else {}
@@ -91,6 +91,17 @@ def _first_seeds(plan: Plan) -> Iterator[Run]:
 def _first(run: Run) -> str | None:
     """The step of a run's first own choice."""
     return run.sets[1].acquire if len(run.sets) > 1 else None
+
+
+def _sheet(run: Run, store: Store) -> bytes | None:
+    """The first picks; of a method that looks at no image, the training that follows stored them.
+
+    Stores of before have none of such methods.
+    """
+    if len(run.sets) < 2:
+        return None
+    first = run.sets[1]
+    return _bytes(store, first.acquire, PICKS) or _bytes(store, first.train, PICKS)
 
 
 def _bytes(store: Store, key: str | None, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""An audit of what methods chose: views, near-copies, sequences, overlap between methods."""
+"""An audit of what methods chose: views, near-copies, sequences, classes, overlap of methods."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from statistics import fmean
 from alspec.plan.dag import Plan, Run, Setting
 from alspec.plan.kinds.acquire import LABELLED
 from alspec.plan.kinds.pool import IMAGES
+from alspec.results.bought_classes import BoughtClasses, bought_classes
 from alspec.store.store import Store
 
 NEIGHBOURS = 2
@@ -49,11 +50,14 @@ class SelectionAudit:
         overlap: percent of the images of two methods' choices that both chose (Jaccard), mean over
             the seeds that both have; by their places in `rows`, the lower first.
         pool_images: in the pool.
+        classes: what classes the methods bought, in the order of `rows`; None where the pixels of
+            the pool's masks were not counted.
     """
 
     rows: tuple[Chosen, ...]
     overlap: Mapping[tuple[int, int], float]
     pool_images: int
+    classes: BoughtClasses | None = None
 
 
 Places = Mapping[str, tuple[int, str]]
@@ -85,7 +89,19 @@ def audit_of(plan: Plan, setting: Setting, store: Store) -> SelectionAudit | Non
         _row(name, arm, list(by_seed.values()), places, sequences)
         for (name, arm), by_seed in grouped.items()
     ]
-    return SelectionAudit(tuple(chosen), _overlaps(list(grouped.values())), len(places))
+    rows_of = [
+        [
+            [places[image][0] for batch in batches[1:] for image in batch]
+            for batches in each.values()
+        ]
+        for each in grouped.values()
+    ]
+    return SelectionAudit(
+        rows=tuple(chosen),
+        overlap=_overlaps(list(grouped.values())),
+        pool_images=len(places),
+        classes=bought_classes(plan, setting, store, rows_of),
+    )
 
 
 def _whose(run: Run) -> tuple[str, bool]:

@@ -6,7 +6,6 @@ whole. Thumbnails are encoded anew, so they carry no EXIF.
 
 from __future__ import annotations
 
-import colorsys
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from alspec.datasets.base import IGNORE, ImageId
+from alspec.datasets.files.palette import far_apart
 from alspec.errors import DataError
 from alspec.models.input.pixel_source import PixelSource
 from alspec.system.atomic import write_bytes, write_csv
@@ -141,12 +141,8 @@ def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _palette() -> NDArray[np.uint8]:
-    """256 colours, the first ones far apart: hues by the golden angle, two brightnesses."""
-    colours = [
-        colorsys.hsv_to_rgb(0.61803 * k % 1, (0.75, 0.5)[k % 2], (0.95, 0.7)[k // 2 % 2])
-        for k in range(256)
-    ]
-    palette = (np.array(colours) * 255).astype(np.uint8)
+    """256 colours; black where nothing counts."""
+    palette = np.array([far_apart(k) for k in range(256)], np.uint8)
     palette[IGNORE] = 0
     return palette
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from alspec.datasets.base import Split
+from collections.abc import Sequence
+
+import numpy as np
+
+from alspec.datasets.base import Dataset, Frame, Split
+from alspec.datasets.image_facts import TreeReader, rows_of
 from alspec.datasets.pools.construction import build_pool, candidates
+from alspec.datasets.pools.duplicates import original_of
 from alspec.datasets.pools.redundancy import measured_redundancy
 from alspec.errors import StepFailed
-from alspec.plan.kinds.pool import IMAGES, PoolFacts, PoolParams
+from alspec.plan.kinds.pool import CLASS_PIXELS, IMAGES, PoolFacts, PoolParams
 from alspec.steps.work import StepContext
 from alspec.system import failpoints
-from alspec.system.atomic import write_csv
+from alspec.system.array_cache import ArrayCache
+from alspec.system.atomic import write_array, write_csv
 
 
 def perform(context: StepContext) -> None:
-    """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes)."""
+    """Write `pool.csv` (id, sequence) and `pool.json` (size, measured redundancy, notes).
+
+    Besides `class_pixels.npy`, where the masks were read before: for the report, in no step's key.
+    """
     params = PoolParams.of(context.step.params)
     with context.planned_dataset(Split.POOL) as dataset:
         pool = build_pool(dataset.spec.redundancy, dataset.frames(Split.POOL))
@@ -25,6 +35,7 @@ def perform(context: StepContext) -> None:
         if params.candidates:
             kept = candidates(kept, params.candidates["every"])
         measured = measured_redundancy(dataset, kept, context.progress)
+        _write_class_pixels(context, dataset, kept)
     failpoints.at("pool.save", context.folder)
     rows = [(frame.id, frame.sequence) for frame in kept]
     write_csv(context.folder / IMAGES, ("id", "sequence"), rows)
@@ -41,3 +52,14 @@ def perform(context: StepContext) -> None:
         notes=list(pool.notes),
     )
     facts.write(context.folder)
+
+
+def _write_class_pixels(context: StepContext, dataset: Dataset, pool: Sequence[Frame]) -> None:
+    """The pixels of each class in each image, as the data check of this run counted them."""
+    cache = ArrayCache.of_user(context.store.folders.checked)
+    facts = TreeReader(dataset, cache).known(Split.POOL)
+    if facts is None:
+        return
+    originals = [(original_of(frame.id) or (frame.id, 0))[0] for frame in pool]
+    rows = rows_of([frame.id for frame in dataset.frames(Split.POOL)], originals)
+    write_array(context.folder / CLASS_PIXELS, facts.pixels[rows].astype(np.uint32))

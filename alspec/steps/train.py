@@ -21,10 +21,12 @@ from alspec.models.nets.own_config import read_config
 from alspec.models.training.fit import Seeds, Trained, fit
 from alspec.models.training.optimizers import Recipe, recipe_of
 from alspec.plan.config_file import runnable_config
+from alspec.plan.kinds.acquire import SELECTED
 from alspec.plan.kinds.train import EPOCHS, WEIGHTS, ModelFacts, TrainFacts, TrainParams
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN, Training
 from alspec.spec.optimizer import OF_CONFIG
+from alspec.steps.illustrations import PICKS, write_picks
 from alspec.steps.work import StepContext
 from alspec.store.hashing import as_planned
 from alspec.store.store import Store
@@ -36,11 +38,12 @@ _WEIGHTS = ("pretrained", "checkpoint")
 
 
 def perform(context: StepContext) -> None:
-    """Write `weights.safetensors`, `model.json`, `train.json` and `epochs.csv`."""
+    """Write `weights.safetensors`, `model.json`, `train.json`, `epochs.csv`, any `picks.jpg`."""
     labelled = context.labelled()
     config, recipe = config_of(context.step), recipe_for(context.step)
     with context.planned_dataset(Split.POOL) as dataset:
         trained, weights = _trained(context, dataset, config, recipe, labelled)
+        _write_first_picks(context, dataset)
     failpoints.at("train.save", context.folder)
     write_bytes(context.folder / WEIGHTS, save(weights))
     mc_dropout = TrainParams.of(context.step.params).mc_dropout
@@ -93,6 +96,14 @@ def _trained(
         keeping.checkpoints.clear()  # going on would only fail again
         raise
     return trained, weights
+
+
+def _write_first_picks(context: StepContext, dataset: Dataset) -> None:
+    """Write `picks.jpg` for a choice that looked at no image, such as a random one."""
+    labelled = context.step.inputs.get("labelled")
+    if labelled is not None and not context.store.holds(labelled, PICKS):
+        selected = [ImageId(line) for line in context.store.read_lines(labelled, SELECTED)]
+        write_picks(context.folder, context.worker_context.frames(dataset), selected)
 
 
 def config_of(step: Step) -> dict[str, Any]:

@@ -172,12 +172,11 @@ def test_caveats_tell_the_thin_cell_the_halved_auc_and_the_candidate_filter():
 
 def test_summaries():
     assert entry_of("high", "low", False).summary == (
-        "In 1 setting it stays 0.00 mIoU points below the best method and gains 1.89 over Random "
-        "without SSL."
+        "In 1 setting it is the best method and gains 1.89 mIoU points over Random without SSL."
     )
     assert entry_of("low", "high", True).summary == (
         "In 4 settings it stays 0.00 to 2.53 mIoU points below the best method and gains 1.71 to "
-        "3.95 over Random without SSL."
+        "3.95 mIoU points over Random without SSL."
     )
 
 

@@ -63,7 +63,7 @@ def test_nothing_finished_is_a_report_all_the_same(tmp_path):
 
 
 def test_only_the_best_of_comparable_methods_is_bold(tmp_path):
-    made = MadeStudy(methods=("random", "coreset"), dropout=("random", "bald"), seeds=(0, 1))
+    made = MadeStudy(methods=("random", "coreset"), dropout=("random", "bald"), seeds=(0, 1, 2))
     found = report_of(made, made.in_folder(tmp_path))
     results = found.partition("## Results")[2].partition("## ")[0] + found.partition("### ")[2]
     rows = [line for line in results.splitlines() if line.startswith("| ") and "mIoU" not in line]

@@ -118,9 +118,7 @@ def test_leaders_say_what_is_decided():
     clear = compared(entry("random", 60, 61, 62), entry("entropy", 64, 65.1, 66))
     one = compared(entry("random", 60), entry("entropy", 64))
     tally, shown, _ = leaders_table([("a", clear), ("b", one)])
-    assert inline(tally.sentences) == (
-        "Settings against Random: **entropy** wins in 1 and loses in 0 of 2."
-    )
+    assert inline(tally.sentences) == ("Against Random: **entropy** wins in 1 of 2 settings.")
     assert [row[4] for row in shown.rows] == ["+4.03 (win)", "+4.00 (1 seed)"]
 
 

@@ -1,5 +1,6 @@
 """The audit of choices and the pictures of steps, on a pool whose answers are plain."""
 
+import numpy as np
 import pytest
 from factories.study import MadeStudy
 
@@ -15,7 +16,7 @@ SEQUENCES = {"a": range(6), "b": range(6)}
 IDS = [f"{name}/{n}" for name, frames in SEQUENCES.items() for n in frames]
 
 
-def made_with(tmp_path, **chosen):
+def made_with(tmp_path, pixels=None, **chosen):
     """A study of 12 images with two labelled ones, then two more, chosen by hand."""
     from alspec.spec.model import Budget
 
@@ -29,6 +30,8 @@ def made_with(tmp_path, **chosen):
     with store.draft(pool, {}) as draft:
         write_csv(draft / "pool.csv", ("id", "sequence"), [(i, i.split("/")[0]) for i in IDS])
         write_json(draft / "pool.json", {})
+        if pixels is not None:
+            np.save(draft / "class_pixels.npy", np.asarray(pixels, np.uint32))
     initial = ["a/0", "b/0"]
     for run in made.plan.runs:
         for labelled, ids in zip(run.sets, (initial, [*initial, *chosen[run.method]]), strict=True):
@@ -85,6 +88,41 @@ def test_overlap_is_jaccards(tmp_path):
     made, store = made_with(tmp_path, entropy=["a/4", "a/5"], coreset=["a/4", "b/1"])
     audit = audit_of(made.plan, made.plan.settings[0], store)
     assert audit.overlap == {(0, 1): pytest.approx(100 / 3)}
+
+
+def test_classes_bought_are_shares_of_pixels_that_count(tmp_path):
+    # Classes 0 to 4, then ignored pixels, which are in no share.
+    pixels = np.array([[60, 30, 10, 0, 0, 900]] * 12)
+    pixels[IDS.index("a/5")] = [0, 80, 120, 0, 0, 0]
+    made, store = made_with(tmp_path, pixels, entropy=["a/4", "a/5"], coreset=["a/3", "b/1"])
+    evaluate = made.plan.runs[0].sets[0].evaluate
+    with store.draft(evaluate, {}) as draft:
+        write_json(draft / "evaluate.json", {"classes": list("vwxyz"), "images": 5})
+        np.save(draft / "confusion.npy", np.eye(5, dtype=np.int64))
+    found = audit_of(made.plan, made.plan.settings[0], store).classes
+    assert found.names == tuple("vwxyz")
+    np.testing.assert_allclose(found.pool, np.array([660, 410, 230, 0, 0]) / 13)
+    np.testing.assert_allclose(found.chosen, [[20, 110 / 3, 130 / 3, 0, 0], [60, 30, 10, 0, 0]])
+    np.testing.assert_allclose(found.ratios[0, :3], [260 / 660, 1430 / 1230, 1690 / 690])
+    assert np.isnan(found.ratios[:, 3:]).all()  # the pool has none of them
+
+
+@pytest.mark.parametrize("pixels", [None, np.ones((12, 3))])
+def test_without_counts_of_these_classes_nothing_is_said_of_them(tmp_path, pixels):
+    made, store = made_with(tmp_path, pixels, entropy=["a/4", "a/5"])
+    assert audit_of(made.plan, made.plan.settings[0], store).classes is None
+
+
+def test_the_sheet_of_a_method_that_sees_nothing_is_beside_its_training(tmp_path):
+    made, store = made_with(tmp_path, random=["a/4", "a/5"], coreset=["a/3", "b/1"])
+    run = next(run for run in made.plan.runs if run.method == "random")
+    with store.draft(run.sets[1].train, {}) as draft:
+        write_json(draft / "train.json", {})
+        (draft / "picks.jpg").write_bytes(b"random's")
+    found = read_illustrations(made.plan, store).picks
+    assert {method: data for (_, method), data in found.items()} == {
+        "random": b"random's", "coreset": b"jpeg",
+    }  # fmt: skip
 
 
 def test_without_a_pool_there_is_no_audit(tmp_path):

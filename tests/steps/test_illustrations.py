@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from alspec.datasets.base import ImageId
+from alspec.datasets.open import open_dataset
 from alspec.steps.illustrations import (
     COLUMNS,
     FIRST,
@@ -117,7 +118,20 @@ def test_steps_store_them(performed):
     assert store.holds(entropy, "picks.jpg")
     assert not store.holds(entropy, "embedding.csv")
     assert not store.holds(random, "picks.jpg")
+    assert store.holds(performed.run_of("random").sets[1].train, "picks.jpg")
+    assert not store.holds(performed.run_of("entropy").sets[1].train, "picks.jpg")
     evaluate = performed.run_of("random").sets[0].evaluate
     assert store.holds(evaluate, "examples.jpg")
     ids = {row.split(",")[0] for row in store.read_lines(coreset, "embedding.csv")[1:]}
     assert ids == set(performed.pool_ids())
+
+
+def test_the_pool_step_counts_the_pixels_of_each_class(performed):
+    (setting,) = performed.plan.settings
+    counted = performed.store.read_array(setting.pool_step, "class_pixels.npy")
+    ids = [row.split(",")[0] for row in performed.store.read_lines(setting.pool_step, "pool.csv")]
+    dataset = open_dataset(performed.plan.study.datasets[0])
+    assert len(counted) == len(ids) - 1
+    for image, row in zip(ids[1:3], counted, strict=False):
+        expected = np.bincount(dataset.read_mask(image).ravel(), minlength=256)
+        assert row.tolist() == [*expected[: len(dataset.classes)], expected[255]]

@@ -11,6 +11,10 @@ from alspec.plan.kinds.record import JsonArtifact, Kind, StepParams
 IMAGES = "pool.csv"
 """Artifact: `id,sequence`, a line an image, in time order."""
 
+CLASS_PIXELS = "class_pixels.npy"
+"""Artifact, where the masks had been read: pixels of each class and, last, ignored ones, by image
+of `pool.csv`, (N, C + 1)."""
+
 
 @dataclass(frozen=True)
 class PoolParams(StepParams):

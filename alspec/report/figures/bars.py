@@ -1,8 +1,8 @@
-"""Horizontal bars and dots with intervals, a row a method: labels saved, time, redundancy."""
+"""Horizontal bars and dots with intervals, a row a method: labels saved, views, time, Figure 1."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from alspec.report.figures.style import (
@@ -18,6 +18,7 @@ from alspec.report.figures.style import (
 from alspec.results.intervals import Interval
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -37,13 +38,43 @@ def draw_labels_saved(rows: Mapping[str, tuple[Interval, Sequence[float]]]) -> D
             if interval.known:
                 axes.plot([max(interval.low, -20), min(interval.high, 110)], [row, row],
                           color="#0072B2", linewidth=1.2, zorder=2)  # fmt: skip
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_yticks(range(len(rows)), [short(name) for name in reversed(list(rows))])
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
+        _method_rows(axes, rows)
         axes.set_xlabel("percent of the labels saved")
 
     return drawn(0.75 + 0.27 * len(rows), paint)
+
+
+def draw_views(rows: Mapping[str, tuple[float, float]]) -> Drawn:
+    """New views and near-copies, a pair of bars a method.
+
+    Args:
+        rows: percent of new views and of near-copies by method.
+    """
+    kinds = ("show a new view", "have a near-copy in their batch")
+    colours = ("#0072B2", "#E69F00")
+
+    def paint(figure: Figure) -> None:
+        from matplotlib.patches import Patch
+
+        axes = figure.subplots()
+        for row, values in enumerate(reversed(list(rows.values()))):
+            for value, shift, colour in zip(values, (0.19, -0.19), colours, strict=True):
+                axes.barh(row + shift, value, height=0.34, color=colour, linewidth=0)
+        axes.set_xlim(0, 100)
+        _method_rows(axes, rows)
+        axes.set_xlabel("percent of the chosen images")
+        handles = [Patch(color=c, label=kind) for kind, c in zip(kinds, colours, strict=True)]
+        legend_below(figure, handles, columns=2)
+
+    return drawn(0.95 + 0.3 * len(rows), paint)
+
+
+def _method_rows(axes: Axes, names: Collection[str]) -> None:
+    """The methods' names down the left side, the first on top, and lines down from the ticks."""
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_yticks(range(len(names)), [short(name) for name in reversed(list(names))])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
 
 
 def draw_seconds(title: str, rows: Mapping[str, Mapping[str, float]]) -> Drawn:
@@ -66,10 +97,7 @@ def draw_seconds(title: str, rows: Mapping[str, Mapping[str, float]]) -> Drawn:
                 colour = colours[kinds.index(kind) % len(colours)]
                 axes.barh(row, seconds, left=left, height=0.6, color=colour, linewidth=0)
                 left += seconds
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_yticks(range(len(rows)), [short(name) for name in reversed(list(rows))])
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
+        _method_rows(axes, rows)
         axes.set_xlabel(title)
         handles = [Patch(color=c, label=kind) for kind, c in zip(kinds, colours, strict=False)]
         legend_below(figure, handles)

@@ -16,6 +16,7 @@ _DEFAULTS = {
     "opacity": "1", "fill-opacity": "1", "stroke-opacity": "1", "stroke-dasharray": "none",
     "font-style": "normal", "font-weight": "400",
 }  # fmt: skip
+_WIDTH = re.compile(r'^(<svg [^>]*?) ?width="\d+"')
 _LAST_DIGITS = re.compile(r"-?\d+\.\d{3,}")
 
 PAGE_COLOURS = {
@@ -85,6 +86,8 @@ def _rounded(found: re.Match[str]) -> str:
 def inline_svg(svg: bytes, prefix: str, title: str) -> str:
     """An SVG as part of an HTML page that has others: its own ids, the page's colours, a title.
 
+    It is as wide as there is room, so that without a style sheet it fits a phone, too.
+
     Args:
         svg: as `plain_svg` gives it.
         prefix: of ids, unlike those of the page's other figures.
@@ -95,4 +98,5 @@ def inline_svg(svg: bytes, prefix: str, title: str) -> str:
     for colour, follows in PAGE_COLOURS.items():
         page = re.sub(colour, follows, page, flags=re.IGNORECASE)
     page = page.replace(f' xmlns="{_SVG}"', "", 1).strip()
+    page = _WIDTH.sub(r'\1 width="100%" preserveAspectRatio="xMinYMin meet"', page, count=1)
     return page.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

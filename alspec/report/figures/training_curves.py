@@ -31,6 +31,7 @@ def draw_training(arms: Mapping[str, Sequence[EpochTable]], columns: Mapping[str
 
     def paint(figure: Figure) -> None:
         from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator
 
         panels = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
         for axes, (column, title) in zip(panels, shown.items(), strict=True):
@@ -46,6 +47,7 @@ def draw_training(arms: Mapping[str, Sequence[EpochTable]], columns: Mapping[str
             axes.set_title(title, loc="left")
             axes.grid(axis="y", color=GRID, linewidth=0.6)
         panels[-1].set_xlabel("epoch")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         handles = [
             Line2D([], [], color=COLOURS[1 + k % 6], linewidth=2, label=arm)
             for k, arm in enumerate(arms)
