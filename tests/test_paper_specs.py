@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from alspec.spec.load import load_study
+
 SPECS = Path(__file__).parents[1] / "specs"
 COMMAND = [sys.executable, "-m", "alspec"]
 QUICK = (
@@ -73,6 +75,30 @@ def test_each_spec_of_the_paper_runs_on_its_miniature(name: str, tmp_path: Path)
     assert planned["done"] == planned["steps"]
     rows = (work / name / "results.csv").read_text("utf-8").splitlines()
     assert len(rows) == 1 + planned["trainings_unshared"]
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_what_the_authors_code_does_is_a_spec_beside_the_papers(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CITYSCAPES_ROOT", "VOC_ROOT", "A2D2_ROOT"):
+        monkeypatch.setenv(variable, "/data")
+    papers = load_study(SPECS / f"{name}.yaml")
+    released = load_study(SPECS / "as_released" / f"{name}.yaml")
+    assert released.study == f"{name}_as_released"
+    assert released.model == "deeplabv3plus_wrn38_dense"
+    assert (released.training.lr, released.training.head_lr_factor) == (4.9e-3, 8)
+    assert released.training.flip == ("a2d2" not in name)
+    params = {method.label: method.params for method in released.methods}
+    assert params["coreset"] == {"grid": 2}
+    assert params.get("equal", {"variant": "entropy_sum"}) == {"variant": "entropy_sum"}
+    assert params.keys() == {method.label for method in papers.methods}
+    of_both = ("epochs", "batch_size", "momentum", "weight_decay", "power", "crop", "scale")
+    for field in of_both:
+        assert getattr(released.training, field) == getattr(papers.training, field)
+    for field in ("budgets", "ssl", "seeds", "s4gan", "evaluation"):
+        assert getattr(released, field) == getattr(papers, field)
+    assert [d.name for d in released.datasets] == [d.name for d in papers.datasets]
 
 
 def touch(path: Path) -> None:
@@ -139,8 +165,12 @@ def test_the_papers_study_is_planned_at_its_real_size(
     tmp_path: Path,
 ) -> None:
     empty(tmp_path)
-    shown = alspec("plan", str(SPECS / f"{name}.yaml"), "--json", root=tmp_path)
+    shown, released = (
+        alspec("plan", str(SPECS / folder / f"{name}.yaml"), "--json", root=tmp_path)
+        for folder in (".", "as_released")
+    )
     plan = json.loads(shown.stdout)
+    assert json.loads(released.stdout)["trainings"] == trainings, "a study of the same size"
     found = {
         (s["pool_images"], s["labelled_images"][0], s["labelled_images"][-1])
         for s in plan["settings"]

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from alspec.spec.fields import Frozen
 
@@ -48,6 +48,20 @@ class PassesParams(Params):
     """Parameters of a function that needs dropout passes: subclass and keep `passes`."""
 
     passes: int = 10
+
+
+class FeaturesParams(Params):
+    """Parameters of a function that needs features and lets the spec say how they are pooled."""
+
+    grid: int = Field(
+        default=1, ge=1, le=16, description="features are averaged in grid x grid cells of an image"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One cell says nothing, so that keys of before there were more hold."""
+        dumped: dict[str, Any] = handler(self)
+        return {k: v for k, v in dumped.items() if k != "grid" or v != 1}
 
 
 class Part(Protocol):
@@ -103,6 +117,10 @@ class Outputs(Protocol):
     @property
     def features_BD(self) -> Tensor:
         """A feature vector an image (need: features)."""
+        ...
+
+    def features_in_cells(self, grid: int) -> Tensor:
+        """The same averaged in grid x grid cells, (B, D * grid * grid) (need: features)."""
         ...
 
     @property

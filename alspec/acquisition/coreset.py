@@ -97,10 +97,10 @@ class Coreset:
     name: ClassVar[str] = "coreset"
     family: ClassVar[base.Family] = base.Family.BATCH
     needs: ClassVar[frozenset[base.Need]] = frozenset({base.Need.FEATURES})
-    Params: ClassVar[type[BaseModel]] = base.Params
+    Params: ClassVar[type[BaseModel]] = base.FeaturesParams
     version: ClassVar[int] = 1
 
-    def __init__(self, params: base.Params) -> None:
+    def __init__(self, params: base.FeaturesParams) -> None:
         self.params = params
 
     def select(

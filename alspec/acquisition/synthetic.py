@@ -65,6 +65,12 @@ class SyntheticOutputs:
         """A feature vector an image."""
         return self._tensor(0, Need.FEATURES).mean(dim=(2, 3))
 
+    def features_in_cells(self, grid: int) -> Tensor:
+        """A feature vector a cell of an image."""
+        from torch.nn.functional import adaptive_avg_pool2d
+
+        return adaptive_avg_pool2d(self._tensor(0, Need.FEATURES), grid).flatten(1)
+
     @property
     def gradients_BCD(self) -> Tensor:
         """Gradients of the last layer, (B, C, D), of a layer that the log-probabilities feed."""

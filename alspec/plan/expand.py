@@ -23,7 +23,7 @@ from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.kinds import ACQUIRE, EVALUATE, TRAIN
 from alspec.plan.kinds.acquire import AcquireParams, InitialParams
 from alspec.plan.kinds.evaluate import EvaluateParams
-from alspec.plan.kinds.train import TrainParams
+from alspec.plan.kinds.train import DISCRIMINATOR, PADDING, TrainParams, may_pad
 from alspec.plan.model_files import ModelFiles, model_files
 from alspec.plan.names import FULL, check_labels, check_names
 from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
@@ -217,7 +217,7 @@ class _Builder:
         seed: int,
         label: str,
     ) -> StepKey:
-        params = train_params(self.study, self.files, pool.classes, arm, seed)
+        params = train_params(self.study, self.files, pool, arm, seed)
         local_paths = {"dataset": pool.place, "model": self.files.local_paths}
         inputs = {"pool": pool.step.key, **labelled}
         return self.add(Step(TRAIN, params.recipe(), inputs, local_paths, f"{label} train"))
@@ -232,16 +232,20 @@ class _Builder:
         return self.add(Step(EVALUATE, params.recipe(), inputs, local_paths, f"{label} evaluate"))
 
 
-def train_params(study: Study, files: ModelFiles, classes: int, arm: Arm, seed: int) -> TrainParams:
+def train_params(
+    study: Study, files: ModelFiles, pool: ListedPool, arm: Arm, seed: int
+) -> TrainParams:
     """The parameters of a train step."""
     return TrainParams(
         model=files.identity,
         mc_dropout=arm.mc_dropout,
-        classes=classes,
+        classes=pool.classes,
         training=_training_fields(study.training),
         s4gan=study.s4gan.model_dump(mode="json") if arm.ssl else None,
         seed=seed,
         resizing=RESIZING if study.training.scale else None,
+        discriminator=DISCRIMINATOR if arm.ssl else None,
+        padding=PADDING if may_pad(study.training, pool.spec.image_size) else None,
     )
 
 
@@ -265,7 +269,7 @@ def acquire_params(method: Method, images: int, seed: int) -> AcquireParams:
 
 def _training_fields(training: Training) -> dict[str, Any]:
     """What decides a training; what came later says nothing where it is off."""
-    off = {name for name in ("colour", "compile") if not getattr(training, name)}
+    off = {n for n in ("colour", "compile", "scale_step") if not getattr(training, n)}
     return training.model_dump(mode="json", exclude=off)
 
 

@@ -186,7 +186,7 @@ class _Builder:
     def _train(self, given: StepKey) -> StepKey:
         """Without SSL a training reads nothing of the pool, so new images do not touch it."""
         seed = self.study.seeds[0]
-        params = train_params(self.study, self.files, self.pool.classes, self.arm, seed)
+        params = train_params(self.study, self.files, self.pool, self.arm, seed)
         inputs = {"labelled": given}
         if self.arm.ssl:
             inputs["pool"] = self.pool.step.key

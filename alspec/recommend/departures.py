@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
@@ -26,7 +27,7 @@ _USUAL_SIZE = (256, 512)
 _S4GAN = {"pascal-voc": S4GAN(threshold=0.6, discriminator_lr=1e-4)}
 _USUAL_S4GAN = S4GAN(threshold=0.7, discriminator_lr=2.5e-5)
 _CLASS_MAP = "release19"
-_NOT_IN_THE_PAPER = {"precision", "crop", "scale", "compile"}
+_NOT_IN_THE_PAPER = {"precision", "crop", "scale", "scale_step", "compile"}
 
 
 def departures(study: Study, dataset: DatasetSpec, paper: PaperSetting) -> tuple[str, ...]:
@@ -62,6 +63,9 @@ def _compared(
         for key, value in _S4GAN.get(paper.dataset, _USUAL_S4GAN).model_dump().items():
             yield f"s4gan.{key}", getattr(study.s4gan, key), value
     yield "class map", getattr(dataset, "class_map", _CLASS_MAP), _CLASS_MAP
+    if isinstance(dataset.redundancy, FollowingFrames):
+        frames = int(paper.dataset.removeprefix("a2d2-pool-").removesuffix("f"))
+        yield "redundancy.consecutive", dataset.redundancy.consecutive, frames
     if isinstance(dataset.redundancy, AugmentedFrames):
         yield "redundancy.crop_area", dataset.redundancy.crop_area, 0.85
     yield from _parameters(study, paper)
@@ -72,9 +76,9 @@ def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, Any, A
     rows = {row.method for row in paper.rows()}
     for method in study.methods:
         if paper_method(method) in rows:
-            defaults = acquisition_function(method.name).Params().model_dump(mode="json")
+            fields = acquisition_function(method.name).Params.model_fields
             for key, value in method.params.items():
-                yield f"{method.label}'s {key}", value, defaults.get(key)
+                yield f"{method.label}'s {key}", value, fields[key].get_default()
 
 
 def _pixels(size: tuple[int, int] | None) -> str:
@@ -96,3 +100,52 @@ def notes(dataset: DatasetSpec, setting: Setting, paper: PaperSetting) -> Iterat
             f"The paper does not say where its mIoU of {paper.budget} is read; here it is at "
             f"{paper.miou_at:g} %, the third labelled set, as for its other budgets in percent."
         )
+
+
+def authors_code(study: Study, dataset: DatasetSpec) -> Iterator[str]:
+    """What the code behind the paper's figures does otherwise than text and study.
+
+    Args:
+        study: compared with the paper's figures.
+        dataset: of one setting.
+    """
+    told = "; ".join(chain(_of_nets(study), _of_scores(study)))
+    if told:
+        yield (
+            f"The authors' code, with which the paper's figures were made, is not in all as its "
+            f"text says: {told}. This study follows the text; `specs/as_released` has what of it a "
+            "spec can say."
+        )
+    if dataset.kind == "a2d2" and study.training.flip:
+        yield "The authors' code mirrors no image of A2D2 (`training.flip: false`)."
+    match dataset.redundancy:
+        case FollowingFrames(size=size, consecutive=following) if following and size == POOL_IMAGES:
+            yield f"The authors' lists hold groups of {following} frames, not of 1 + {following}."
+
+
+def _of_nets(study: Study) -> Iterator[str]:
+    if study.model == "deeplabv3plus_wrn38":
+        yield (
+            "its decoder has dense convolutions and no norm comes after the backbone's last block, "
+            "137.1 M parameters in place of 113.6 M (`model: deeplabv3plus_wrn38_dense`)"
+        )
+    if study.training.optimizer is None and study.training.lr == Training().lr:
+        yield (
+            "its optimiser is given parameters once for each module that holds them, on average a "
+            "learning rate of 4.9e-3, and 8 times that for the head"
+        )
+    if False in study.ssl:
+        yield "without SSL the head goes on from the cycle before, which no spec can say"
+
+
+def _of_scores(study: Study) -> Iterator[str]:
+    params = {method.name: method.params for method in study.methods}
+    if "coreset" in params and params["coreset"].get("grid", 1) == 1:
+        yield "Coreset's features are averaged in 2 x 2 cells (`grid: 2`)"
+    if params.get("equal", {}).get("variant") == "js":
+        yield (
+            "EqualAL without SSL adds the entropies of both views (`variant: entropy_sum`), with "
+            "SSL the colours of two heat maps"
+        )
+    if "entropy" in params:
+        yield "entropies are scaled to their range in each image, which no spec can say"

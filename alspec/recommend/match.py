@@ -35,6 +35,8 @@ _BUDGETS: Mapping[tuple[str, float, float, int], str] = {
     ("percent", 2, 2, 5): "2-2",
     ("images", 1000, 1000, 3): "3k",
 }
+_GROUPS: Mapping[tuple[int, int], int] = {(2640, 4): 5, (2640, 10): 11, (2646, 20): 21}
+"""Pools of groups of X frames, as the authors' lists have them, by size and followers: their X."""
 _LIST_OF_A_POOL = re.compile(r"pool[-_]([0-9]+f)", re.IGNORECASE)
 _THIRD_SET_OF_5_5 = 15.0
 
@@ -84,6 +86,8 @@ def _paper_dataset(dataset: DatasetSpec, pool_images: int) -> str | None:
 
 def _a2d2_pool(dataset: DatasetSpec) -> str | None:
     match dataset.redundancy:
+        case FollowingFrames(size=size, consecutive=following) if (size, following) in _GROUPS:
+            return f"a2d2-pool-{_GROUPS[size, following]}f"
         case FollowingFrames(size=size, consecutive=following) if size == POOL_IMAGES:
             return f"a2d2-pool-{following}f"
         case AugmentedFrames(size=size, duplicates=5) if size == POOL_IMAGES:

@@ -54,21 +54,26 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
             shown.append((printed, _table(rows, printed, here)))
     if not shown:
         return []
-    everywhere = [
-        departure
-        for departure in shown[0][0].departures
-        if all(departure in printed.departures for printed, _ in shown)
-    ]
+    figures_of = [printed for printed, _ in shown]
+    everywhere = _in_all([printed.departures for printed in figures_of])
+    noted = _in_all([printed.notes for printed in figures_of]) if len(shown) > 1 else []
     about = (
         "This study's means over seeds ± standard deviation beside the means that the paper "
         "prints. The difference is this study minus the paper, in points."
     )
     blocks: list[Block] = [Heading("Against the paper")]
-    blocks.append(Paragraph(f"{about} {_departs(everywhere, shown)}".strip()))
+    remarks = " ".join(text(note) for note in noted)
+    blocks.append(Paragraph(f"{about} {_departs(everywhere, shown)} {remarks}".strip()))
     for printed, figures in shown:
         title = f"{text(printed.dataset)}, budget {text(printed.budget)}: the paper"
-        blocks += [Heading(title, 3), figures, Paragraph(_remarks(printed, everywhere))]
+        said = Paragraph(_remarks(printed, everywhere, noted))
+        blocks += [Heading(title, 3), figures, said]
     return blocks
+
+
+def _in_all(lists: Sequence[Sequence[str]]) -> list[str]:
+    """What stands in every list."""
+    return [each for each in lists[0] if all(each in others for others in lists)]
 
 
 def _departs(everywhere: Sequence[str], shown: Sequence[tuple[PaperFigures, Table]]) -> str:
@@ -131,7 +136,7 @@ def _beside(ours: BySeed, entry: Entry, theirs: float | None) -> list[str]:
     ]
 
 
-def _remarks(printed: PaperFigures, everywhere: Sequence[str]) -> str:
+def _remarks(printed: PaperFigures, everywhere: Sequence[str], noted: Sequence[str]) -> str:
     said = [f"The paper: {text(printed.source)}."]
     own = [departure for departure in printed.departures if departure not in everywhere]
     if own:
@@ -142,4 +147,4 @@ def _remarks(printed: PaperFigures, everywhere: Sequence[str]) -> str:
             f"so for the comparison the study's AUC is multiplied by {printed.auc_factor} here; "
             "everywhere else it follows eq. (1)."
         )
-    return " ".join([*said, *(text(note) for note in printed.notes)])
+    return " ".join([*said, *(text(note) for note in printed.notes if note not in noted)])

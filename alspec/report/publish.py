@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alspec.plan.dag import Plan
 from alspec.recommend.advise import advice_of_setting
-from alspec.recommend.departures import departures, notes
+from alspec.recommend.departures import authors_code, departures, notes
 from alspec.recommend.match import comparable_rows, paper_setting
 from alspec.report.album import Album
 from alspec.report.document import Document
@@ -139,5 +139,5 @@ def figures_for(plan: Plan) -> Iterator[PaperFigures]:
             auc_factor=paper.rows()[0].auc_factor,
             figures={key: (row.miou, row.auc_printed) for key, row in rows.items()},
             departures=departures(study, dataset, paper),
-            notes=tuple(notes(dataset, setting, paper)),
+            notes=(*notes(dataset, setting, paper), *authors_code(study, dataset)),
         )

@@ -68,6 +68,7 @@ class ModelConfig(Frozen):
 
 ModelName: TypeAlias = Literal[
     "deeplabv3plus_wrn38",
+    "deeplabv3plus_wrn38_dense",
     "deeplabv3plus_r18",
     "deeplabv3plus_mnv2",
     "deeplabv3plus_small",
@@ -103,6 +104,11 @@ class Training(Frozen):
     scale: tuple[Positive, Positive] | None = Field(
         default=None, description="random scale before the crop, lowest and highest factor"
     )
+    scale_step: Positive | None = Field(
+        default=None,
+        description="draw the random scale from the lowest factor on in steps of this, "
+        "the highest included",
+    )
     flip: bool = Field(default=True, description="random horizontal flip")
     colour: bool = Field(
         default=False,
@@ -114,6 +120,16 @@ class Training(Frozen):
         default=None,
         description="in place of SGD, as {type: AdamW, lr: 6e-5}; with a model config, its own",
     )
+
+    @model_validator(mode="after")
+    def _steps_of_a_scale(self) -> Training:
+        if self.scale_step is not None and self.scale is None:
+            raise PydanticCustomError(
+                "scale_step",
+                "scale_step is between the factors of `scale`, which is missing: add it, as "
+                "[0.5, 1.5]",
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alspec import plugins
-from alspec.acquisition.base import Candidates, Family, Need
+from alspec.acquisition.base import Candidates, Family, FeaturesParams, Need
 from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
@@ -167,7 +167,8 @@ def _with_outputs(
     """Candidates with what a batch method needs to know of them and of the labelled set."""
     reductions: dict[str, Reduction] = {}
     if Need.FEATURES in function.needs:
-        reductions["features"] = lambda outputs: outputs.features_BD
+        grid = features_grid(function)
+        reductions["features"] = lambda outputs: outputs.features_in_cells(grid)
     if callable(getattr(function, "reduce", None)):
         reductions["reduced"] = function.reduce
     method, images = AcquireParams.of(context.step.params).method, [*offered.ids, *labelled]
@@ -183,6 +184,12 @@ def _with_outputs(
         reduced_N=None if reduced is None else reduced[:n],
         labelled_reduced_M=None if reduced is None else reduced[n:],
     )
+
+
+def features_grid(function: Any) -> int:
+    """Cells along a side of the image in which a function wants features averaged."""
+    params = getattr(function, "params", None)
+    return params.grid if isinstance(params, FeaturesParams) else 1
 
 
 def _check_choice(name: str, selected: Sequence[ImageId], offered: set[ImageId], n: int) -> None:

@@ -206,7 +206,7 @@ def loop_figure(name: str, size: tuple[int, int], batch: int, rounds: int = 4) -
 def alone_step(model: Any, frames: PixelSource, images: Any, training: Training) -> Any:
     """A step as a plain user writes it, on one batch that is there; how long it took."""
     order = Order(tuple(images), training.batch_size, 0)
-    feed = Feed(Batches(frames, order, Augmentation.of(training), labelled=True))
+    feed = Feed(Batches(frames, order, Augmentation.of(training, (124, 116, 104)), labelled=True))
     data = model.data_preprocessor(feed[0], True)
     optimiser = torch.optim.SGD(
         model.parameters(), training.lr, training.momentum, weight_decay=training.weight_decay

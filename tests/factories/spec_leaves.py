@@ -104,6 +104,7 @@ LEAVES = {
     "training.precision": (S, "training.precision", "float32", {}),
     "training.crop": (S, "training.crop", [16, 16], {}),
     "training.scale": (S, "training.scale", [0.5, 2.0], {}),
+    "training.scale_step": (S, None, None, {}),  # beside `scale` alone; test_keys has it
     "training.flip": (S, "training.flip", False, {}),
     "training.colour": (S, "training.colour", True, {}),
     "training.compile": (S, "training.compile", True, {}),

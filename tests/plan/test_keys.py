@@ -231,6 +231,10 @@ def test_the_quickstarts_keys_are_pinned():
     assert GOLDEN.read_text() == text
 
 
+def train_params(spec):
+    return params_of(spec, TRAIN)
+
+
 def params_of(spec, kind):
     steps = expand(Study.model_validate(spec)).in_order()
     return [step.params for step in steps if step.kind is kind]
@@ -251,6 +255,50 @@ def test_the_way_of_resizing_is_in_the_keys_of_what_is_resized(toy_spec, local_p
     assert all("resizing" in params for params in params_of(scaled, TRAIN))
     measured = changed(drawn, "evaluation.image_size", [64, 64])
     assert all("resizing" in params for params in params_of(measured, EVALUATE))
+
+
+def test_the_discriminators_version_is_in_the_keys_of_trainings_with_one(toy_spec):
+    both = train_params({**toy_spec, "ssl": [False, True]})
+    found = {("discriminator" in each, each["s4gan"] is not None) for each in both}
+    assert found == {(False, False), (True, True)}
+
+
+@pytest.mark.parametrize(
+    ("training", "pads"),
+    [
+        ({}, False),
+        ({"crop": [32, 64]}, False),
+        ({"crop": [33, 64]}, True),
+        ({"crop": [32, 64], "scale": [0.5, 1.5]}, True),
+        ({"crop": [16, 32], "scale": [0.5, 1.5]}, False),
+        ({"scale": [1.0, 1.5]}, False),
+        ({"scale": [0.9, 1.5]}, True),
+    ],
+)
+def test_the_way_of_padding_is_in_the_keys_of_trainings_that_may_pad(toy_spec, training, pads):
+    spec = changed(toy_spec, "datasets.0.image_size", [32, 64])
+    spec["training"] = {**spec.get("training", {}), **training}
+    assert {"padding" in params for params in train_params(spec)} == {pads}
+
+
+def test_images_of_their_own_sizes_may_be_smaller_than_a_crop(toy_spec, local_paths):
+    files = changed(base("folder", toy_spec), "datasets.0.image_size", None)
+    spec = put(changed(files, "training.crop", [32, 32]), local_paths)
+    assert all("padding" in params for params in train_params(spec))
+
+
+def test_steps_of_scale_are_in_the_keys(toy_spec):
+    scaled = changed(toy_spec, "training.scale", [0.5, 1.5])
+    assert all("scale_step" not in params["training"] for params in train_params(scaled))
+    stepped = train_params(changed(scaled, "training.scale_step", 0.1))
+    assert all(params["training"]["scale_step"] == 0.1 for params in stepped)
+
+
+def test_one_cell_of_features_says_nothing(toy_spec):
+    plain = keys_of({**toy_spec, "methods": ["coreset"]})
+    for grid, same in ((1, True), (2, False)):
+        found = keys_of({**toy_spec, "methods": [{"name": "coreset", "grid": grid}]})
+        assert (found == plain) == same
 
 
 @pytest.mark.parametrize("option", ["colour", "compile"])

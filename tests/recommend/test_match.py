@@ -3,7 +3,7 @@
 import pytest
 
 from alspec.plan.dag import Setting
-from alspec.recommend.departures import departures, notes
+from alspec.recommend.departures import authors_code, departures, notes
 from alspec.recommend.match import PaperSetting, comparable_rows, paper_method, paper_setting
 from alspec.recommend.paper import paper_rows
 from alspec.spec.model import Budget, DatasetSpec, Method, Study
@@ -49,6 +49,9 @@ def asked(kind, redundancy, pool_images, numbers, image_size=(256, 512)):
         ("a2d2", frames(11), 2640, TEN, ("a2d2-pool-11f", "10-10")),
         ("a2d2", frames(11), 2640, TWO, ("a2d2-pool-11f", "2-2")),
         ("a2d2", frames(21), 2640, TEN, ("a2d2-pool-21f", "10-10")),
+        ("a2d2", frames(4), 2640, TEN, ("a2d2-pool-5f", "10-10")),
+        ("a2d2", frames(10), 2640, TWO, ("a2d2-pool-11f", "2-2")),
+        ("a2d2", frames(20, size=2646), 2646, TEN, ("a2d2-pool-21f", "10-10")),
         ("a2d2", augmented(), 2640, TEN, ("a2d2-pool-aug", "10-10")),
         ("a2d2", ALL, 40135, THREE_K, ("a2d2-3k", "3k")),
     ],
@@ -154,6 +157,31 @@ def test_the_papers_own_study_departs_in_nothing(kind, pool_images, size, own):
         departures(study(given[0], pretrained="w.pth", **own), given[0], paper_setting(*given))
         == ()
     )
+
+
+def test_what_the_authors_code_does_otherwise_is_said_where_it_applies():
+    dataset = asked("a2d2", frames(5), 2640, TEN)[0]
+    said = " ".join(authors_code(study(dataset, methods=["random", "entropy", "equal"]), dataset))
+    for words in ("137.1 M", "4.9e-3", "entropy_sum", "groups of 5 frames", "mirrors no", "head"):
+        assert words in said
+    assert "grid: 2" not in said
+    own = asked("a2d2", frames(4), 2640, TEN)[0]
+    released = study(
+        own,
+        ssl=[True],
+        model="deeplabv3plus_wrn38_dense",
+        methods=[{"name": "coreset", "grid": 2}, {"name": "equal", "variant": "entropy_sum"}],
+        training={"lr": 4.9e-3, "head_lr_factor": 8, "flip": False},
+    )
+    assert not any("2 x 2" in word for word in authors_code(released, own))
+    given = asked("a2d2", frames(4), 2640, TEN)
+    told = departures(released, given[0], paper_setting(*given))
+    assert {
+        "redundancy.consecutive 4 instead of 5",
+        "coreset's grid 2 instead of 1",
+        "equal's variant entropy_sum instead of js",
+        "model deeplabv3plus_wrn38_dense instead of deeplabv3plus_wrn38",
+    } <= set(told)
 
 
 def test_every_departure_is_named():

@@ -155,14 +155,14 @@ def test_predictions_to_be_scored(
 def test_features(performed: Performed, tmp_path: Path, monkeypatch: Any, value: float) -> None:
     chosen = performed.run_of("coreset").sets[1].acquire
     assert chosen
-    whole = BatchOutputs.features_BD.func  # type: ignore[attr-defined]
+    whole = BatchOutputs.features_in_cells
 
-    def broken(self: BatchOutputs) -> Tensor:
-        features: Tensor = whole(self)
+    def broken(self: BatchOutputs, grid: int) -> Tensor:
+        features = whole(self, grid)
         features[2, 0] = value
         return features
 
-    monkeypatch.setattr(BatchOutputs, "features_BD", property(broken))
+    monkeypatch.setattr(BatchOutputs, "features_in_cells", broken)
     work = performed.work(performed.plan.steps[chosen], tmp_path)
     labelled = work.labelled()
     third = [frame.id for frame in work.pool() if frame.id not in labelled][2]

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from alspec.errors import InputError
 from alspec.models.inference.decoding import last_head, shifted_to_threshold
@@ -159,21 +160,25 @@ class BatchOutputs:
 
         Where windows slide over the image, the average of theirs.
         """
-        parts = [self._features_of(part) for part in self._encoding.in_parts()]
+        return self.features_in_cells(1)
+
+    def features_in_cells(self, grid: int) -> Tensor:
+        """The same, averaged in each of grid x grid cells, (B, D * grid * grid)."""
+        parts = [self._features_of(part, grid) for part in self._encoding.in_parts()]
         return parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
 
-    def _features_of(self, part: Encoding) -> Tensor:
+    def _features_of(self, part: Encoding, grid: int) -> Tensor:
         head: Any = last_head(self.segmentor)
         bottleneck = getattr(head, "bottleneck", None)
         if bottleneck is None:
             (levels,) = part.levels
             last: Tensor = levels if isinstance(levels, Tensor) else levels[-1]
-            return last.float().mean(dim=(2, 3))
+            return _pooled(last, grid)
         handle = bottleneck.register_forward_hook(_reached)
         try:
             self._reader.decoded(part)
         except _Reached as reached:
-            return reached.output.float().mean(dim=(2, 3))
+            return _pooled(reached.output, grid)
         finally:
             handle.remove()
         raise InputError.at(
@@ -215,6 +220,13 @@ class BatchOutputs:
         residual_BChw.scatter_add_(1, predicted_B1hw, minus_one)
         features_BPD = inputs[-1].float().flatten(2).mT
         return residual_BChw.flatten(2) @ features_BPD / features_BPD.shape[1]
+
+
+def _pooled(maps_BDhw: Tensor, grid: int) -> Tensor:
+    """Averages over each of grid x grid cells, (B, D * grid * grid)."""
+    if grid == 1:
+        return maps_BDhw.float().mean(dim=(2, 3))
+    return F.adaptive_avg_pool2d(maps_BDhw.float(), grid).flatten(1)
 
 
 class _Reached(Exception):

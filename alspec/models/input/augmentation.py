@@ -36,17 +36,35 @@ class Draw:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random scale, crop and horizontal flip (paper, section 4), and colours where asked for."""
+    """Random scale, crop and horizontal flip (paper, section 4), and colours where asked for.
+
+    Attributes:
+        crop: height, width; None takes whole images.
+        scale: lowest and highest factor; None leaves images at their size.
+        flip: left and right change places in half of the images.
+        colour: colours change at random.
+        scale_step: between the factors that are drawn; None draws any.
+        padding: RGB of what a crop has beyond its image.
+    """
 
     crop: tuple[int, int] | None
     scale: tuple[float, float] | None
     flip: bool
     colour: bool = False
+    scale_step: float | None = None
+    padding: tuple[int, int, int] = (0, 0, 0)
 
     @classmethod
-    def of(cls, training: Training) -> Augmentation:
+    def of(cls, training: Training, padding: tuple[int, int, int]) -> Augmentation:
         """What the spec asks for."""
-        return cls(training.crop, training.scale, training.flip, training.colour)
+        return cls(
+            training.crop,
+            training.scale,
+            training.flip,
+            training.colour,
+            training.scale_step,
+            padding,
+        )
 
     def draw(self, size: tuple[int, int], rng: np.random.Generator) -> Draw:
         """What happens to an image of a size (height, width).
@@ -55,7 +73,7 @@ class Augmentation:
         """
         crop, scaled, top, left = self.crop or size, None, 0, 0
         if self.scale:
-            factor = rng.uniform(*self.scale)
+            factor = self._factor(*self.scale, rng)
             scaled = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
         if self.crop or self.scale:
             height, width = scaled or size
@@ -65,20 +83,33 @@ class Augmentation:
         colour = ColourDraw.drawn(rng) if self.colour else None
         return Draw(scaled, top, left, crop, flip, colour)
 
+    def _factor(self, lowest: float, highest: float, rng: np.random.Generator) -> float:
+        if self.scale_step is None:
+            return rng.uniform(lowest, highest)
+        steps = int((highest - lowest) / self.scale_step + 1e-9)
+        return lowest + self.scale_step * int(rng.integers(steps + 1))
+
 
 def moved(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], draw: Draw
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    draw: Draw,
+    padding: tuple[int, int, int] = (0, 0, 0),
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """An image (H, W, 3) and its mask (H, W) scaled, cropped and flipped; colours stay.
 
-    Smaller images are padded at the right and below before the flip, with ignored pixels.
+    Smaller images are padded at the right and below before the flip, with ignored pixels of the
+    colour `padding`.
     """
     if draw.scaled:
         image, mask = resized(image, draw.scaled), resized_mask(mask, draw.scaled)
     height, width = draw.crop
     below, right = (max(0, need - have) for need, have in zip(draw.crop, mask.shape, strict=True))
     if below or right:
-        image = np.pad(image, ((0, below), (0, right), (0, 0)))
+        padded = np.empty((mask.shape[0] + below, mask.shape[1] + right, 3), np.uint8)
+        padded[...] = padding
+        padded[: mask.shape[0], : mask.shape[1]] = image
+        image = padded
         mask = np.pad(mask, ((0, below), (0, right)), constant_values=IGNORE)
     window = np.s_[draw.top : draw.top + height, draw.left : draw.left + width]
     image, mask = image[window], mask[window]

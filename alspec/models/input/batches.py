@@ -101,7 +101,7 @@ class Batches(TorchDataset[Batch]):
             size = (image.shape[0], image.shape[1])
             mask = self.frames.mask(image_id) if self.labelled else np.zeros(size, np.uint8)
             draws.append(self.augmentation.draw(size, rng))
-            image, mask = moved(image, mask, draws[-1])
+            image, mask = moved(image, mask, draws[-1], self.augmentation.padding)
             images.append(image)
             masks.append(mask)
         return Batch(_stack_images(images), torch.from_numpy(np.stack(masks)), colours_of(draws))

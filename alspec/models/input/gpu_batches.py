@@ -93,7 +93,8 @@ class ResidentBatches(Batches):
         )
         if padded:
             there = self._sent(there_Bhw)
-            images = images * there[:, None]
+            colour = torch.tensor(self.augmentation.padding, dtype=torch.uint8)
+            images = images.where(there[:, None], self._sent(colour)[None, :, None, None])
             labels = labels.masked_fill(~there, IGNORE)
         return images, labels
 

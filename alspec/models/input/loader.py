@@ -19,7 +19,7 @@ from alspec.models.input.gpu_batches import ResidentBatches, fits
 from alspec.models.input.photometric import recoloured
 from alspec.models.input.pixel_source import Wanted
 
-__all__ = ["BatchPreProcessor", "Feed", "as_inputs", "compat"]
+__all__ = ["BatchPreProcessor", "Feed", "as_inputs", "compat", "mean_colour"]
 
 
 LOADER_SECONDS = 600.0
@@ -119,6 +119,13 @@ class BatchPreProcessor(SegDataPreProcessor):  # type: ignore[misc]
 
     def _sent(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=True)
+
+
+def mean_colour(preprocessor: SegDataPreProcessor) -> tuple[int, int, int]:
+    """The RGB that normalisation turns into 0, rounded: what crops are padded with."""
+    mean = [min(255, max(0, round(float(value)))) for value in preprocessor.mean.flatten()]
+    red, green, blue = reversed(mean) if preprocessor.channel_conversion else mean
+    return red, green, blue
 
 
 def _samples(labels: Tensor) -> list[SegDataSample]:

@@ -14,6 +14,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+import alspec.models.nets.dense_aspp
 import alspec.models.nets.wrn38
 from alspec.errors import InputError
 from alspec.models.input.loader import BatchPreProcessor
@@ -155,4 +156,5 @@ def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-_ = alspec.models.nets.wrn38.WideResNet38  # registers the backbone
+# These register a backbone and a head.
+_ = alspec.models.nets.wrn38.WideResNet38, alspec.models.nets.dense_aspp.DenseASPPHead

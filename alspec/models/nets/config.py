@@ -107,6 +107,11 @@ def _named(name: str) -> dict[str, Any]:
             dilations=(1, 12, 24, 36),
             in_index=1,
         )
+    if name == "deeplabv3plus_wrn38_dense":
+        config = _named("deeplabv3plus_wrn38")
+        config["backbone"]["bn_out"] = False
+        config["decode_head"]["type"] = "DenseASPPHead"
+        return config
     if name == "deeplabv3plus_mnv2":
         return _mobilenet_deeplab()
     widths = {

@@ -73,9 +73,15 @@ class _PreActivationBlock(nn.Module):
 
 @MODELS.register_module(name="WideResNet38")
 class WideResNet38(BaseModule):  # type: ignore[misc]
-    """The backbone: 128 channels at stride 2 for the decoder, 4,096 at stride 8 for ASPP."""
+    """The backbone: 128 channels at stride 2 for the decoder, 4,096 at stride 8 for ASPP.
 
-    def __init__(self, init_cfg: dict[str, object] | None = None) -> None:
+    Args:
+        bn_out: norm and activation after the last block, as in the net that the ImageNet weights
+            are of; without, ASPP is given the sum that the block ends in.
+        init_cfg: MMEngine's.
+    """
+
+    def __init__(self, bn_out: bool = True, init_cfg: dict[str, object] | None = None) -> None:
         super().__init__(
             init_cfg
             or [
@@ -101,7 +107,7 @@ class WideResNet38(BaseModule):  # type: ignore[misc]
                 )
                 in_channels = CHANNELS[stage][-1]
             self.add_module(f"mod{stage + 2}", nn.Sequential(blocks))
-        self.bn_out = _norm_act(in_channels)
+        self.bn_out = _norm_act(in_channels) if bn_out else nn.Identity()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) to (B, 128, H / 2, W / 2) and (B, 4096, H / 8, W / 8)."""

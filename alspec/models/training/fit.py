@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from alspec.datasets.base import ImageId
 from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
-from alspec.models.input.loader import Feed
+from alspec.models.input.loader import Feed, mean_colour
 from alspec.models.input.shared_memory import affordable_workers
 from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
@@ -105,7 +105,8 @@ def fit(
     segmentor: Any = build()
     parameters = parameter_count(segmentor)
     iterations = iterations_of(len(labelled), training)
-    feed = _feed(frames, labelled, unlabelled if s4gan else None, training, seeds)
+    augmentation = Augmentation.of(training, mean_colour(segmentor.data_preprocessor))
+    feed = _feed(frames, labelled, unlabelled if s4gan else None, augmentation, training, seeds)
     learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations)
     learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
@@ -139,11 +140,11 @@ def _feed(
     frames: PixelSource,
     labelled: Sequence[ImageId],
     unlabelled: Sequence[ImageId] | None,
+    augmentation: Augmentation,
     training: Training,
     seeds: Seeds,
 ) -> Feed:
     """Batches of labelled images, and of unlabelled ones unless that is None."""
-    augmentation = Augmentation.of(training)
     order = Order(tuple(labelled), training.batch_size, seeds.order)
     feed = Feed(Batches(frames, order, augmentation, labelled=True))
     if unlabelled is not None:

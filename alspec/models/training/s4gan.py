@@ -9,6 +9,7 @@ B = images, C = classes, H, W = pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -51,21 +52,26 @@ class _Halving(nn.Conv2d):
 
 
 class Discriminator(nn.Module):
-    """Judges class maps and image as a whole: four strided convolutions, pooling, linear."""
+    """Judges class maps and image as a whole: four strided convolutions, pooling, linear.
+
+    Dropout follows each convolution but the last, whose pooled features are matched: with it, the
+    loss would mostly compare two draws of the layer. Weights start from N(0, 2 / (16 C')), the
+    variance that keeps gradients as large as they are (He et al., 2015); the bias of the score
+    starts from 0.
+    """
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = classes + 3
         for width in (64, 128, 256, 512):
-            layers += [
-                _Halving(channels, width),
-                nn.LeakyReLU(0.2, inplace=True),
-                nn.Dropout2d(0.5),
-            ]
+            convolution = _Halving(channels, width)
+            nn.init.normal_(convolution.weight, std=math.sqrt(2 / (16 * width)))
+            layers += [convolution, nn.LeakyReLU(0.2, inplace=True), nn.Dropout2d(0.5)]
             channels = width
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(*layers[:-1])
         self.score = nn.Linear(channels, 1)
+        nn.init.zeros_(self.score.bias)
 
     def forward(self, maps: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B,) that the maps are ground truth, and the pooled features (B, 512).

@@ -18,6 +18,7 @@ from alspec.spec.model import ModelConfig, Study
 
 WEIGHT_BYTES = {
     "deeplabv3plus_wrn38": 454_562_212,
+    "deeplabv3plus_wrn38_dense": 548_588_708,
     "deeplabv3plus_r18": 59_910_428,
     "deeplabv3plus_mnv2": 11_378_612,
     "deeplabv3plus_small": 13_522_620,

@@ -20,6 +20,12 @@ EPOCHS = "epochs.csv"
 SSL_FACTOR = 3.5
 """A step of s4GAN against one of supervised training: twice the images, and the discriminator."""
 
+DISCRIMINATOR = 2
+"""Raised when s4GAN's discriminator is another net; stands in the keys of trainings with it."""
+
+PADDING = 2
+"""Raised when crops are padded with other pixels; stands in the keys of trainings that may pad."""
+
 _TIMED = ("batch_size", "crop", "precision", "compile")
 
 
@@ -36,9 +42,11 @@ class TrainParams(StepParams):
         seed: of the study.
         resizing: version of the code that resizes; where a random scale does.
         excluded: ids that SSL may not see.
+        discriminator: version of s4GAN's discriminator; where there is one.
+        padding: version of the code that pads crops; where an image may be smaller than they are.
     """
 
-    OPTIONAL = frozenset({"resizing", "excluded"})
+    OPTIONAL = frozenset({"resizing", "excluded", "discriminator", "padding"})
 
     model: Mapping[str, Any]
     mc_dropout: bool
@@ -48,6 +56,8 @@ class TrainParams(StepParams):
     seed: int
     resizing: Any = None
     excluded: Sequence[str] = ()
+    discriminator: int | None = None
+    padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,22 @@ class TrainFacts(JsonArtifact):
     images_per_second: float = 0.0
     parameters: int = 0
     labelled_images: int = 0
+
+
+def may_pad(training: Training, image_size: Sequence[int] | None) -> bool:
+    """Whether a training crop may reach beyond its image.
+
+    Args:
+        training: with crop and random scale.
+        image_size: height, width of all images; None where each has its own.
+    """
+    lowest = training.scale[0] if training.scale else 1.0
+    if training.crop is None:
+        return lowest < 1
+    if image_size is None:
+        return True
+    sides = zip(image_size, training.crop, strict=True)
+    return any(round(side * lowest) < wanted for side, wanted in sides)
 
 
 def training_images(labelled_images: int, training: Training) -> int:

@@ -103,6 +103,18 @@ def test_features_are_the_mean_of_the_bottleneck() -> None:
 
 
 @torch.inference_mode()
+def test_features_in_cells_are_the_means_of_the_quarters() -> None:
+    model, kept = tiny(), []
+    model.decode_head.bottleneck.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    features = outputs_of(model, images(3), CPU).features_in_cells(2)
+    assert features.shape == (3, 4 * 48)
+    _, _, height, width = kept[0].shape
+    assert height % 2 == width % 2 == 0
+    quarters = kept[0].unflatten(3, (2, -1)).unflatten(2, (2, -1)).mean(dim=(3, 5))
+    torch.testing.assert_close(features, quarters.flatten(1))
+
+
+@torch.inference_mode()
 def test_features_of_a_head_without_a_bottleneck_are_the_encoder_s() -> None:
     torch.manual_seed(0)
     pixels = images(2)

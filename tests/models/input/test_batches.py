@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -75,13 +76,13 @@ def test_image_and_mask_move_together(
 ) -> None:
     image, mask = coordinates(*size)
     draw = Augmentation(crop, None, flip).draw(size, np.random.default_rng(seed))
-    cut, labels = moved(image, mask, draw)
+    cut, labels = moved(image, mask, draw, (0, 200, 90))
     assert cut.shape == (*crop, 3)
     assert labels.shape == crop
     inside = cut[..., 0] > 0
     assert (labels[inside] == cut[inside][:, 0] ^ cut[inside][:, 1]).all()
     assert (labels[~inside] == IGNORE).all()
-    assert (cut[~inside] == 0).all()
+    assert (cut[~inside] == (0, 200, 90)).all()
     assert inside.sum() == min(crop[0], size[0]) * min(crop[1], size[1])
 
 
@@ -108,10 +109,19 @@ def test_scaled_images_keep_their_size_where_no_crop_is_asked_for(factor: float)
     assert (labels == 1).sum() == expected
 
 
+def test_scale_in_steps_draws_each_factor_as_often_the_highest_included() -> None:
+    augment = Augmentation((4, 4), (0.5, 1.6), flip=False, scale_step=0.1)
+    rng = np.random.default_rng(0)
+    heights = [augment.draw((100, 100), rng).scaled for _ in range(2400)]
+    counts = Counter(scaled[0] for scaled in heights if scaled)
+    assert sorted(counts) == [*range(50, 161, 10)]
+    assert all(140 < count < 260 for count in counts.values())
+
+
 def test_random_scale_trains_in_batches_without_a_crop() -> None:
     training = Training(scale=(0.5, 2.0), batch_size=4)
     order = Order(tuple(ids(4)), 4, 0)
-    batch = Batches(frames_of(), order, Augmentation.of(training), labelled=True)[0]
+    batch = Batches(frames_of(), order, Augmentation.of(training, (0, 0, 0)), labelled=True)[0]
     assert batch.images.shape == (4, 3, 32, 48)
 
 
@@ -119,7 +129,8 @@ def test_batches_are_the_same_at_any_time() -> None:
     training = Training(crop=(16, 16), scale=(0.5, 2.0), batch_size=4)
     order = Order(tuple(ids(5)), 4, 3)
     first, second = (
-        Batches(frames_of(), order, Augmentation.of(training), labelled=True) for _ in range(2)
+        Batches(frames_of(), order, Augmentation.of(training, (0, 0, 0)), labelled=True)
+        for _ in range(2)
     )
     late = first[9]
     for number in range(9):

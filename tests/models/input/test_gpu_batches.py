@@ -37,7 +37,7 @@ def source(
     scale: tuple[float, float] | None = None,
 ) -> Batches:
     frames = frames_of(masks=labelled)
-    augmentation = Augmentation(crop, scale, flip, colour)
+    augmentation = Augmentation(crop, scale, flip, colour, padding=(124, 0, 255))
     return Batches(frames, Order(tuple(ids(7)), 4, 11), augmentation, labelled=labelled)
 
 

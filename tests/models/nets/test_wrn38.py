@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from factories import images  # noqa: F401
+from factories import images
 from torch import nn
 
 from alspec.errors import InputError
+from alspec.models.inference.outputs import outputs_of
 from alspec.models.nets.build import assemble, build_segmentor, parameter_count
 from alspec.models.nets.config import model_config
 from alspec.models.nets.mc_dropout import decoder_dropouts
@@ -70,9 +71,9 @@ def on_meta() -> WideResNet38:
         return WideResNet38()
 
 
-def whole_on_meta(*, mc_dropout: bool) -> nn.Module:
+def whole_on_meta(*, mc_dropout: bool, name: str = "deeplabv3plus_wrn38") -> nn.Module:
     with torch.device("meta"):
-        model: nn.Module = assemble(model_config("deeplabv3plus_wrn38", 19), mc_dropout=mc_dropout)
+        model: nn.Module = assemble(model_config(name, 19), mc_dropout=mc_dropout)
     return model
 
 
@@ -90,6 +91,32 @@ def test_parameter_counts() -> None:
     decoder = aspp + low_level + refining + 256 * 19 + 19
     assert backbone == described == 105_070_912
     assert parameter_count(whole_on_meta(mc_dropout=False)) == backbone + decoder == 113_562_819
+
+
+def test_parameter_count_of_the_dense_decoder() -> None:
+    """137.1 M; the last norm is not there, and ASPP and low level are brought together plainly."""
+    aspp = 2 * (4096 * 256 + 512) + 3 * (4096 * 256 * 9 + 512) + 5 * 256 * 256
+    refining = sum(width * 256 * 9 + 512 for width in (304, 256))
+    decoder = aspp + 128 * 48 + refining + 256 * 19 + 19
+    model = whole_on_meta(mc_dropout=False, name="deeplabv3plus_wrn38_dense")
+    backbone = 105_070_912 - 2 * 4096
+    assert parameter_count(model) == backbone + decoder == 137_103_955
+
+
+def test_the_dense_decoder_predicts_at_stride_2_drops_and_has_features() -> None:
+    """With a narrow backbone in place of WRN-38, whose forward pass takes seconds."""
+    config = model_config("deeplabv3plus_tiny", 3)
+    config["decode_head"]["type"] = "DenseASPPHead"
+    model: Any = build_segmentor(config, mc_dropout=True).eval()
+    assert len(decoder_dropouts(model)) == 3
+    made = outputs_of(model, images.images(2), torch.device("cpu"), passes=2)
+    assert made.log_p_BCHW.shape == (2, 3, 32, 48)
+    assert made.features_BD.shape == (2, 48)
+    first, second = made.log_p_passes
+    assert not torch.equal(first, second)
+    with torch.no_grad():
+        level = torch.relu(torch.randn(1, 16, 16, 24))
+        assert (model.decode_head.c1_bottleneck(level) < 0).any(), "an activation follows"
 
 
 def test_output_stride_is_8_and_the_decoder_gets_stride_2() -> None:
@@ -119,6 +146,15 @@ def test_dropout_layers_in_the_decoder(asked: bool, layers: int) -> None:
     active = [layer for layer in decoder_dropouts(whole_on_meta(mc_dropout=asked)) if layer.p > 0]
     assert len(active) == layers
     assert {layer.p for layer in active} <= {0.1}
+
+
+def test_published_weights_fill_a_backbone_without_its_last_norm(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        backbone = WideResNet38(bn_out=False)
+    match = load_weights(
+        backbone.to_empty(device="cpu"), file_of(tmp_path, dict(published())), ("module.",)
+    )
+    assert match.unused == 4 + 2  # the norm's, the classifier's
 
 
 def test_published_weights_fill_every_parameter_of_the_backbone(tmp_path: Path) -> None:

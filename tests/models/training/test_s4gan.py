@@ -88,10 +88,22 @@ def test_the_discriminator_has_the_paper_s_layers() -> None:
     slopes = [m.negative_slope for m in model.modules() if isinstance(m, nn.LeakyReLU)]
     rates = [m.p for m in model.modules() if isinstance(m, nn.Dropout2d)]
     assert slopes == [0.2] * 4
-    assert rates == [0.5] * 4
+    assert rates == [0.5] * 3
+    assert isinstance(model.features[-1], nn.LeakyReLU), "the matched features are not dropped"
     scores, features = model(torch.zeros(3, 19, 32, 64), torch.zeros(3, 3, 32, 64))
     assert scores.shape == (3,)
     assert features.shape == (3, 512)
+
+
+def test_the_discriminator_starts_from_weights_of_the_papers_spread() -> None:
+    torch.manual_seed(0)
+    model = Discriminator(19)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            expected = (2 / (16 * layer.out_channels)) ** 0.5
+            assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.05)
+            assert abs(float(layer.weight.detach().mean())) < 0.05 * expected
+    assert not model.score.bias.any()
 
 
 @QUICK
