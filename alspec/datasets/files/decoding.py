@@ -90,6 +90,21 @@ def _read(
         raise DataError.at(path, _in_words(err, formats)) from err
 
 
+def plain_jpeg_size(path: str) -> tuple[int, int] | None:
+    """Height and width of a JPEG that `read_rgb` takes as it is; None for any other file.
+
+    Its header alone is read.
+    """
+    try:
+        with _quiet(), PillowImage.open(path, formats=("JPEG",)) as image:
+            turned = image.getexif().get(_ORIENTATION, 1)
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L") and turned in (0, 1)
+            small = image.width * image.height <= MAX_PIXELS
+            return (image.height, image.width) if plain and small else None
+    except Exception:  # noqa: BLE001 - whatever Pillow says, `read_rgb` will put into words
+        return None
+
+
 def _in_words(err: Exception, formats: Sequence[str]) -> str:
     """What stands in the way of reading an image, and what to do; good files are not blamed."""
     if isinstance(err, FileNotFoundError):

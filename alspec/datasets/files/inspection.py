@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, Dataset, ImageId
-from alspec.datasets.files.decoding import pillow_resize
-from alspec.datasets.files.jpeg_warnings import JpegWarnings
+from alspec.datasets.files.contents import ListedFile, sha256_of_file
+from alspec.datasets.files.decoding import pillow_resize, plain_jpeg_size
+from alspec.datasets.files.jpeg_decoder import JpegDecoder
 from alspec.errors import DataError, Problem
 
 THUMBNAIL = (16, 16)
@@ -51,42 +53,49 @@ def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspect
         dataset: what reads them.
         images: ids of the dataset.
     """
-    mask_place: Callable[[ImageId], str] = getattr(dataset, "mask_place", str)
-    files_of = getattr(dataset, "files_of", None)
-    digests: Callable[[ImageId], tuple[bytes, bytes] | None]
-    digests = getattr(dataset, "digests_of", lambda _: None)
-
-    def image_path(image: ImageId) -> str:
-        return str(files_of(image)[0].path) if files_of else ""
-
-    def inspect(image: ImageId) -> Inspection:
-        problems: list[Problem] = []
-        size, pixels, thumbnail = None, None, None
+    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
+    with JpegDecoder(THUMBNAIL) as jpegs:
         try:
+            yield from readers.map(partial(_inspect, dataset, jpegs), images)
+        finally:
+            readers.shutdown(cancel_futures=True)
+
+
+def _inspect(dataset: Dataset, jpegs: JpegDecoder, image: ImageId) -> Inspection:
+    problems: list[Problem] = []
+    size, pixels, thumbnail, digest = None, None, None, None
+    files_of = getattr(dataset, "files_of", None)
+    files: tuple[ListedFile, ...] = files_of(image) if files_of else ()
+    try:
+        decoded = jpegs.decode(files[0].path) if files else None
+        if decoded and decoded.flawless and _shows_as_decoded(dataset, files[0].path, decoded.size):
+            size, thumbnail, digest = decoded.size, decoded.thumbnail, decoded.sha256
+        else:
             read = dataset.read_image(image)
             size = (read.shape[0], read.shape[1])
             thumbnail = pillow_resize(read, THUMBNAIL)
-            if complaint := warnings.of(image_path(image)):
-                problems.append(Problem(image_path(image), _DAMAGED.format(complaint)))
-        except DataError as err:
-            problems += err.problems
-        try:
-            mask = dataset.read_mask(image)
-            pixels = _counts(mask)
-            if size is not None and mask.shape != size:
-                problems.append(_unlike(mask_place(image), image, size, mask.shape))
-        except DataError as err:
-            problems += err.problems
-        # Right after decoding, while the system still has the bytes in memory.
-        hashed = None if problems else digests(image)
-        return Inspection(size, pixels, thumbnail, tuple(problems), hashed)
+            if decoded and decoded.lost:
+                problems.append(Problem(files[0].path, _DAMAGED.format(decoded.lost)))
+    except DataError as err:
+        problems += err.problems
+    hashed = None
+    try:
+        mask = dataset.read_mask(image)
+        pixels = _counts(mask)
+        if size is not None and mask.shape != size:
+            place: Callable[[ImageId], str] = getattr(dataset, "mask_place", str)
+            problems.append(_unlike(place(image), image, size, mask.shape))
+        if files and not problems:
+            # Right after decoding, while the system still has the bytes in memory.
+            hashed = digest or sha256_of_file(files[0].path), sha256_of_file(files[1].path)
+    except DataError as err:
+        problems += err.problems
+    return Inspection(size, pixels, thumbnail, tuple(problems), hashed)
 
-    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
-    with JpegWarnings() as warnings:
-        try:
-            yield from readers.map(inspect, images)
-        finally:
-            readers.shutdown(cancel_futures=True)
+
+def _shows_as_decoded(dataset: Dataset, path: str, size: tuple[int, int]) -> bool:
+    """Whether a dataset reads a JPEG as it is, and would refuse nothing of it."""
+    return getattr(dataset, "reads_as_is", False) and plain_jpeg_size(path) == size
 
 
 def _counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -78,6 +78,11 @@ class PairedFiles(ABC):
         return read_rgb(path)
 
     @property
+    def reads_as_is(self) -> bool:
+        """Whether images are shown as their files are, so that any decoder may read them."""
+        return type(self).read_image_file is PairedFiles.read_image_file
+
+    @property
     def root(self) -> Path:
         """The folder that the spec names."""
         return resolve(self.spec.root, "")

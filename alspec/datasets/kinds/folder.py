@@ -189,6 +189,12 @@ class Folder(PairedFiles):
         """An image file as RGB, (H, W, 3). Raises DataError naming the file."""
         return read_rgb(path, self.spec.bands, self.spec.range)
 
+    @property
+    def reads_as_is(self) -> bool:
+        """Whether images are shown as their files are: neither bands nor a range are chosen."""
+        own = type(self).read_image_file is Folder.read_image_file
+        return own and self.spec.bands is None and self.spec.range is None
+
     def read_mask_file(self, path: Path) -> Mask:
         """A mask file as class ids and `IGNORE`, (H, W). Raises DataError naming the file."""
         return self._masks.read(path)
