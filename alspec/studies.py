@@ -23,6 +23,7 @@ from alspec.store.study_folder import WORK_DIR, StudyFolder
 if TYPE_CHECKING:
     from alspec.plan.step import Step, StepKey
     from alspec.report.study_results import StudyResults
+    from alspec.results.leaks import SplitLeak
     from alspec.run.events import EventLog
     from alspec.run.executors.base import ExecutorFactory
     from alspec.run.loop import RunSummary
@@ -180,6 +181,7 @@ class _StepRunner:
         from alspec.run.executors.base import Workplace
         from alspec.run.executors.local import LocalExecutor
         from alspec.run.loop import run as run_steps
+        from alspec.results.leaks import write_leaks
         from alspec.run.preflight.spec import record_spec
         from alspec.run.timing import costs_of, save_throughput
         from alspec.system.atomic import write_text
@@ -193,7 +195,9 @@ class _StepRunner:
         try:
             with locate_errors(self.study), _made(self.folder):
                 executor.warm_up()
-                self._check_data(todo)
+                leaks = self._check_data(todo)
+            if todo:
+                write_leaks(self.folder, leaks)
             record_spec(self.plan.study, self.folder)
             write_text(self.folder.spec, dump_study(self.plan.study))
             costs = costs_of(self.plan, store, todo, device) if todo else {}
@@ -225,13 +229,22 @@ class _StepRunner:
         with locate_errors(self.study):
             check_models(todo.values(), self.folder.store, note=self.log.note)
 
-    def _check_data(self, todo: Collection[StepKey]) -> None:
+    def _check_data(self, todo: Collection[StepKey]) -> dict[str, SplitLeak]:
+        """Read the files where steps will; what of each val its pool has too."""
+        from alspec.results.leaks import SplitLeak
         from alspec.run.preflight.data import check_data, record_contents
 
+        leaks: dict[str, SplitLeak] = {}
         if todo:
-            datasets = self.plan.study.datasets
-            check_data(datasets, self.log.reading, self.folder.store, self.log.note)
+            check_data(
+                self.plan.study.datasets,
+                self.log.reading,
+                self.folder.store,
+                self.log.note,
+                lambda name, found: leaks.update({name: SplitLeak.of(found)}),
+            )
         record_contents(self.plan, self.folder.store)
+        return leaks
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from alspec.datasets.leakage import NEAR_COPY
 from alspec.plan.dag import Plan, Run
 from alspec.plan.step import StepKey
 from alspec.report.document import Block, Heading, Paragraph, code, items, strong, table, text
 from alspec.report.phrases import UNKNOWN, counted, number, percent
+from alspec.results.leaks import SplitLeak
 from alspec.results.pools import PoolFacts
 from alspec.results.standings import Comparison
 from alspec.results.table import Results
@@ -19,11 +21,20 @@ from alspec.spec.model import DatasetSpec, ModelConfig, Study
 _LONGEST = 100
 """Characters of a dataset's own field that are shown."""
 
+SHOWN = 0.005
+"""Share of validation images with a near-copy in the pool from which it is told."""
+
+FLAGGED = 0.05
+"""From which it stands out."""
+
 
 def settings_section(
-    plan: Plan, comparisons: tuple[Comparison, ...], pools: Mapping[StepKey, PoolFacts]
+    plan: Plan,
+    comparisons: tuple[Comparison, ...],
+    pools: Mapping[StepKey, PoolFacts],
+    leaks: Mapping[str, SplitLeak],
 ) -> list[Block]:
-    """Pools, budgets, model and training."""
+    """Pools, budgets, validation images that the pools have too, model and training."""
     header = ("Setting", "Pool", "Images", "Sequences", "Distinct views", "Redundancy", "Labelled")
     budgets = {id(c.setting): c.budget_percent for c in comparisons}
     rows, notes = [], []
@@ -43,11 +54,26 @@ def settings_section(
         )
         for note in facts.notes if facts else ():
             notes.append(f"{text(setting.dataset)}: {text(note)}")
+    notes += [said for name, leak in leaks.items() for said in _leak_notes(name, leak)]
     blocks: list[Block] = [Heading("Settings"), table(header, rows, left=2, caption="Pools")]
     if notes:
         blocks.append(items(*dict.fromkeys(notes)))
     choices = list(_choices(plan.study))
     return [*blocks, table(("What", "Value"), choices, left=2, caption="Choices of the study")]
+
+
+def _leak_notes(name: str, leak: SplitLeak) -> Iterator[str]:
+    """What of a validation set its pool has too, with how much mIoU means then."""
+    of = f"of {text(name)}'s {counted(leak.images, 'validation image')}"
+    if leak.copies:
+        yield f"{strong(f'{leak.copies:,} {of}')} are byte for byte the same as one of the pool."
+    if leak.near is not None and leak.near >= SHOWN:
+        share = f"{100 * leak.near:.0f} % {of}"
+        shown = strong(share) if leak.near >= FLAGGED else share
+        yield (
+            f"{shown} have a near-copy in the pool (thumbnails that correlate by {NEAR_COPY:g} or "
+            "more): mIoU says little of scenes that the pool does not show."
+        )
 
 
 def _redundancy(facts: PoolFacts | None) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from alspec.report.paper_comparison import PaperFigures
 from alspec.results.epochs import EpochTable, read_epochs
 from alspec.results.flags import Flags, flags_of
 from alspec.results.illustrations import Illustrations, read_illustrations
+from alspec.results.leaks import SplitLeak
 from alspec.results.pools import PoolFacts, read_pools
 from alspec.results.provenance import versions_of
 from alspec.results.selections import SelectionAudit, audit_of
@@ -41,6 +42,7 @@ class Findings:
         versions: of Python and libraries, of the finished trainings.
         guidance: what the guide advises for its settings.
         paper: the paper's figures for those of its settings that the paper has.
+        leaks: validation images that the pools have too, by dataset.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Findings:
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guidance: Sequence[Guidance] = ()
     paper: Sequence[PaperFigures] = ()
+    leaks: Mapping[str, SplitLeak] = field(default_factory=dict)
 
     @cached_property
     def compared(self) -> tuple[Comparison, ...]:
@@ -111,6 +114,7 @@ def read_findings(
     results: Results,
     guidance: Sequence[Guidance] = (),
     paper: Sequence[PaperFigures] = (),
+    leaks: Mapping[str, SplitLeak] | None = None,
 ) -> Findings:
     """Read what the finished steps stored besides the tables.
 
@@ -131,6 +135,7 @@ def read_findings(
         versions=versions_of(store, results.sets["train_key"]),
         guidance=guidance,
         paper=paper,
+        leaks=leaks or {},
     )
 
 

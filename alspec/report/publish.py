@@ -19,6 +19,7 @@ from alspec.report.paper_comparison import PaperFigures
 from alspec.report.study_report import study_report
 from alspec.report.terminal import to_text
 from alspec.report.up_to_date import input_digest_of, is_up_to_date, record_published
+from alspec.results.leaks import read_leaks
 from alspec.results.pools import read_pools
 from alspec.results.selection_files import write_selections
 from alspec.results.table import Results, collect, write_tables
@@ -61,7 +62,12 @@ def document_of(plan: Plan, folder: StudyFolder, results: Results) -> tuple[Docu
         results: what is finished of it.
     """
     findings = read_findings(
-        plan, folder.store, results, list(guidance_for(plan, folder)), list(figures_for(plan))
+        plan,
+        folder.store,
+        results,
+        list(guidance_for(plan, folder)),
+        list(figures_for(plan)),
+        read_leaks(folder),
     )
     album = Album()
     return study_report(findings, album), album

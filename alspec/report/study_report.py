@@ -47,7 +47,7 @@ def study_report(
         selection_section(findings, album),
         looks_section(findings, album),
         training_section(findings, album),
-        settings_section(findings.plan, compared, findings.pools),
+        settings_section(findings.plan, compared, findings.pools, findings.leaks),
         unfinished_section(findings.plan, findings.results, command),
         time_section(findings.results, album),
         repeat_section(command, version, findings.versions),

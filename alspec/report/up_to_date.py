@@ -13,6 +13,7 @@ from typing import Any
 
 import alspec
 from alspec.plan.dag import Plan
+from alspec.results.leaks import read_leaks
 from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import sha256_of, write_json
@@ -27,6 +28,7 @@ def input_digest_of(plan: Plan, folder: StudyFolder) -> str:
     """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
     digest = hashlib.sha256()
     said = [plan.study.model_dump_json(), repr(plan.runs), repr(plan.settings), str(folder.root)]
+    said.append(repr(read_leaks(folder)))
     for text in said:
         digest.update(f"{len(text)} {text}".encode())
     digest.update(_renderer())
@@ -73,6 +75,7 @@ def _written(folder: StudyFolder) -> dict[str, str]:
         folder.report,
         folder.report_html,
         *folder.root.glob("*.csv"),
+        *folder.root.glob("data.json"),
         *folder.figures.glob("*"),
     ]
     paths += [*folder.selections.glob("*/*.txt"), *folder.selections.glob("*/*.csv")]

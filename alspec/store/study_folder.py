@@ -40,6 +40,11 @@ class StudyFolder:
         return self.root / "spec.yaml"
 
     @property
+    def data(self) -> Path:
+        """Validation images that the pools have too, by dataset: copies, share of near-copies."""
+        return self.root / "data.json"
+
+    @property
     def report(self) -> Path:
         """The report in markdown."""
         return self.root / "report.md"

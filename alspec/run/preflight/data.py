@@ -37,6 +37,9 @@ Progress = Callable[[str, int], None]
 Note = Callable[[str], None]
 """Called with what is worth knowing of a dataset, in one line."""
 
+Found = Callable[[str, Leakage], None]
+"""Called with a dataset's name and what of its val its pool has too."""
+
 MOST = 50
 """Problems shown of one dataset; more are counted."""
 
@@ -65,6 +68,7 @@ def check_data(
     progress: Progress,
     store: Store | None = None,
     note: Note = lambda _: None,
+    leaked: Found = lambda *_: None,
 ) -> dict[str, int]:
     """Read every image and mask, and look at what classes the pools and val hold.
 
@@ -76,6 +80,7 @@ def check_data(
         progress: called after every image.
         store: caches what was found as well.
         note: called with the pixels of each class and the ignored share of each pool and val.
+        leaked: called with what of each val is in its pool.
 
     Returns:
         Images read for each dataset; 0 for a tree read before.
@@ -101,7 +106,7 @@ def check_data(
             images[spec.name] = tree.read
             problems += _shown(spec.name, tree.problems)
         if not trees[identity].problems:
-            problems += _coverage(index, spec, trees[identity], note)
+            problems += _coverage(index, spec, trees[identity], note, leaked)
     _save(trees.values(), ArrayCache.of_user() if problems else cache)
     if problems:
         raise DataError(problems)
@@ -135,8 +140,10 @@ def _read(dataset: Dataset, cache: ArrayCache, progress: Callable[[int], None]) 
     return _Tree(dataset, facts, problems, read, reader)
 
 
-def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Problem]:
-    """What is wrong with the classes of one pool and its val; the shares go to `note`."""
+def _coverage(
+    index: int, spec: DatasetSpec, tree: _Tree, note: Note, leaked: Found
+) -> list[Problem]:
+    """What is wrong with one pool and its val; shares go to `note`, val's copies to `leaked`."""
     if not tree.facts:
         return []
     classes = tree.dataset.classes
@@ -154,9 +161,10 @@ def _coverage(index: int, spec: DatasetSpec, tree: _Tree, note: Note) -> list[Pr
         named = ", ".join(f"`{name}`" for name in nowhere)
         note(f"{spec.name}: no mask has a pixel of {named}, so these classes are in no mean")
     found = coverage_problems(spec, classes, pixels)
-    if leaked := _leakage(tree, rows):
-        found += leakage_problems(spec.name, leaked)
-        for line in leakage_lines(leaked):
+    if leak := _leakage(tree, rows):
+        leaked(spec.name, leak)
+        found += leakage_problems(spec.name, leak)
+        for line in leakage_lines(leak):
             note(f"{spec.name}: {line}")
     return [replace(problem, loc=("datasets", index, *problem.loc)) for problem in found]
 
