@@ -178,10 +178,10 @@ class _StepRunner:
 
     def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
         """Run some steps; models, disk and data are checked before the first."""
+        from alspec.results.leaks import write_leaks
         from alspec.run.executors.base import Workplace
         from alspec.run.executors.local import LocalExecutor
         from alspec.run.loop import run as run_steps
-        from alspec.results.leaks import write_leaks
         from alspec.run.preflight.spec import record_spec
         from alspec.run.timing import costs_of, save_throughput
         from alspec.system.atomic import write_text
