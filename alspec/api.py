@@ -19,16 +19,18 @@ from alspec import studies
 from alspec.errors import InputError
 from alspec.recommend.advise import Known
 from alspec.run.observer import Progress, observer_of
+from alspec.run.outlook import Outlook, outlook
 from alspec.spec.load import load_project, load_spec, names_project
 from alspec.spec.load import load_study as _load_study
 from alspec.spec.model import Study
 from alspec.spec.project import Project
 from alspec.store.study_folder import WORK_DIR
-from alspec.studies import Checked, Outlook, outlook
+from alspec.studies import Checked
 
 if TYPE_CHECKING:
+    from alspec.labelling.outcomes import CheckedProject, ProjectResults
     from alspec.plan.dag import Plan
-    from alspec.projects import CheckedProject, ProjectResults, ingest, predict, select, status
+    from alspec.projects import ingest, predict, select, status
     from alspec.recommend.advise import Answer
     from alspec.recommend.guide import Entry
     from alspec.report.study_results import StudyResults

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alspec.datasets.base import Split
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
@@ -15,11 +13,13 @@ from alspec.labelling.advice import choose_method, guide_answer
 from alspec.labelling.hand_over import Tool
 from alspec.labelling.hand_over import hand_over as hand_over_batch
 from alspec.labelling.ingestion import ingest as take
+from alspec.labelling.next_batch import labelled_after_next, plan_next, pool_facts
+from alspec.labelling.outcomes import CheckedProject, Ingestion, ProjectResults, Selection
 from alspec.labelling.report import write_report
 from alspec.labelling.running import check_files, opened, read_files, services_of
-from alspec.labelling.state import State, read_state
-from alspec.labelling.summary import Summary, summarise
-from alspec.labelling.taking import Ingested, Options
+from alspec.labelling.state import read_state
+from alspec.labelling.summary import summarise
+from alspec.labelling.taking import Options
 from alspec.labelling.trainings import plan_training, run_training
 from alspec.plan.dag import Plan
 from alspec.recommend.advise import Answer, Known
@@ -30,103 +30,6 @@ from alspec.spec.load import load_project
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
 from alspec.store.study_folder import WORK_DIR
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from alspec.labelling.batches import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedProject:
-    """A project whose files are good.
-
-    Attributes:
-        images: that were read.
-        masks: that were read.
-    """
-
-    images: int
-    masks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """A batch that waits for labels, and where it lies for people.
-
-    Attributes:
-        batch: its images, best first, and how they were chosen.
-        new: whether it was made now.
-        hand_over: the folder for the annotation tool.
-        state: of the project, with the batch.
-    """
-
-    batch: Batch
-    new: bool
-    hand_over: Path
-    state: State
-
-    @property
-    def waiting(self) -> int:
-        """Images of the batch that did not come back yet."""
-        return len(self.state.waiting(self.batch))
-
-
-@dataclass(frozen=True, slots=True)
-class Ingestion:
-    """What came of deliveries.
-
-    Attributes:
-        deliveries: each with the verdicts on its images and what was refused.
-        state: of the project, after them.
-    """
-
-    deliveries: Sequence[Ingested]
-    state: State
-
-    @property
-    def waiting(self) -> int:
-        """Images of any batch that did not come back yet."""
-        return sum(len(self.state.waiting(batch)) for batch in self.state.batches)
-
-
-@dataclass(frozen=True)
-class ProjectResults:
-    """What a project has come to.
-
-    Attributes:
-        folder: `work_dirs/<project>`.
-        summary: state, batches, measures, and what more labels are worth.
-    """
-
-    folder: ProjectFolder
-    summary: Summary
-
-    @property
-    def ok(self) -> bool:
-        """Whether a model was trained on all that is labelled."""
-        return self.summary.worth is not None and self.summary.untrained == 0
-
-    @property
-    def report(self) -> Path:
-        """The path of report.md."""
-        return self.folder.report
-
-    @property
-    def results(self) -> DataFrame:
-        """One row a measured labelled set: labelled_images, miou in percent, its interval."""
-        from pandas import DataFrame
-
-        points = self.summary.worth.points if self.summary.worth else ()
-        return DataFrame(points, columns=["labelled_images", "miou", "miou_low", "miou_high"])
-
-    @property
-    def batches(self) -> DataFrame:
-        """One row a batch: method, images asked for and what became of them, hours."""
-        from pandas import DataFrame
-
-        columns = ["batch", "method", "asked", "check", "labelled", "rejected", "waiting", "hours"]
-        return DataFrame([batch.to_json() for batch in self.summary.batches], columns=columns)
 
 
 def project_folder(project: Project, work_dir: str | Path) -> ProjectFolder:
@@ -157,7 +60,7 @@ def plan(project: Project, *, trust_config: bool = False, work_dir: str | Path =
     """
     with opened(project) as project:
         folder = project_folder(project, work_dir)
-        return selection.plan_next(project, folder, trust_config=trust_config)
+        return plan_next(project, folder, trust_config=trust_config)
 
 
 def select(
@@ -297,8 +200,8 @@ def run(
         if not state.train_ids:
             what = "has no labelled image to train on. `alspec select` makes a first batch"
             raise InputError.at(project.project, what)
-        facts = selection.pool_facts(project, folder, services)
-        labelled = selection.labelled_after_next(project, state)
+        facts = pool_facts(project, folder, services)
+        labelled = labelled_after_next(project, state)
         choice = choose_method(project, None, facts, labelled)
         planned = plan_training(project, folder, state, choice, trust_config=trust_config)
         run_training(folder, planned, choice, services)
@@ -353,8 +256,8 @@ def recommend(
         services = services_of(project, folder, parse_devices("cpu"), observer)
         check_files(project, folder, observer)
         state = read_state(project, folder)
-        facts = selection.pool_facts(project, folder, services)
-        labelled = selection.labelled_after_next(project, state)
+        facts = pool_facts(project, folder, services)
+        labelled = labelled_after_next(project, state)
         choice = choose_method(project, None, facts, labelled)
         chosen = f"{choice.method.label}{' with SSL' if choice.ssl else ''}"
         if not state.train_ids:

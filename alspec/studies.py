@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alspec.errors import InputError, SpecError, StoreError
+from alspec.errors import InputError, SpecError
 from alspec.plan.config_file import require_trust
 from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import Plan
@@ -18,7 +18,7 @@ from alspec.run.devices import parse_devices
 from alspec.run.observer import Progress, observer_of
 from alspec.spec.load import dump_study, load_study, locate_errors
 from alspec.spec.model import Study
-from alspec.store.study_folder import WORK_DIR, StudyFolder
+from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
 
 if TYPE_CHECKING:
     from alspec.plan.step import Step, StepKey
@@ -297,63 +297,6 @@ def study_folder(root: Path) -> StudyFolder:
     return folder
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What a plan will cost where it is to run.
-
-    Attributes:
-        done: the steps that the store has.
-        seconds: wall time of the others; None where nothing like them was measured.
-        time: the same in words, with its origin.
-        disk: what the others need of the disk, in words; empty if nothing is left.
-    """
-
-    done: frozenset[StepKey]
-    seconds: float | None
-    time: str
-    disk: str
-
-
-def outlook(
-    expanded: Plan,
-    *,
-    work_dir: str | Path = WORK_DIR,
-    devices: str | None = None,
-    calibrate: bool = False,
-    trust_config: bool = False,
-    progress: Progress = None,
-) -> Outlook:
-    """Time and disk of what of a plan is not done.
-
-    Args:
-        expanded: as `plan` gives it.
-        work_dir: where it is to run.
-        devices: on what, as `--devices`.
-        calibrate: time a sample on the device first, for seconds.
-        trust_config: the sample may run the study's own config.
-        progress: hears of the calibration.
-    """
-    from alspec.run import timing
-    from alspec.run.loop import needed
-    from alspec.run.preflight.disk import disk_space_for
-
-    slots = parse_devices(devices)
-    folder = StudyFolder(Path(work_dir), expanded.study.study)
-    store = folder.store
-    if calibrate:
-        require_trust(expanded.study, trusted=trust_config)
-        observer_of(progress).note(f"a sample of {folder.study} is timed on {slots[0]}")
-        with writable(folder):
-            timing.calibrate(expanded, store, slots, trust_config=trust_config)
-    there = store.done(expanded.steps)
-    done = frozenset(key for key in expanded.steps if key in there)
-    found = timing.estimate(expanded, store, needed(expanded, store), slots)
-    todo = expanded.steps.keys() - done
-    space = disk_space_for(expanded, todo, store, len(slots)) if todo else ""
-    disk = f"On {len(slots)} workers what is left {space}." if todo else ""
-    return Outlook(done, found.seconds, found.words, disk)
-
-
 def _plan_to_run(study: Study, work_dir: str | Path, *, trust_config: bool) -> Plan:
     """The plan of a study whose config is trusted. Raises InputError as `plan`, or if it is not."""
     expanded = plan(study, trust_config=trust_config, work_dir=work_dir)
@@ -372,16 +315,3 @@ def _made(folder: StudyFolder) -> Iterator[None]:
         if not folder.spec.exists():  # no run of this study got further
             folder.remove_empty()
         raise
-
-
-@contextmanager
-def writable(folder: StudyFolder) -> Iterator[None]:
-    """Have an error of the disk say which path it was and what to do."""
-    try:
-        yield
-    except OSError as err:
-        where = err.filename or folder.root
-        raise StoreError(
-            f"{where}: cannot be written ({err.strerror or err}). Completed steps are kept. Free "
-            "or repair the disk and run again, or choose another --work-dir"
-        ) from err

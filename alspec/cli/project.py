@@ -12,8 +12,8 @@ from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.hand_over import Tool
+from alspec.labelling.outcomes import ProjectResults
 from alspec.labelling.taking import Ingested
-from alspec.projects import ProjectResults
 from alspec.spec.load import load_project, names_project
 from alspec.spec.model import Study
 from alspec.spec.project import Project

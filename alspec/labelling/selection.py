@@ -8,26 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from alspec.datasets.base import ImageId
 from alspec.errors import InputError
 from alspec.labelling.advice import Choice, choose_method
 from alspec.labelling.batches import Asked, Batch, Role, write_batch
 from alspec.labelling.export.image import flat_name
 from alspec.labelling.first import WHY, choose_without_model
+from alspec.labelling.next_batch import check_size, draw_check, plan_batch, pool_facts, rng_of
 from alspec.labelling.services import Services
 from alspec.labelling.state import State, read_state
-from alspec.labelling.trainings import plan_training, run_training
-from alspec.plan.dag import Plan
+from alspec.labelling.trainings import run_training
 from alspec.plan.kinds.acquire import SCORES, SELECTED
-from alspec.plan.kinds.pool import PoolFacts
-from alspec.plan.project import ProjectPlan, plan_pool
+from alspec.plan.project import ProjectPlan
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
-
-FEWEST_CHECKED = 10
-"""Check images of a batch, when it is large enough for half of it."""
 
 CHECKED = "check: drawn uniformly, never trained on"
 
@@ -102,25 +96,6 @@ def select(project: Project, folder: ProjectFolder, wanted: Wanted, services: Se
     return Selected(batch, state, new)
 
 
-def check_size(project: Project, n: int) -> int:
-    """Check images of a batch of n: the project's share, at least 10 where that is half at most."""
-    if project.check_share == 0:
-        return 0
-    return min(max(round(project.check_share * n), FEWEST_CHECKED), n // 2)
-
-
-def draw_check(project: Project, state: State, number: int, count: int) -> list[ImageId]:
-    """The check images of a batch, drawn uniformly from all that can be asked for."""
-    ids = sorted(frame.id for frame in state.candidates)
-    rng = _rng(project, number, "check")
-    return [ids[row] for row in rng.permutation(len(ids))[:count]]
-
-
-def _rng(project: Project, number: int, role: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"{project.project}/{number}/{role}".encode()).digest()
-    return np.random.default_rng((project.seed, int.from_bytes(digest[:8], "big")))
-
-
 @dataclass(frozen=True)
 class _Picks:
     """Images to train on, best first, and how they came about.
@@ -182,65 +157,11 @@ def _with_model(
     """Train on what is labelled, measure, and choose by the method of the guide or the user."""
     facts = pool_facts(project, folder, services)
     choice = choose_method(project, wanted.method, facts, len(state.labelled) + n)
-    planned = _plan_batch(
-        project, folder, state, choice, n, check, trust_config=wanted.trust_config
-    )
+    planned = plan_batch(project, folder, state, choice, n, check, trust_config=wanted.trust_config)
     run_training(folder, planned, choice, services)
     images, why, scores = _picks(folder, planned, choice, n - len(check))
     about = {**choice.to_json(), "train": planned.train, "acquire": planned.acquire}
     return _Picks(images, why, scores, about)
-
-
-def _plan_batch(
-    project: Project,
-    folder: ProjectFolder,
-    state: State,
-    choice: Choice,
-    n: int,
-    check: Sequence[ImageId],
-    *,
-    trust_config: bool,
-) -> ProjectPlan:
-    """The plan of a batch of n images that is chosen by a model."""
-    open_ids = {frame.id for frame in state.candidates} - set(check)
-    trained = set(state.train_ids)
-    excluded = [f.id for f in state.frames if f.id not in open_ids and f.id not in trained]
-    return plan_training(
-        project,
-        folder,
-        state,
-        choice,
-        ask=n - len(check),
-        excluded=excluded,
-        trust_config=trust_config,
-    )
-
-
-def plan_next(project: Project, folder: ProjectFolder, *, trust_config: bool = False) -> Plan:
-    """What the next `select` does; the pool alone while nothing is labelled.
-
-    A pool that is not measured yet is taken as the guide's redundant one.
-
-    Raises:
-        InputError: the files do not allow it.
-    """
-    state = read_state(project, folder)
-    pool = plan_pool(project)
-    if not state.train_ids:
-        return pool.plan
-    facts = PoolFacts(images=len(state.frames), sequences=1)
-    if folder.store.is_done(pool.pool):
-        facts = PoolFacts.read(folder.store, pool.pool)
-    n = min(project.batch, len(state.candidates))
-    check = draw_check(project, state, state.next_number, check_size(project, n))
-    choice = choose_method(project, None, facts, labelled_after_next(project, state))
-    planned = _plan_batch(project, folder, state, choice, n, check, trust_config=trust_config)
-    return planned.plan
-
-
-def labelled_after_next(project: Project, state: State) -> int:
-    """Images that are labelled after the next batch, as `select` counts them."""
-    return len(state.labelled) + min(project.batch, len(state.candidates))
 
 
 def _without_model(
@@ -261,7 +182,7 @@ def _without_model(
         state,
         [frame for frame in state.candidates if frame.id not in drawn],
         n - len(check),
-        _rng(project, number, "first"),
+        rng_of(project, number, "first"),
         lambda done, total: services.progress("reading images", done, total),
     )
     why = WHY[project.first]
@@ -285,14 +206,6 @@ def interleaved(train: Sequence[Row], check: Sequence[Row]) -> list[Row]:
     spread = [((2 * row + 1) / max(1, 2 * len(check)), 1, row) for row in range(len(check))]
     order = [((2 * row + 1) / max(1, 2 * len(train)), 0, row) for row in range(len(train))]
     return [(train, check)[kind][row] for _, kind, row in sorted(order + spread)]
-
-
-def pool_facts(project: Project, folder: ProjectFolder, services: Services) -> PoolFacts:
-    """The level of the whole pool, measured once for the images that there are."""
-    planned = plan_pool(project)
-    if not folder.store.is_done(planned.pool):
-        services.run(planned.plan)
-    return PoolFacts.read(folder.store, planned.pool)
 
 
 def _picks(

@@ -13,7 +13,7 @@ from alspec.datasets.base import IGNORE
 from alspec.errors import DataError
 from alspec.labelling.batches import Batch, Role, Verdict
 from alspec.labelling.measures import Measured, measured
-from alspec.labelling.selection import check_size
+from alspec.labelling.next_batch import check_size
 from alspec.labelling.state import State, read_state
 from alspec.labelling.trainings import read_trainings
 from alspec.labelling.worth import Worth, worth

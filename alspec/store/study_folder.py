@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alspec.errors import StoreError
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import append_text
@@ -119,3 +120,16 @@ class StudyFolder:
         failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)
         append_text(self.events, json.dumps(dict(event), separators=(",", ":")) + "\n")
+
+
+@contextmanager
+def writable(folder: StudyFolder) -> Iterator[None]:
+    """Have an error of the disk say which path it was and what to do."""
+    try:
+        yield
+    except OSError as err:
+        where = err.filename or folder.root
+        raise StoreError(
+            f"{where}: cannot be written ({err.strerror or err}). Completed steps are kept. Free "
+            "or repair the disk and run again, or choose another --work-dir"
+        ) from err

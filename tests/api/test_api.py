@@ -20,7 +20,7 @@ from fakes.trainer import FakeTrainer, Heard
 import alspec
 from alspec import api
 from alspec.errors import ExitCode
-from alspec.projects import CheckedProject
+from alspec.labelling.outcomes import CheckedProject
 from alspec.spec.load import dump_project
 
 ROOT = Path(__file__).parents[2]

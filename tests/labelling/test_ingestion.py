@@ -61,7 +61,7 @@ def test_check_images_are_spread_over_the_batch(desk):
     [(50, 0.2, 10), (100, 0.2, 20), (100, 0.05, 10), (12, 0.2, 6), (1, 0.2, 0), (50, 0, 0)],
 )
 def test_check_images_are_the_share_and_at_least_ten_up_to_half(n, share, check, tmp_path):
-    from alspec.labelling.selection import check_size
+    from alspec.labelling.next_batch import check_size
 
     drawn = DrawnProject(tmp_path, 1, check=share)
     assert check_size(drawn.project, n) == check

@@ -1,0 +1,69 @@
+"""What a plan will cost where it is to run: time and disk of what is not done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alspec.plan.config_file import require_trust
+from alspec.plan.dag import Plan
+from alspec.plan.step import StepKey
+from alspec.run import timing
+from alspec.run.devices import parse_devices
+from alspec.run.loop import needed
+from alspec.run.observer import Progress, observer_of
+from alspec.run.preflight.disk import disk_space_for
+from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a plan will cost where it is to run.
+
+    Attributes:
+        done: the steps that the store has.
+        seconds: wall time of the others; None where nothing like them was measured.
+        time: the same in words, with its origin.
+        disk: what the others need of the disk, in words; empty if nothing is left.
+    """
+
+    done: frozenset[StepKey]
+    seconds: float | None
+    time: str
+    disk: str
+
+
+def outlook(
+    expanded: Plan,
+    *,
+    work_dir: str | Path = WORK_DIR,
+    devices: str | None = None,
+    calibrate: bool = False,
+    trust_config: bool = False,
+    progress: Progress = None,
+) -> Outlook:
+    """Time and disk of what of a plan is not done.
+
+    Args:
+        expanded: as `plan` gives it.
+        work_dir: where it is to run.
+        devices: on what, as `--devices`.
+        calibrate: time a sample on the device first, for seconds.
+        trust_config: the sample may run the study's own config.
+        progress: hears of the calibration.
+    """
+    slots = parse_devices(devices)
+    folder = StudyFolder(Path(work_dir), expanded.study.study)
+    store = folder.store
+    if calibrate:
+        require_trust(expanded.study, trusted=trust_config)
+        observer_of(progress).note(f"a sample of {folder.study} is timed on {slots[0]}")
+        with writable(folder):
+            timing.calibrate(expanded, store, slots, trust_config=trust_config)
+    there = store.done(expanded.steps)
+    done = frozenset(key for key in expanded.steps if key in there)
+    found = timing.estimate(expanded, store, needed(expanded, store), slots)
+    todo = expanded.steps.keys() - done
+    space = disk_space_for(expanded, todo, store, len(slots)) if todo else ""
+    disk = f"On {len(slots)} workers what is left {space}." if todo else ""
+    return Outlook(done, found.seconds, found.words, disk)
