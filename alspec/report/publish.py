@@ -44,7 +44,7 @@ def publish(plan: Plan, folder: StudyFolder) -> Path:
     folder.figures.mkdir(parents=True, exist_ok=True)
     files = album.draw()
     for name, data in files.items():
-        write_bytes(folder.figures / name, data)
+        write_bytes(folder.figures / name, data, synced=False)
     _remove_old(folder, files)
     failpoints.at("publish.report", folder.report)
     write_text(folder.report_html, to_html(document, files))

@@ -19,6 +19,10 @@ MOST_NAMED = 3
 """Methods and classes that a sentence names; of more it says how many."""
 
 
+MOST_SEEDS = 30
+"""Seeds that anybody runs; of more a sentence gives no count."""
+
+
 def verdict(comparison: Comparison) -> str:
     """What to do in a setting, by mIoU at the headline budget and by the whole curve."""
     return " ".join(sentences_of(comparison))
@@ -141,6 +145,8 @@ def _would_decide(found: Difference) -> str:
     """How many seeds would decide it; empty where nothing tells."""
     if found.seeds_to_decide is None:
         return " No number of seeds in reach would decide it." if found.together.known else ""
+    if found.seeds_to_decide > MOST_SEEDS:
+        return f" More than {MOST_SEEDS} seeds would be needed to decide it."
     more = found.seeds_to_decide - found.together.seeds
     return f" About {found.seeds_to_decide} seeds ({more} more) would decide it."
 

@@ -62,4 +62,4 @@ def _write_changed(path: Path, text: str) -> None:
     """Write a file unless it says this already."""
     if not (path.is_file() and path.read_bytes() == text.encode()):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
+        write_text(path, text, synced=False)

@@ -36,13 +36,19 @@ _ADVICE = {
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or nothing, in UTF-8."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
+    """Write a whole text file or nothing, in UTF-8; arguments as of `write_bytes`."""
+    write_bytes(path, text.encode(), synced=synced)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
     """Write a whole file or nothing: beside it, synced, then renamed over it.
+
+    Args:
+        path: of the file.
+        data: all of it.
+        synced: whether it is on the disk before it is renamed; False is for the many files that are
+            made again where they are found wrong.
 
     Raises:
         OSError: it could not be written; names the file, and on a full disk what it needs. So for
@@ -57,8 +63,9 @@ def write_bytes(path: Path, data: bytes) -> None:
                 failpoints.at("file.write", path)
                 file.write(data)
                 file.flush()
-                failpoints.at("file.sync", path)
-                os.fsync(file.fileno())
+                if synced:
+                    failpoints.at("file.sync", path)
+                    os.fsync(file.fileno())
             failpoints.at("file.rename", path)
             beside.replace(path)
             failpoints.at("file.renamed", path)

@@ -15,7 +15,7 @@ from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_json, write_text
+from alspec.system.atomic import write_array, write_csv, write_json, write_text
 
 CAMVID = DatasetSpec(name="camvid", kind="folder", root="/secret", image_size=(360, 480))
 CLASSES = ("road", "car", "pole|`thin`", "<b>sky</b>", "never there")
@@ -33,7 +33,10 @@ def everything(run: Run, labelled: LabelledSet) -> bool:
 
 
 class MadeStudy:
-    """Plan and store; `confusions` holds what each evaluate step is made to say."""
+    """Plan and store; `confusions` holds what each evaluate step is made to say.
+
+    With `listed` the pool has its images, with their classes' pixels, and labelled sets are of it.
+    """
 
     def __init__(
         self,
@@ -46,8 +49,10 @@ class MadeStudy:
         pool_images: int = 2640,
         evaluation: Evaluation | None = None,
         datasets: tuple[DatasetSpec, ...] = (CAMVID,),
+        listed: bool = False,
         **choices: object,
     ) -> None:
+        self.listed = listed
         self.steps: dict[StepKey, Step] = {}
         self.confusions: dict[StepKey, np.ndarray] = {}
         self.pools: dict[str, StepKey] = {}
@@ -134,6 +139,10 @@ class MadeStudy:
     def _commit(self, store: Store, wanted: Wanted) -> None:
         for pool in self.pools.values():
             with store.draft(pool, {}) as draft:
+                if self.listed:
+                    rows = [(image, image.partition("/")[0]) for image in self.images]
+                    write_csv(draft / "pool.csv", ("id", "sequence"), rows)
+                    write_array(draft / "class_pixels.npy", self.pixels)
                 write_json(
                     draft / "pool.json",
                     {
@@ -148,7 +157,7 @@ class MadeStudy:
                     continue
                 if labelled.acquire and not store.is_done(labelled.acquire):
                     with store.draft(labelled.acquire, {}) as draft:
-                        ids = [f"seq/{run.method}_{n}.png" for n in range(labelled.cycle + 1)]
+                        ids = self.choice(run, labelled)
                         write_text(draft / "labelled.txt", "".join(f"{i}\n" for i in ids))
                         seconds = 2.0 + labelled.cycle
                         write_json(draft / "acquire.json", {"seconds": seconds, "device": "cpu"})
@@ -158,6 +167,29 @@ class MadeStudy:
                 with store.draft(labelled.evaluate, {}) as draft:
                     np.save(draft / "confusion.npy", self.confusions[labelled.evaluate])
                     write_json(draft / "evaluate.json", {"classes": list(CLASSES), "images": 5})
+
+    @property
+    def images(self) -> list[str]:
+        """The pool's images in time order, in four sequences."""
+        length = -(-self.pool_images // 4)
+        return [f"{'abcd'[k // length]}/{k:05}.png" for k in range(self.pool_images)]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Pixels of each class, and ignored ones, in each image of the pool."""
+        pixels = np.random.default_rng(0).integers(0, 1000, (self.pool_images, len(CLASSES) + 1))
+        pixels[:, -2] = 0  # the class that is never there
+        return pixels.astype(np.uint32)
+
+    def choice(self, run: Run, labelled: LabelledSet) -> list[str]:
+        """The labelled set, in the order of choice."""
+        if not self.listed:
+            return [f"seq/{run.method}_{n}.png" for n in range(labelled.cycle + 1)]
+        initial = np.random.default_rng(run.seed).permutation(self.pool_images)
+        own = np.random.default_rng([run.seed, len(run.method)])
+        first = run.sets[0].labelled_images
+        order = [*initial[:first], *own.permutation(initial[first:])]
+        return [self.images[k] for k in order[: labelled.labelled_images]]
 
     def in_folder(self, work_dir: Path, wanted: Wanted = everything) -> StudyFolder:
         """The study's folder over a store that holds what is wanted."""
