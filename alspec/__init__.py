@@ -21,7 +21,7 @@ from collections.abc import Callable
 from importlib import import_module
 from inspect import Signature, signature
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alspec.api import (
@@ -53,12 +53,12 @@ _PACKAGES = frozenset({"plan", "recommend", "results", "run"})
 class _CallablePackage(ModuleType):
     """A package that is also the function of its name in `alspec.api`."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         return self._function(*args, **kwargs)
 
     @property
-    def _function(self) -> Callable[..., Any]:
-        found: Callable[..., Any] = getattr(import_module("alspec.api"), self.__name__[7:])
+    def _function(self) -> Callable[..., object]:
+        found: Callable[..., object] = getattr(import_module("alspec.api"), self.__name__[7:])
         return found
 
     @property
@@ -75,7 +75,7 @@ class _Alspec(ModuleType):
         super().__setattr__(name, value)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _PACKAGES:
         return import_module(f"alspec.{name}")
     if name == "AlspecError":

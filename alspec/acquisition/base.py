@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
@@ -178,7 +178,7 @@ class Acquisition(Protocol):
     version: ClassVar[int]
     """Part of a step's key: raise it when the choice for the same model and pool changes."""
 
-    def __init__(self, params: Any) -> None: ...
+    def __init__(self, params: BaseModel) -> None: ...
 
 
 class SingleAcquisition(Acquisition, Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,11 +33,20 @@ def mean_over(parts: Iterable[SomePart], score: Callable[[SomePart], Tensor]) ->
     return total
 
 
+class _ClassMaps(Protocol):
+    """What of `Outputs` a block is made of."""
+
+    @property
+    def log_p_BCHW(self) -> Tensor: ...
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class _Whole:
     """A batch as one block."""
 
-    outputs: Any
+    outputs: _ClassMaps
     pixel_fraction: float = 1.0
 
     @property
@@ -46,18 +55,20 @@ class _Whole:
 
     @property
     def log_p_BCHW(self) -> Tensor:
-        log_p: Tensor = self.outputs.log_p_BCHW
-        return log_p
+        return self.outputs.log_p_BCHW
 
     @property
     def log_p_mirror_BCHW(self) -> Tensor:
-        log_p: Tensor = self.outputs.log_p_mirror_BCHW
-        return log_p
+        return self.outputs.log_p_mirror_BCHW
 
 
 @dataclass(frozen=True)
 class _Map:
     log_p_BCHW: Tensor
+
+    @property
+    def log_p_mirror_BCHW(self) -> Tensor:
+        raise AttributeError("a class map has no mirror image")
 
 
 def whole(log_p_BCHW: Tensor) -> Sequence[Block]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from alspec import plugins
-from alspec.acquisition.base import Candidates, Family, Need
+from alspec.acquisition.base import Acquisition, BatchAcquisition, Candidates, Family, Need
 from alspec.acquisition.synthetic import IMAGES, SyntheticOutputs, synthetic_candidates
 from alspec.errors import PluginError
 
@@ -48,7 +48,7 @@ def check_acquisition(name: str) -> list[str]:
     return wrong_name + broken_duties(function)
 
 
-def broken_duties(function: Any) -> list[str]:
+def broken_duties(function: type[Acquisition]) -> list[str]:
     """The same for the class itself, before it stands on an entry point."""
     problems = list(_attempt("declaration", _declaration, function))
     if problems:
@@ -60,17 +60,20 @@ def broken_duties(function: Any) -> list[str]:
     return list(_attempt(behaviour.__name__.strip("_"), behaviour, function))
 
 
-def _attempt(what: str, check: Callable[[Any], Iterator[str]], function: Any) -> Iterator[str]:
+def _attempt(
+    what: str, check: Callable[[type[Acquisition]], Iterator[str]], function: type[Acquisition]
+) -> Iterator[str]:
     try:
         yield from check(function)
     except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything
         yield f"{what}: raised {type(err).__name__}: {err}"
 
 
-def _declaration(function: Any) -> Iterator[str]:
+def _declaration(function: object) -> Iterator[str]:
     if not isinstance(getattr(function, "name", None), str):
         yield "name must be a string"
-    if type(getattr(function, "version", None)) is not int or function.version < 1:
+    version = getattr(function, "version", None)
+    if type(version) is not int or version < 1:
         yield "version must be an integer from 1"
     parameters = getattr(function, "Params", None)
     if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
@@ -89,11 +92,11 @@ def _declaration(function: Any) -> Iterator[str]:
     if not callable(getattr(function, duty, None)):
         yield f"family {family.value} must have the method {duty}"
     reduces = callable(getattr(function, "reduce", None))
-    if family is Family.BATCH and function.needs - {Need.FEATURES} and not reduces:
+    if family is Family.BATCH and needs and needs - {Need.FEATURES} and not reduces:
         yield "family batch must have the method reduce to need more than features"
 
 
-def _params(function: Any) -> Iterator[str]:
+def _params(function: type[Acquisition]) -> Iterator[str]:
     params = function.Params()
     if function.Params.model_validate(params.model_dump(mode="json")) != params:
         yield "Params must survive a round trip through JSON"
@@ -107,9 +110,9 @@ def _params(function: Any) -> Iterator[str]:
         yield "Params must keep the integer `passes` (subclass PassesParams)"
 
 
-def _scores(function: Any) -> Iterator[str]:
+def _scores(function: type[Acquisition]) -> Iterator[str]:
     params = function.Params()
-    acquisition = function(params)
+    acquisition: Any = function(params)  # has `score`, says `_declaration`
     passes = getattr(params, "passes", 2)
 
     def score(images: slice) -> NDArray[np.float64]:
@@ -131,9 +134,9 @@ def _scores(function: Any) -> Iterator[str]:
         yield f"score must not depend on the other images: {alone.tolist()}, {together.tolist()}"
 
 
-def _selections(function: Any) -> Iterator[str]:
+def _selections(function: type[Acquisition]) -> Iterator[str]:
     params = function.Params()
-    acquisition = function(params)
+    acquisition: Any = function(params)  # has `select`, says `_declaration`
     passes = getattr(params, "passes", 2)
     reduce = getattr(acquisition, "reduce", None)
     if reduce is not None:
@@ -153,7 +156,7 @@ def _selections(function: Any) -> Iterator[str]:
         yield from _order(acquisition, made())
 
 
-def _choices(acquisition: Any, candidates: Candidates) -> Iterator[str]:
+def _choices(acquisition: BatchAcquisition, candidates: Candidates) -> Iterator[str]:
     """A choice is n different candidates, the same for the same seed."""
     for n in (0, 1, len(candidates.ids) // 2, len(candidates.ids)):
         with _random_states() as moved:
@@ -169,7 +172,7 @@ def _choices(acquisition: Any, candidates: Candidates) -> Iterator[str]:
             yield f"select must be the same for the same rng seed (n={n})"
 
 
-def _order(acquisition: Any, candidates: Candidates) -> Iterator[str]:
+def _order(acquisition: BatchAcquisition, candidates: Candidates) -> Iterator[str]:
     """A choice without chance must not depend on the order of the candidates."""
     n = len(candidates.ids) // 2
     first, second = (
@@ -232,9 +235,9 @@ def _random_states() -> Iterator[list[str]]:
     import torch
 
     def states() -> dict[str, object]:
-        numpy_state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - only watched
+        numpy_state = dict(np.random.get_state(legacy=False))["state"]  # noqa: NPY002 - only watched
         return {
-            "numpy.random": (numpy_state["state"]["key"].tobytes(), numpy_state["state"]["pos"]),
+            "numpy.random": (numpy_state["key"].tobytes(), numpy_state["pos"]),
             "random": random.getstate(),
             "torch": torch.get_rng_state().numpy().tobytes(),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 @overload
-def k_center(features_ND: NDArray[Any], centres_MD: NDArray[Any], n: int) -> NDArray[np.int64]: ...
+def k_center(
+    features_ND: NDArray[np.generic], centres_MD: NDArray[np.generic], n: int
+) -> NDArray[np.int64]: ...
 @overload
 def k_center(features_ND: Tensor, centres_MD: Tensor, n: int) -> Tensor: ...
 def k_center(
-    features_ND: NDArray[Any] | Tensor, centres_MD: NDArray[Any] | Tensor, n: int
+    features_ND: NDArray[np.generic] | Tensor, centres_MD: NDArray[np.generic] | Tensor, n: int
 ) -> NDArray[np.int64] | Tensor:
     """Farthest-first: n times the row with the largest Euclidean distance to its nearest centre.
 
@@ -60,7 +62,7 @@ def k_center(
     return torch.from_numpy(rows).to(features_ND.device)
 
 
-def as_tensor(array: NDArray[Any] | Tensor) -> Tensor:
+def as_tensor(array: NDArray[np.generic] | Tensor) -> Tensor:
     """The same memory as a tensor, where torch can read it."""
     import torch
 

@@ -7,7 +7,7 @@ image weighted by the model's uncertainty of it; written from the formula.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,11 @@ LEAST_BANDWIDTH = 1e-3
 
 @overload
 def max_herding(
-    features_ND: NDArray[Any],
-    labelled_MD: NDArray[Any],
+    features_ND: NDArray[np.generic],
+    labelled_MD: NDArray[np.generic],
     n: int,
     bandwidth: float = BANDWIDTH,
-    weights_N: NDArray[Any] | None = None,
+    weights_N: NDArray[np.generic] | None = None,
 ) -> NDArray[np.int64]: ...
 @overload
 def max_herding(
@@ -46,11 +46,11 @@ def max_herding(
     weights_N: Tensor | None = None,
 ) -> Tensor: ...
 def max_herding(
-    features_ND: NDArray[Any] | Tensor,
-    labelled_MD: NDArray[Any] | Tensor,
+    features_ND: NDArray[np.generic] | Tensor,
+    labelled_MD: NDArray[np.generic] | Tensor,
     n: int,
     bandwidth: float = BANDWIDTH,
-    weights_N: NDArray[Any] | Tensor | None = None,
+    weights_N: NDArray[np.generic] | Tensor | None = None,
 ) -> NDArray[np.int64] | Tensor:
     """Greedy coverage: n times the row u of the largest sum_x w(x) max(k(x, u) - m(x), 0).
 

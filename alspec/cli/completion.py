@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import typer
-from typer.models import OptionInfo
+from typer.models import CommandInfo, OptionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def commands_of(app: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[Comman
 _HELP = Option(("-h", "--help"), "Show this message and exit.", False, ())
 
 
-def _name_of(info: Any) -> str:
-    return str(info.name or info.callback.__name__.replace("_", "-"))
+def _name_of(info: CommandInfo) -> str:
+    return str(info.name or getattr(info.callback, "__name__", "").replace("_", "-"))
 
 
-def _parameters(callback: Any) -> Iterator[tuple[str, Any, Any]]:
+def _parameters(callback: object) -> Iterator[tuple[str, object, object]]:
     """Name, type and typer's description of each parameter."""
     for name, hint in get_type_hints(callback, include_extras=True).items():
         described = getattr(hint, "__metadata__", ())
@@ -72,7 +72,7 @@ def _parameters(callback: Any) -> Iterator[tuple[str, Any, Any]]:
             yield name, get_args(hint)[0], described[0]
 
 
-def _options(callback: Any) -> Iterator[Option]:
+def _options(callback: object) -> Iterator[Option]:
     for name, kind, info in _parameters(callback):
         if isinstance(info, OptionInfo):
             # In an annotation typer takes the first spelling for the default, and mends it later.
@@ -86,7 +86,7 @@ def _options(callback: Any) -> Iterator[Option]:
             yield Option(names, info.help or "", not flag, _choices(kind))
 
 
-def _values(callback: Any) -> tuple[str, ...]:
+def _values(callback: object) -> tuple[str, ...]:
     """The values that a command's arguments may have, where they are among a few."""
     arguments = (
         kind for _, kind, info in _parameters(callback) if not isinstance(info, OptionInfo)
@@ -94,7 +94,7 @@ def _values(callback: Any) -> tuple[str, ...]:
     return tuple(value for kind in arguments for value in _choices(kind))
 
 
-def _choices(kind: Any) -> tuple[str, ...]:
+def _choices(kind: object) -> tuple[str, ...]:
     for each in (kind, *get_args(kind)):
         if isinstance(each, type) and issubclass(each, Enum):
             return tuple(str(member.value) for member in each)

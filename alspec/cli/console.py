@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class SafeConsole(Console):
     """A console on which text carries out nothing: escape sequences in it are written out."""
 
-    def print(self, *objects: Any, **how: Any) -> None:
+    def print(self, *objects: object, **how: Any) -> None:
         """Print as rich does; text of any origin is harmless."""
         super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
 
@@ -34,7 +34,7 @@ def shown(text: str) -> str:
     return escape(printable(text))
 
 
-def say_json(data: Any) -> None:
+def say_json(data: object) -> None:
     """JSON alone on standard output."""
     out.print(json.dumps(data, indent=2, allow_nan=False), markup=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -76,7 +76,7 @@ def _say_nothing(name: str, found: Survey) -> None:
     pass
 
 
-def _as_data(name: str, found: Survey) -> dict[str, Any]:
+def _as_data(name: str, found: Survey) -> dict[str, object]:
     """A dataset's splits as plain data; shares of classes without a pixel are null."""
     return {
         "dataset": name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from alspec import api
 from alspec.cli import console
@@ -232,7 +231,7 @@ def _say(found: ProjectResults) -> ExitCode:
         ]
         console.say_table("", header, rows)
     if summary.worth is not None:
-        points: list[tuple[Any, ...]] = [
+        points: list[tuple[object, ...]] = [
             (n, f"{y:.2f}", f"{low:.2f} to {high:.2f}") for n, y, low, high in summary.worth.points
         ]
         console.say_table("", ("trained on", "mIoU", "95 % interval"), points)

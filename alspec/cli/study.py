@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 from alspec import api, studies
@@ -74,9 +74,13 @@ def plan(
         console.out.print(mermaid(expanded, done), markup=False, end="")
         return
     with closing_display() as display:
-        options: dict[str, Any] = {"calibrate": calibrate, "trust_config": trust_config}
         cost = api.outlook(
-            expanded, work_dir=work_dir, devices=devices, progress=display, **options
+            expanded,
+            work_dir=work_dir,
+            devices=devices,
+            progress=display,
+            calibrate=calibrate,
+            trust_config=trust_config,
         )
     if as_json:
         console.say_json(as_data(expanded, cost.done, cost.seconds))
@@ -177,7 +181,24 @@ def status(
             console.out.clear()
 
 
-def _print_progress(data: Sequence[Mapping[str, Any]], work_dir: Path) -> None:
+class _RunProgress(TypedDict):
+    """How many cycles of a run are done."""
+
+    run: str
+    cycles: int
+    done: int
+
+
+class _StudyProgress(TypedDict):
+    """How far a study is, as `status --json` prints it."""
+
+    study: str
+    steps: int
+    done: int
+    runs: list[_RunProgress]
+
+
+def _print_progress(data: Sequence[_StudyProgress], work_dir: Path) -> None:
     if not data:
         console.out.print(f"no study in {work_dir}", markup=False)
     for study in data:
@@ -199,7 +220,7 @@ def _plans_in(work_dir: Path) -> Iterator[Plan]:
             console.say_error(err)
 
 
-def _progress(plan: Plan, work_dir: Path) -> dict[str, Any]:
+def _progress(plan: Plan, work_dir: Path) -> _StudyProgress:
     from alspec.results.table import finished_sets
 
     store = StudyFolder(work_dir, plan.study.study).store

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, NewType, Protocol
+from typing import ClassVar, NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,13 @@ class Dataset(Protocol):
 
     kind: ClassVar[str]
     Spec: ClassVar[type[DatasetSpec]]
-    spec: DatasetSpec
 
-    def __init__(self, spec: Any) -> None: ...
+    def __init__(self, spec: DatasetSpec) -> None: ...
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """What it was made from."""
+        ...
 
     @property
     def classes(self) -> tuple[str, ...]:

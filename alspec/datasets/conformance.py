@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
 from alspec import plugins
 from alspec.errors import PluginError
@@ -29,7 +29,7 @@ def check_dataset_kind(name: str) -> list[str]:
         return [f"declaration: raised {type(err).__name__}: {err}"]
 
 
-def _broken_duties(kind: Any, name: str) -> Iterator[str]:
+def _broken_duties(kind: object, name: str) -> Iterator[str]:
     if getattr(kind, "kind", None) != name:
         yield f"kind is `{getattr(kind, 'kind', None)}`, its entry point is `{name}`"
     spec = getattr(kind, "Spec", None)

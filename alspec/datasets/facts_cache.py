@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ class FactsCache:
             return
         found = list(self._new.values())
         keys = b"".join(key.ljust(_KEY_BYTES, b"\0") for key in self._new)
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, NDArray[np.generic]] = {
             "keys": np.frombuffer(keys, np.uint8).reshape(-1, _KEY_BYTES),
             "sizes": np.array([each.size for each in found], np.int32),
             "pixels": np.array([each.pixels for each in found]).astype(np.uint32),
@@ -81,7 +80,7 @@ class FactsCache:
         cache.save(self._name, arrays)
 
 
-def _whole(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _whole(arrays: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """The arrays if all are there in the right shapes; none otherwise."""
     rows = len(arrays.get("keys", ()))
     shapes = {

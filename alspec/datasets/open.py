@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from alspec import plugins
 from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.datasets.pools.duplicates import Augmented, duplicates_of
 from alspec.spec.model import AugmentedFrames, DatasetSpec
+
+
+def dataset_kind(name: str) -> type[Dataset]:
+    """The class of a dataset kind. Raises PluginError naming the packages."""
+    kind: type[Dataset] = plugins.load("alspec.datasets", name)
+    return kind
 
 
 def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) -> Dataset:
@@ -27,7 +31,7 @@ def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) ->
     spec = spec.resolved()
     tree = repr((spec.root, spec.recipe_fields("redundancy")))
     if tree not in opened:
-        opened[tree] = plugins.load("alspec.datasets", spec.kind)(spec)
+        opened[tree] = dataset_kind(spec.kind)(spec)
     dataset = opened[tree]
     if isinstance(spec.redundancy, AugmentedFrames):
         return Augmented(dataset, spec.redundancy)
@@ -39,7 +43,7 @@ def pixels_identity(spec: DatasetSpec) -> str:
     return repr((spec.root, pixels_fields(spec)))
 
 
-def pixels_fields(spec: DatasetSpec) -> dict[str, Any]:
+def pixels_fields(spec: DatasetSpec) -> dict[str, object]:
     """What decides pixels and labels beside the files themselves, as plain data."""
     apart = () if isinstance(spec.redundancy, AugmentedFrames) else ("redundancy",)
     fields = spec.recipe_fields(*apart)

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +164,7 @@ def yaml_text(value: str) -> str:
     return value if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", value) else json.dumps(value)
 
 
-def _pixels(path: Path) -> NDArray[Any] | None:
+def _pixels(path: Path) -> NDArray[np.generic] | None:
     """The pixels of a file; None where it cannot be read, which `alspec check` reports."""
     try:
         with Image.open(path) as image:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from alspec.plan.kinds.pool import PoolFacts
 from alspec.recommend.advise import Answer, Known, MeasuredPool
 from alspec.recommend.guide import Entry, Facts, advise, level_of_budget
 from alspec.recommend.table6 import Level
-from alspec.spec.method import Method, method_from_yaml
+from alspec.spec.method import Method, method_from_yaml, method_of
 from alspec.spec.project import AUTO, Project
 
 
@@ -29,7 +29,7 @@ class Choice:
     reasons: tuple[str, ...]
     entry: Entry | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, as in `batch.json`."""
         return {
             "method": self.method.name,
@@ -71,7 +71,7 @@ def choose_method(project: Project, named: str | None, pool: PoolFacts, labelled
         + (" with SSL" if ssl else ""),
         entry.summary,
     )
-    return Choice(method_from_yaml(entry.methods[0]), ssl, reasons, entry)
+    return Choice(method_of({"name": entry.methods[0]}), ssl, reasons, entry)
 
 
 def guide_answer(

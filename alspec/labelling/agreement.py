@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from alspec.datasets.base import IGNORE, Mask
 
 
-def pairwise_miou(masks: Mapping[str, Mask | None], classes: Sequence[str]) -> list[list[Any]]:
+def pairwise_miou(masks: Mapping[str, Mask | None], classes: Sequence[str]) -> list[list[object]]:
     """Each two people and the mean IoU of their masks in percent, over pixels that both labelled.
 
     Args:

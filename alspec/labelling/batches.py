@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from alspec.datasets.base import ImageId
 from alspec.errors import StoreError
@@ -17,6 +17,9 @@ from alspec.store.drafts import new_draft
 from alspec.store.project_folder import BatchFolder, ProjectFolder
 from alspec.system import failpoints
 from alspec.system.atomic import sync, write_csv, write_json
+
+Record: TypeAlias = Mapping[str, Any]
+"""What `batch.json` says of a batch, or a delivery of an image: JSON as this package writes it."""
 
 COLUMNS = ("rank", "id", "file", "why", "score", "role")
 
@@ -80,7 +83,7 @@ class Received:
     sha256: str
     time: str
     file: str
-    images: Mapping[ImageId, Mapping[str, Any]]
+    images: Mapping[ImageId, Record]
     refused: Sequence[Mapping[str, str]] = ()
     hours: float | None = None
 
@@ -98,7 +101,7 @@ class Batch:
 
     folder: BatchFolder
     rows: Sequence[Asked]
-    about: Mapping[str, Any]
+    about: Record
     received: Sequence[Received] = field(default_factory=tuple)
 
     @property
@@ -110,9 +113,9 @@ class Batch:
         """The images, or those of a role, best first."""
         return [row.id for row in self.rows if role in (None, row.role)]
 
-    def verdicts(self) -> dict[ImageId, Mapping[str, Any]]:
+    def verdicts(self) -> dict[ImageId, Record]:
         """The last word on each image that any delivery had one for; `missing` is none."""
-        found: dict[ImageId, Mapping[str, Any]] = {}
+        found: dict[ImageId, Record] = {}
         for delivery in self.received:
             said = delivery.images.items()
             found |= {image: v for image, v in said if v["verdict"] != Verdict.MISSING.value}
@@ -164,7 +167,7 @@ def _delivery(path: Path) -> Received:
 
 
 def write_batch(
-    folder: ProjectFolder, number: int, rows: Sequence[Asked], about: Mapping[str, Any]
+    folder: ProjectFolder, number: int, rows: Sequence[Asked], about: Record
 ) -> BatchFolder:
     """Write a new batch, whole or not at all.
 

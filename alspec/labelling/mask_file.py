@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, ImageId, Mask
+from alspec.datasets.files.label_fields import LabelFields
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.system.atomic import write_bytes
 
@@ -30,7 +31,7 @@ def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
     write_bytes(path, data)
 
 
-def encoded(spec: Any, mask_HW: Mask) -> bytes:
+def encoded(spec: LabelFields, mask_HW: Mask) -> bytes:
     """A mask as a PNG of the spec's values, or colours; see `write_mask`."""
     ids = {name: number for number, name in enumerate(spec.class_names)}
     if isinstance(spec.colours, dict):
@@ -63,7 +64,7 @@ def _require_all(mask_HW: Mask, known: set[int]) -> None:
         )
 
 
-def _png(pixels: np.ndarray[Any, Any]) -> bytes:
+def _png(pixels: NDArray[np.generic]) -> bytes:
     buffer = io.BytesIO()
     PillowImage.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -6,7 +6,6 @@ import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from alspec.datasets.base import ImageId
 from alspec.errors import InputError
@@ -110,7 +109,7 @@ class _Picks:
     images: Sequence[ImageId]
     why: str
     scores: Mapping[ImageId, str]
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
 
 
 def _chosen(
@@ -122,7 +121,7 @@ def _chosen(
     check: Sequence[ImageId],
     wanted: Wanted,
     services: Services,
-) -> tuple[list[Asked], dict[str, Any]]:
+) -> tuple[list[Asked], dict[str, object]]:
     """The rows of a new batch and what its `batch.json` says."""
     choose = _with_model if state.train_ids else _without_model
     picks = choose(project, folder, state, number, n, check, wanted, services)
@@ -186,7 +185,7 @@ def _without_model(
         lambda done, total: services.progress("reading images", done, total),
     )
     why = WHY[project.first]
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         "method": project.first,
         "params": {},
         "ssl": False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
@@ -117,8 +116,7 @@ def read_state(project: Project, folder: ProjectFolder) -> State:
         DataError: the images or masks cannot be listed.
         StoreError: a batch is corrupt.
     """
-    spec: Any = project.dataset
-    dataset = PartlyLabelled(spec)
+    dataset = PartlyLabelled(project.dataset)
     frames = dataset.frames(Split.POOL)
     labelled = frozenset(dataset.labelled())
     batches = read_batches(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class BatchSummary:
     hours: float | None
     corrected: Mapping[str, float]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data."""
         corrected = {name or "all": round(share, 6) for name, share in self.corrected.items()}
         return {
@@ -92,7 +91,7 @@ class Summary:
     agreement: tuple[float, int] | None
     waiting: bool
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As `status --json` prints it."""
         return {
             "project": self.project,

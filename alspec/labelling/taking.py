@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.datasets.files.decoding import read_labels
 from alspec.errors import DataError
 from alspec.labelling.agreement import pairwise_miou
-from alspec.labelling.batches import Asked, Batch, Received, Verdict, write_received
+from alspec.labelling.batches import Asked, Batch, Received, Record, Verdict, write_received
 from alspec.labelling.delivery.base import Delivered, Refused
 from alspec.labelling.mask_file import write_mask
 from alspec.labelling.services import Services
@@ -59,7 +58,7 @@ class Ingested:
 
     path: Path
     batches: list[int] = field(default_factory=list)
-    verdicts: dict[ImageId, Mapping[str, Any]] = field(default_factory=dict)
+    verdicts: dict[ImageId, Record] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     known: bool = True
 
@@ -83,7 +82,7 @@ class Taking:
     def take(self, ingested: Ingested) -> None:
         """Write masks and the record; a record that is there already is added to alone."""
         before = next((r for r in self.batch.received if r.sha256 == self.digest), None)
-        verdicts: dict[ImageId, Mapping[str, Any]] = {}
+        verdicts: dict[ImageId, Record] = {}
         for done, row in enumerate(self.batch.rows, start=1):
             verdicts[row.id] = self._verdict(row, before)
             self.services.progress("taking masks", done, len(self.batch.rows))
@@ -106,7 +105,7 @@ class Taking:
         failpoints.at("ingest.record", self.batch.folder.received)
         write_received(self.batch, received)
 
-    def _verdict(self, row: Asked, before: Received | None) -> Mapping[str, Any]:
+    def _verdict(self, row: Asked, before: Received | None) -> Record:
         known = before.images.get(row.id) if before else None
         if known is not None and known["verdict"] not in _AGAIN:
             return known
@@ -136,13 +135,13 @@ class Taking:
             return None, f"several people annotated it ({names}): say --annotator NAME or latest"
         return max(given, key=lambda one: one.when), ""
 
-    def _rejected(self, row: Asked) -> dict[str, Any]:
+    def _rejected(self, row: Asked) -> dict[str, object]:
         if row.id in self.state.labelled:
             why = "it has a mask already; remove that to reject the image"
             return {"verdict": Verdict.REFUSED.value, "why": why}
         return {"verdict": Verdict.REJECTED.value, "why": "marked in the tool"}
 
-    def _labelled(self, row: Asked, chosen: Delivered) -> dict[str, Any]:
+    def _labelled(self, row: Asked, chosen: Delivered) -> dict[str, object]:
         mask = chosen.mask
         if mask is None:
             return {"verdict": Verdict.MISSING.value}
@@ -151,7 +150,7 @@ class Taking:
         if changed is not None and changed["pixels"] == 0 and unproved:
             why = "it is the proposal, pixel for pixel; --accept-unchanged takes it"
             return {"verdict": Verdict.UNCHANGED.value, "why": why}
-        said: dict[str, Any] = {"verdict": Verdict.LABELLED.value, "changed": changed}
+        said: dict[str, object] = {"verdict": Verdict.LABELLED.value, "changed": changed}
         try:
             if row.id in self.state.labelled:
                 return {**said, **self._revise(row, mask)}
@@ -164,7 +163,7 @@ class Taking:
         path = self.batch.folder.proposed / f"{row.stem}.png"
         return read_labels(path).astype(np.uint8) if path.is_file() else None
 
-    def _revise(self, row: Asked, mask: Mask) -> dict[str, Any]:
+    def _revise(self, row: Asked, mask: Mask) -> dict[str, object]:
         """Replace a mask that is another one; it is kept in the batch's folder."""
         dataset, path = self.state.dataset, self.state.dataset.mask_file(row.id)
         try:
@@ -181,7 +180,7 @@ class Taking:
         return {"replaced": name}
 
 
-def _about(chosen: Delivered) -> dict[str, Any]:
+def _about(chosen: Delivered) -> dict[str, object]:
     about = {
         "annotator": chosen.annotator,
         "seconds": chosen.seconds,
@@ -190,7 +189,7 @@ def _about(chosen: Delivered) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value not in (None, "")}
 
 
-def _changed(mask: Mask, proposal: Mask | None, state: State) -> dict[str, Any] | None:
+def _changed(mask: Mask, proposal: Mask | None, state: State) -> Record | None:
     """Pixels that a person changed of a proposal, in all and by the class they were given."""
     if proposal is None or proposal.shape != mask.shape:
         return None
@@ -205,7 +204,7 @@ def _changed(mask: Mask, proposal: Mask | None, state: State) -> dict[str, Any] 
     return {"pixels": whole, "of": int(mask.size), "classes": of_class}
 
 
-def _agreement(given: Sequence[Delivered], state: State) -> dict[str, Any]:
+def _agreement(given: Sequence[Delivered], state: State) -> dict[str, object]:
     """Pairwise mIoU of several people's masks of one image."""
     latest: dict[str, Delivered] = {}
     for one in sorted(given, key=lambda one: one.when):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import TypedDict
 
 from alspec.datasets.base import ImageId
 from alspec.labelling.advice import Choice
@@ -18,6 +18,7 @@ from alspec.plan.kinds.train import WEIGHTS
 from alspec.plan.project import LabelledNow, ProjectPlan, plan_project
 from alspec.plan.step import Step, StepKey
 from alspec.spec.project import Project
+from alspec.store.manifest import StepRecord
 from alspec.store.project_folder import ProjectFolder
 from alspec.system.atomic import write_json
 
@@ -51,7 +52,18 @@ def read_trainings(folder: ProjectFolder) -> list[Training]:
     return sorted(latest.values(), key=lambda one: (one.labelled, one.number))
 
 
-def _training(data: Mapping[str, Any]) -> Training:
+class _TrainingRecord(TypedDict):
+    """A training's file: what `Training` says, its steps without paths."""
+
+    number: int
+    labelled: int
+    images: str
+    ssl: bool
+    steps: Sequence[StepRecord]
+    evaluations: Sequence[str]
+
+
+def _training(data: _TrainingRecord) -> Training:
     steps = tuple(Step.from_json(step) for step in data["steps"])
     return Training(
         key=steps[-1].key,
@@ -173,12 +185,12 @@ def _write(
 ) -> None:
     given = next(step for step in steps if "files" in step.params)
     ids = [image for image, *_ in GivenParams.of(given.params).files]
-    data = {
+    data: _TrainingRecord = {
         "number": number,
         "labelled": len(ids),
         "images": _digest(ids),
         "ssl": ssl,
-        "steps": [{**step.to_json(), "places": {}} for step in steps],
+        "steps": [replace(step, local_paths={}).to_json() for step in steps],
         "evaluations": list(evaluations),
     }
     path = folder.trainings / f"{number:03d}-{steps[-1].key[:16]}.json"

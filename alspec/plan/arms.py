@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from alspec import plugins
-from alspec.acquisition.base import Family, Need
+from alspec.acquisition.base import Acquisition, Family, Need
 from alspec.errors import PluginError
 from alspec.spec.model import Method, Study
 
@@ -27,14 +26,14 @@ class Arm:
     mc_dropout: bool
 
 
-def acquisition_function(name: str) -> Any:
+def acquisition_function(name: str) -> type[Acquisition]:
     """The class of an acquisition function, with all that the plan asks of it.
 
     Raises:
         PluginError: it cannot be loaded, or declares no `family`, `needs` or `version`; the
             message names the package.
     """
-    function = plugins.load(_GROUP, name)
+    function: type[Acquisition] = plugins.load(_GROUP, name)
     wanted = {"family": Family, "needs": frozenset, "version": int}
     for attribute, kind in wanted.items():
         if not isinstance(getattr(function, attribute, None), kind):

@@ -8,7 +8,6 @@ import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from alspec.errors import InputError, Problem
 from alspec.spec.model import ModelConfig, Study
@@ -47,7 +46,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _as_data(part: Any) -> Any:
+def _as_data(part: object) -> object:
     if isinstance(part, ast.AST):
         fields = {name: _as_data(value) for name, value in ast.iter_fields(part) if name != "kind"}
         said = {name: value for name, value in fields.items() if value not in (None, [])}
@@ -87,7 +86,7 @@ def require_trust(study: Study, *, trusted: bool) -> None:
     raise InputError([Problem(model.config, what, loc=("model", "config"))])
 
 
-def runnable_config(identity: Mapping[str, Any], local_paths: Mapping[str, str]) -> Path | None:
+def runnable_config(identity: Mapping[str, object], local_paths: Mapping[str, str]) -> Path | None:
     """The config file that a training may run; None where the model has none.
 
     Args:

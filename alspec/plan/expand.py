@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from alspec.datasets.files.resizing import RESIZING
 from alspec.errors import InputError, Problem
@@ -29,6 +28,7 @@ from alspec.plan.names import FULL, check_labels, check_names
 from alspec.plan.pools import ListedPool, check_budgets, check_sizes, open_pools
 from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, Method, Study, Training
+from alspec.store.manifest import LocalPaths
 
 MOST_STEPS = 300_000
 """In one study; as many take half a gigabyte to plan."""
@@ -203,7 +203,7 @@ class _Builder:
         inputs = {"pool": pool.step.key}
         if "labelled" in before:
             inputs["labelled"] = before["labelled"]
-        local_paths: dict[str, Any] = {}
+        local_paths: LocalPaths = {}
         if acquisition_function(method.name).needs:
             inputs["train"] = before["train"]
             local_paths = {"dataset": pool.place}
@@ -267,7 +267,7 @@ def acquire_params(method: Method, images: int, seed: int) -> AcquireParams:
     )
 
 
-def _training_fields(training: Training) -> dict[str, Any]:
+def _training_fields(training: Training) -> dict[str, object]:
     """What decides a training; what came later says nothing where it is off."""
     off = {n for n in ("colour", "compile", "scale_step") if not getattr(training, n)}
     return training.model_dump(mode="json", exclude=off)

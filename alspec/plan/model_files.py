@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from alspec.errors import InputError, Problem
 from alspec.plan.config_file import config_sha256
@@ -16,7 +15,7 @@ from alspec.system.atomic import sha256_of
 class ModelFiles:
     """What of a study's model goes into keys, and where its files lie on this machine."""
 
-    identity: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, str] = field(default_factory=dict)
     local_paths: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,11 +37,10 @@ def model_files(study: Study, *, trust_config: bool = False) -> ModelFiles:
     if isinstance(study.model, ModelConfig):
         wanted.append(("checkpoint", ("model", "checkpoint"), study.model.checkpoint))
         try:
-            found.identity["config_sha256"], found.local_paths["config"] = config_sha256(
-                Path(study.model.config)
-            )
+            digest, found.local_paths["config"] = config_sha256(Path(study.model.config))
+            found.identity["config_sha256"] = digest
             if trust_config:
-                found.local_paths["trusted_config"] = found.identity["config_sha256"]
+                found.local_paths["trusted_config"] = digest
         except InputError as err:
             problems += err.problems
     else:

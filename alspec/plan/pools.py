@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from alspec.datasets.base import Dataset, Frame, Split
 from alspec.datasets.files.resizing import RESIZING
@@ -37,9 +36,9 @@ class ListedPool:
     classes: int
     frames: tuple[Frame, ...]
     step: Step
-    validation: dict[str, Any]
+    validation: dict[str, object]
     validation_images: int
-    place: dict[str, Any]
+    place: Mapping[str, object]
 
     def budgets(self, study: Study) -> tuple[tuple[Budget, tuple[str | int, ...]], ...]:
         """The pool's own budgets, or the study's, each with its place in the spec."""
@@ -114,9 +113,7 @@ def _open(
         redundancy=spec.redundancy.model_dump(mode="json", exclude={"path"}),
         pool=pool.sha256,
     )
-    place = spec.model_dump(mode="json")
-    if revisions:
-        place["revisions"] = revisions
+    place = spec.model_dump(mode="json") | ({"revisions": revisions} if revisions else {})
     step = Step(POOL, params.recipe(), {}, {"dataset": place}, f"{spec.name} pool")
     validation = split_identity(dataset, Split.VAL, revisions)
     images = len(dataset.frames(Split.VAL))
@@ -125,7 +122,7 @@ def _open(
 
 def split_identity(
     dataset: Dataset, split: Split, revisions: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What makes a split's pixels and labels what they are, wherever it lies; plain data.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from alspec.acquisition.base import Need
 from alspec.datasets.base import ImageId
@@ -164,12 +163,12 @@ class _Builder:
 
     def _placed(self, step: Step) -> Step:
         """A recorded step with the paths of this machine."""
-        places: dict[str, Any] = {"dataset": self.pool.place}
+        places: dict[str, Mapping[str, object]] = {"dataset": self.pool.place}
         if step.kind is TRAIN:
             places["model"] = self.files.local_paths
         return replace(step, local_paths=places)
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """What decides pixels and labels beside the files."""
         spec = self.pool.spec
         fields = spec.recipe_fields("redundancy", *type(spec).VALIDATION_ONLY)

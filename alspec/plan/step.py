@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NewType
+from typing import NewType
 
 from alspec.plan.kinds import KINDS, Kind
+from alspec.store.manifest import LocalPaths, Recipe, StepRecord
 
 StepKey = NewType("StepKey", str)
 """64 hexadecimal digits: the SHA-256 of a step's recipe."""
@@ -28,9 +29,9 @@ class Step:
     """
 
     kind: Kind
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     inputs: Mapping[str, StepKey] = field(default_factory=dict)
-    local_paths: Mapping[str, Any] = field(default_factory=dict)
+    local_paths: LocalPaths = field(default_factory=dict)
     label: str = ""
     key: StepKey = field(init=False)
 
@@ -38,7 +39,7 @@ class Step:
         object.__setattr__(self, "key", _key(self.recipe))
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> Recipe:
         """What the key is made of."""
         return {
             "kind": self.kind.name,
@@ -47,7 +48,7 @@ class Step:
             "inputs": dict(self.inputs),
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StepRecord:
         """All a worker needs to know, as plain data."""
         return {
             "key": self.key,
@@ -57,19 +58,19 @@ class Step:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Step:
+    def from_json(cls, data: StepRecord) -> Step:
         """The step that `to_json` described."""
         recipe = data["recipe"]
         return cls(
             kind=KINDS[recipe["kind"]],
             params=recipe["params"],
-            inputs=recipe["inputs"],
+            inputs={role: StepKey(key) for role, key in recipe["inputs"].items()},
             local_paths=data["places"],
             label=data["label"],
         )
 
 
-def _key(recipe: Mapping[str, Any]) -> StepKey:
+def _key(recipe: Recipe) -> StepKey:
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return StepKey(hashlib.sha256(text.encode()).hexdigest())
 

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TypedDict
 
 from alspec.plan.cost.disk import disk_bytes
 from alspec.plan.dag import Plan
 from alspec.plan.kinds import KINDS
 
 
-def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> dict[str, Any]:
+class SettingData(TypedDict):
+    """A pool and a budget in numbers."""
+
+    dataset: str
+    pool: str
+    budget: str
+    pool_images: int
+    labelled_images: list[int]
+
+
+class PlanData(TypedDict):
+    """A plan in numbers."""
+
+    study: str
+    runs: int
+    trainings: int
+    trainings_unshared: int
+    steps: int
+    done: int
+    settings: list[SettingData]
+    seconds: float | None
+    disk_bytes: int
+
+
+def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> PlanData:
     """The plan as `plan --json` prints it.
 
     Args:
@@ -31,7 +55,7 @@ def as_data(plan: Plan, done: Collection[str], seconds: float | None = None) -> 
     }
 
 
-def settings_as_data(plan: Plan) -> list[dict[str, Any]]:
+def settings_as_data(plan: Plan) -> list[SettingData]:
     """Each pool and budget, with how many images are labelled at each cycle."""
     return [
         {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alspec.datasets.base import Split
 from alspec.datasets.files.loose_images import LooseImages
@@ -71,7 +71,7 @@ class MeasuredPool:
         )
         return cls(dataset, pool, found)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, as in `recommend --json`."""
         found = self.redundancy
         return {
@@ -170,5 +170,5 @@ def _measured(spec: DatasetSpec, progress: Progress) -> MeasuredPool:
 
 
 def _advise(redundancy: str | None, budget: str | None, ssl: bool | None) -> Advice:
-    facts: dict[str, Any] = {"redundancy": redundancy, "budget": budget, "ssl": ssl}
+    facts: dict[str, object] = {"redundancy": redundancy, "budget": budget, "ssl": ssl}
     return advise(Facts.model_validate(facts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import PurePath
-from typing import Any
 
 from alspec.plan.arms import acquisition_function
 from alspec.plan.dag import Setting
@@ -41,7 +40,7 @@ def departures(study: Study, dataset: DatasetSpec, paper: PaperSetting) -> tuple
 
 def _compared(
     study: Study, dataset: DatasetSpec, paper: PaperSetting
-) -> Iterator[tuple[str, Any, Any]]:
+) -> Iterator[tuple[str, object, object]]:
     """Name, the study's value and the paper's, for all that the paper gives."""
     of_study, of_paper = study.model, Study.model_fields["model"].default
     name = PurePath(of_study.config).name if isinstance(of_study, ModelConfig) else of_study
@@ -71,7 +70,7 @@ def _compared(
     yield from _parameters(study, paper)
 
 
-def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, Any, Any]]:
+def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, object, object]]:
     """Parameters of the methods that are compared; alspec's defaults stand for the paper's."""
     rows = {row.method for row in paper.rows()}
     for method in study.methods:

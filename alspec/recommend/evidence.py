@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from alspec.recommend.paper import PaperRow, paper_rows
 from alspec.recommend.table6 import Cell, Guide
@@ -40,7 +39,7 @@ class Evidence:
         """MIoU points of the advised method above Random."""
         return round(self.advised.miou - self.random.miou, 2)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The row of `recommend --json`; `auc` follows eq. (1)."""
         return {
             "table": self.advised.table,

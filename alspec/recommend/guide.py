@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -76,7 +76,7 @@ class Entry:
         """The evidence in one sentence."""
         return summary_of(self.evidence)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, as in `recommend --json`."""
         return {
             "redundancy": self.redundancy,
@@ -97,7 +97,7 @@ class Advice:
 
     entries: tuple[Entry, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, as in `recommend --json`."""
         return {"advice": [entry.to_json() for entry in self.entries]}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
 
 from alspec.datasets.leakage import NEAR_COPY
 from alspec.plan.dag import Plan, Run
@@ -98,7 +97,7 @@ def _choices(study: Study) -> Iterator[tuple[str, str]]:
         yield "s4GAN (SSL)", _fields(study.s4gan.model_dump(mode="json"))
     yield "Seeds", ", ".join(str(seed) for seed in study.seeds)
     for method in study.methods:
-        own: dict[str, Any] = {"name": method.name} if method.name != method.label else {}
+        own: dict[str, object] = {"name": method.name} if method.name != method.label else {}
         own |= {"candidates": f"every {method.candidates.every}"} if method.candidates else {}
         yield f"Method {text(method.label)}", _fields(own | method.params) or "defaults"
     for dataset in study.datasets:
@@ -114,11 +113,11 @@ def _dataset(dataset: DatasetSpec) -> str:
     return f"{text(dataset.kind)}, images of {pixels}; {_fields(own)}"
 
 
-def _fields(values: Mapping[str, Any]) -> str:
+def _fields(values: Mapping[str, object]) -> str:
     return "; ".join(f"{text(key)} {_value(value)}" for key, value in values.items())
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping) and "kind" in value:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from alspec.errors import InputError
 from alspec.plan.expand import expand
@@ -25,6 +25,10 @@ from alspec.report.study_results import StudyResults
 from alspec.spec.load import load_study
 from alspec.store.study_folder import StudyFolder
 from alspec.system.interpreter import python_command, python_environment
+
+if TYPE_CHECKING:
+    from mmengine.visualization import BaseVisBackend
+
 
 CLOSE_SECONDS = 20.0
 """For the last figures to be sent after a run."""
@@ -103,7 +107,7 @@ def main() -> None:
     root, *names = sys.argv[1:]
     folder = StudyFolder(Path(root).parent, Path(root).name)
     backends = [_backend(name, folder) for name in names]
-    sent: set[tuple[Any, ...]] = set()
+    sent: set[tuple[object, ...]] = set()
     running = True
     while running:
         ready, _, _ = select.select([sys.stdin], [], [], EVERY_SECONDS)
@@ -114,11 +118,11 @@ def main() -> None:
         backend.close()
 
 
-def _backend(name: str, folder: StudyFolder) -> Any:
+def _backend(name: str, folder: StudyFolder) -> BaseVisBackend:
     """A visualiser backend that writes below the study's folder, as far as it writes files."""
     module, _, attribute = BACKENDS.get(name, name).partition(":")
     place = folder.root / "tracking" / name.replace(":", ".")
-    options: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, object]] = {
         "mlflow": {"exp_name": folder.study},
         "wandb": {"init_kwargs": {"name": folder.study}},
     }
@@ -126,7 +130,9 @@ def _backend(name: str, folder: StudyFolder) -> Any:
     return made(save_dir=str(place), **options.get(name, {}))
 
 
-def _send(folder: StudyFolder, backends: Sequence[Any], sent: set[tuple[Any, ...]]) -> None:
+def _send(
+    folder: StudyFolder, backends: Sequence[BaseVisBackend], sent: set[tuple[object, ...]]
+) -> None:
     """MIoU by labelled images, a curve for each run; only what was not sent before."""
     found = StudyResults(folder, expand(load_study(folder.spec)), folder.report)
     for row in found.results.to_dict("records"):

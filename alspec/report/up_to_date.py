@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import alspec
 from alspec.plan.dag import Plan
@@ -61,7 +60,7 @@ def record_published(input_digest: str, folder: StudyFolder) -> None:
     record = _record(folder)
     record.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        said: dict[str, Any] = {"origin": input_digest, "files": _written(folder)}
+        said: dict[str, object] = {"origin": input_digest, "files": _written(folder)}
         write_json(record, said)
 
 

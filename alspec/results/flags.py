@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alspec.results.epochs import EpochTable
 from alspec.results.s4gan_signals import S4GANSignals, mean_signals
@@ -91,7 +91,7 @@ def flags_of(
 
 def _unseen(classes: DataFrame) -> tuple[tuple[str, ...], int]:
     """Classes with pixels and without a hit in every seed, and the number with pixels in any."""
-    here: dict[str, list[Any]] = {}
+    here: dict[str, list[object]] = {}
     columns = classes[["class", "intersection", "union"]]
     for name, intersection, union in columns.itertuples(index=False, name=None):
         if union > 0:

@@ -22,6 +22,7 @@ def versions_of(store: Store, keys: Iterable[str]) -> Mapping[str, tuple[str, ..
     found: dict[str, dict[str, None]] = {}
     for key in dict.fromkeys(keys):
         if store.holds(key, DESCRIBED):
-            for name, version in store.read_json(key, DESCRIBED).get("versions", {}).items():
+            versions = store.read_json(key, DESCRIBED).get("versions")
+            for name, version in versions.items() if isinstance(versions, Mapping) else ():
                 found.setdefault(str(name), {})[str(version)] = None
     return {name: tuple(versions) for name, versions in sorted(found.items())}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alspec.plan.dag import LabelledSet, Plan, Run
 from alspec.plan.kinds.acquire import AcquireFacts
@@ -73,15 +74,15 @@ def collect(plan: Plan, store: Store) -> Results:
     Raises:
         StoreError: an artifact is corrupt.
     """
-    sets: list[tuple[Any, ...]] = []
-    classes: list[tuple[Any, ...]] = []
-    runs: list[tuple[Any, ...]] = []
+    sets: list[tuple[object, ...]] = []
+    classes: list[tuple[object, ...]] = []
+    runs: list[tuple[object, ...]] = []
     predicted: dict[tuple[object, ...], PredictedClasses] = {}
     for run in plan.runs:
         identity = _identity(plan, run)
         miou: dict[int, float] = {}
         for labelled in finished_sets(run, store):
-            confusion = store.read_array(labelled.evaluate, CONFUSION)
+            confusion = np.asarray(store.read_array(labelled.evaluate, CONFUSION), np.int64)
             miou[labelled.cycle] = miou_of(confusion)
             point = (labelled.cycle, labelled.labelled_images, labelled.labelled_percent)
             costs = _costs(labelled, store)
@@ -135,7 +136,7 @@ def write_tables(plan: Plan, folder: StudyFolder) -> Results:
     return results
 
 
-def _identity(plan: Plan, run: Run) -> tuple[Any, ...]:
+def _identity(plan: Plan, run: Run) -> tuple[object, ...]:
     """The values of RUN_COLUMNS."""
     return (plan.study.study, *(getattr(run, column) for column in RUN_COLUMNS[1:]))
 
@@ -150,7 +151,9 @@ def _costs(labelled: LabelledSet, store: Store) -> tuple[float, float, str]:
     return train.seconds, acquire.seconds, train.device
 
 
-def _class_rows(names: Sequence[str], confusion: Any) -> Iterator[tuple[str, float, int, int]]:
+def _class_rows(
+    names: Sequence[str], confusion: NDArray[np.int64]
+) -> Iterator[tuple[str, float, int, int]]:
     """Class, IoU in percent, pixels of intersection and of union."""
     iou = iou_of(confusion).tolist()
     intersection, union = (counts.tolist() for counts in intersection_and_union(confusion))
@@ -180,17 +183,17 @@ def _miou_at(plan: Plan, run: Run, miou: Mapping[int, float]) -> tuple[float, fl
     return (np.nan if cycle is None else miou.get(cycle, np.nan)), at
 
 
-def _frame(name: str, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
+def _frame(name: str, rows: Sequence[tuple[object, ...]]) -> DataFrame:
     from pandas import DataFrame
 
     return DataFrame(rows, columns=list(COLUMNS[name]))
 
 
-def _cells(columns: Sequence[str], row: Sequence[Any]) -> list[str]:
+def _cells(columns: Sequence[str], row: Sequence[object]) -> list[str]:
     return [_cell(column, value) for column, value in zip(columns, row, strict=True)]
 
 
-def _cell(column: str, value: Any) -> str:
+def _cell(column: str, value: object) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(int(value))
     if isinstance(value, (float, np.floating)):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any
 
 from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey
 from alspec.run.loop import needed
+from alspec.store.manifest import Recipe, StepRecord
 from alspec.store.store import Store
 
 ABSENT = "nothing"
@@ -38,8 +38,8 @@ class Change:
 
     step: str
     field: str
-    old: Any
-    new: Any
+    old: object
+    new: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Explanation:
     changes: tuple[Change, ...] = ()
     was: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As plain data."""
         return {**asdict(self), "state": self.state.value}
 
@@ -75,7 +75,7 @@ class Explainer:
     def __post_init__(self) -> None:
         self._needed = needed(self.plan, self.store)
         self._done = self.store.done(self.plan.steps)
-        self._before: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        self._before: dict[tuple[str, str], list[StepRecord]] = {}
         if self._needed:
             for step in self.store.committed():
                 name = (step["recipe"]["kind"], step["label"])
@@ -106,13 +106,13 @@ class Explainer:
         state = State.CHANGED if own else State.UPSTREAM
         return Explanation(step.label, step.key, state, own or tuple(upstream), before["key"])
 
-    def _closest(self, step: Step) -> Mapping[str, Any] | None:
+    def _closest(self, step: Step) -> StepRecord | None:
         """The committed step of the same name that differs least, the last committed of equals."""
         same = self._before.get((step.kind.name, step.label), [])
         return min(same, key=lambda one: len(list(_changes(step, one["recipe"]))), default=None)
 
 
-def _changes(step: Step, recipe: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(step: Step, recipe: Recipe) -> Iterator[Change]:
     """The fields in which a step's recipe differs from another, inputs apart."""
     new, old = dict(_fields(step.recipe["params"])), dict(_fields(recipe["params"]))
     new[CODE], old[CODE] = step.recipe["version"], recipe["version"]
@@ -125,7 +125,7 @@ def _changes(step: Step, recipe: Mapping[str, Any]) -> Iterator[Change]:
 CODE = "version of alspec's code for it"
 
 
-def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _fields(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """The leaves of nested mappings by dotted name; lists are leaves."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
@@ -134,7 +134,7 @@ def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, _plain(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Tuples are lists in JSON."""
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
@@ -146,7 +146,7 @@ def in_words(change: Change) -> str:
     return f"{change.field}: {_short(change.old)} -> {_short(change.new)}"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
-from typing import Any
 
 from alspec.errors import Interrupted, Locked
 from alspec.plan.kinds import TRAIN
@@ -80,7 +79,7 @@ def _keeping(stop: Event | None) -> Iterator[None]:
             signal.alarm(STOP_SECONDS)
 
     heeded = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # as nohup has it
-    before: dict[int, Any] = {number: signal.signal(number, heard) for number in heeded}
+    before = {number: signal.signal(number, heard) for number in heeded}
     try:
         yield
     except Interrupted as err:

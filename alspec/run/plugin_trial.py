@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from alspec import plugins
 from alspec.errors import PluginError
@@ -127,7 +127,7 @@ def _problems_of(group: str, name: str, report: IO[str]) -> list[str]:
     ]
 
 
-def _say(report: IO[str], **line: Any) -> None:
+def _say(report: IO[str], **line: object) -> None:
     report.write(json.dumps(line) + "\n")
 
 
@@ -154,7 +154,7 @@ def _opened_files() -> Iterator[set[str]]:
     opened: set[str] = set()
     watching = True
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
         if watching and event == "open" and isinstance(arguments[0], (str, bytes)):
             path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - any text
             code = path.endswith((".py", ".so")) or "__pycache__" in path

@@ -17,11 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from alspec.errors import Problem, StepFailed
 from alspec.store.store import Store
 from alspec.system.interpreter import python_command, python_environment
+
+if TYPE_CHECKING:
+    from alspec.steps.predict import PredictionJob
 
 Files = dict[str, str]
 """`image`, `mask` and perhaps `confidence`: paths."""
@@ -57,17 +60,31 @@ def predict_images(
         StepFailed: a process ended early; what was written is whole.
     """
     slots = list(devices)[: len(images)]
-    job = {"store": str(store.root.absolute()), "train": train, "size": size, "classes": classes}
-    said: SimpleQueue[Any] = SimpleQueue()
-    processes = [_start(job, slot, images[n :: len(slots)]) for n, slot in enumerate(slots)]
-    readers = [threading.Thread(target=_read, args=(each, said), daemon=True) for each in processes]
+    root = str(store.root.absolute())
+    answers: SimpleQueue[dict[str, str] | None] = SimpleQueue()
+    processes = [
+        _start(
+            {
+                "store": root,
+                "train": train,
+                "device": slot,
+                "size": size,
+                "classes": classes,
+                "images": list(images[n :: len(slots)]),
+            }
+        )
+        for n, slot in enumerate(slots)
+    ]
+    readers = [
+        threading.Thread(target=_read, args=(each, answers), daemon=True) for each in processes
+    ]
     problems: list[Problem] = []
     try:
         for reader in readers:
             reader.start()
         done, open_readers = 0, len(readers)
         while open_readers:
-            line = said.get()
+            line = answers.get()
             if line is None:
                 open_readers -= 1
                 continue
@@ -94,7 +111,7 @@ class _Process:
     log: IO[str]
 
 
-def _start(job: dict[str, Any], device: str, images: Sequence[Files]) -> _Process:
+def _start(job: PredictionJob) -> _Process:
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         python_command("alspec.run.prediction"),
@@ -107,16 +124,16 @@ def _start(job: dict[str, Any], device: str, images: Sequence[Files]) -> _Proces
     )
     with suppress(BrokenPipeError):  # it has ended: `wait` says so
         if process.stdin:
-            process.stdin.write(json.dumps({**job, "device": device, "images": list(images)}))
+            process.stdin.write(json.dumps(job))
             process.stdin.close()
     return _Process(process, log)
 
 
-def _read(one: _Process, said: SimpleQueue[Any]) -> None:
+def _read(one: _Process, answers: SimpleQueue[dict[str, str] | None]) -> None:
     for line in one.process.stdout or ():
         with suppress(ValueError):
-            said.put(json.loads(line))
-    said.put(None)
+            answers.put(json.loads(line))
+    answers.put(None)
 
 
 def _why(processes: Sequence[_Process]) -> str:
@@ -135,8 +152,8 @@ def main() -> None:
     os.dup2(2, 1)
     job = json.load(sys.stdin)
     prepare(job["device"], Store(Path(job["store"])))
-    for said in predict(job):
-        answer.write(json.dumps(said) + "\n")
+    for found in predict(job):
+        answer.write(json.dumps(found) + "\n")
         answer.flush()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
 
 
 def main() -> None:
@@ -15,7 +14,7 @@ def main() -> None:
     from alspec.models.nets.build import build_segmentor
     from alspec.models.nets.config import model_config
 
-    model: Any = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
+    model = build_segmentor(model_config("deeplabv3plus_tiny", 19), mc_dropout=False)
     model.eval()
     with torch.inference_mode():
         out = model.encode_decode(torch.zeros(1, 3, 64, 128), [{"img_shape": (64, 128)}])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -66,7 +66,7 @@ def _labelled_images(
     return tuple(int(total + Fraction(1, 2)) for total in totals)
 
 
-def _budget_from_text(value: Any) -> Any:
+def _budget_from_text(value: object) -> object:
     if isinstance(value, (Mapping, Budget)):
         return value
     found = _PERCENT_BUDGET.fullmatch(value) if isinstance(value, str) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -126,7 +126,7 @@ class DatasetSpec(Frozen):
     LATER: ClassVar[frozenset[str]] = frozenset({"absent", "ignored_share"})
     LISTING_ONLY: ClassVar[frozenset[str]] = frozenset()
 
-    def recipe_fields(self, *apart: str) -> dict[str, Any]:
+    def recipe_fields(self, *apart: str) -> dict[str, object]:
         """The fields that decide images and labels beside the files themselves, as plain data.
 
         A field that came after version 0.1 says nothing where it has its default, so that the keys
@@ -179,7 +179,7 @@ class DatasetSpec(Frozen):
     )
 
 
-def _dataset_of_its_kind(value: Any) -> Any:
+def _dataset_of_its_kind(value: object) -> object:
     """Validate with the model of the kind it names, found through the plugin door."""
     if not isinstance(value, Mapping):
         return value
@@ -197,7 +197,7 @@ def _dataset_of_its_kind(value: Any) -> Any:
     return validate_plugin(model, value, "kind")
 
 
-def _errors_of(common: Mapping[str, Any]) -> list[ValidationError]:
+def _errors_of(common: Mapping[str, object]) -> list[ValidationError]:
     try:
         DatasetSpec.model_validate(common)
     except ValidationError as err:

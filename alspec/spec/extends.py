@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -39,7 +39,7 @@ def with_bases(source: Source, path: Path) -> Source:
 def _merged(source: Source, path: Path, chain: tuple[Path, ...]) -> Source:
     if not isinstance(source.data, dict) or KEY not in source.data:
         return source
-    base_path = _base_of(source, path)
+    base_path = _base_of(source.data[KEY], source, path)
     if base_path.resolve() in chain:
         names = " -> ".join(each.name for each in (*chain, base_path))
         raise SpecError([source.problem((KEY,), f"a spec cannot extend itself: {names}")])
@@ -54,15 +54,15 @@ def _merged(source: Source, path: Path, chain: tuple[Path, ...]) -> Source:
     own = {name for name in _NAMES if name in source.data}
     for name in (*_NAMES, KEY):
         if name == KEY or (own and name not in own):
-            _forget(base, name)
+            base.data.pop(name, None)
+            _forget_places(base, (name,))
     del source.data[KEY]
     _forget_places(source, (KEY,))
-    _take(source, base)
+    _take(source, base, source.data, base.data)
     return source
 
 
-def _base_of(source: Source, path: Path) -> Path:
-    value = source.data[KEY]
+def _base_of(value: object, source: Source, path: Path) -> Path:
     try:
         text = value.expand() if isinstance(value, Template) else value
     except PydanticCustomError as err:
@@ -72,31 +72,33 @@ def _base_of(source: Source, path: Path) -> Path:
     return path.parent / Path(text).expanduser()
 
 
-def _forget(source: Source, key: str) -> None:
-    source.data.pop(key, None)
-    _forget_places(source, (key,))
-
-
 def _forget_places(source: Source, loc: Loc) -> None:
     for place in [known for known in source.positions if known[: len(loc)] == loc]:
         del source.positions[place]
 
 
-def _take(source: Source, base: Source, loc: Loc = ()) -> None:
-    """Add to the mapping at `loc` what the base's has and it has not."""
-    here, there = source.value(loc), base.value(loc)
+def _take(
+    source: Source,
+    base: Source,
+    here: dict[str, object],
+    there: Mapping[str, object],
+    loc: Loc = (),
+) -> None:
+    """Add to the mapping `here` at `loc` what the base's has and it has not."""
     for key, value in there.items():
         at = (*loc, key)
         if key not in here:
             here[key] = value
             _copy_places(source, base, at)
-        elif _merge(here[key], value):
-            _take(source, base, at)
+            continue
+        own = here[key]
+        if isinstance(own, dict) and isinstance(value, dict) and _is_same(own, value):
+            _take(source, base, own, value, at)
 
 
-def _merge(own: Any, other: Any) -> bool:
-    both = isinstance(own, dict) and isinstance(other, dict)
-    return both and all(own.get(tag, other.get(tag)) == other.get(tag) for tag in _TAGS)
+def _is_same(own: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether one mapping may extend the other: what tells their kinds apart is equal."""
+    return all(own.get(tag, other.get(tag)) == other.get(tag) for tag in _TAGS)
 
 
 def _copy_places(source: Source, base: Source, loc: Loc) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
@@ -22,7 +22,7 @@ _SECRET = frozenset(
 """Parts of the names of variables whose values are shown to nobody."""
 
 
-def _make_strict(schema: Any) -> None:
+def _make_strict(schema: object) -> None:
     """Numbers and booleans are never made from something else; lists may still become tuples."""
     if isinstance(schema, dict):
         if schema.get("type") in ("int", "float", "bool"):
@@ -42,7 +42,7 @@ class Frozen(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
+        cls, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         schema = handler(source)
         _make_strict(handler.resolve_ref_schema(schema))
@@ -107,7 +107,7 @@ class Template:
         return _VARIABLE.sub(value, self.text)
 
 
-def _expanded(value: Any) -> Any:
+def _expanded(value: object) -> object:
     text = value.expand() if isinstance(value, Template) else value
     if not isinstance(text, str):
         return text
@@ -132,7 +132,7 @@ def _expanded(value: Any) -> Any:
     return text
 
 
-def _none_if_empty(value: Any) -> Any:
+def _none_if_empty(value: object) -> object:
     text = value.expand() if isinstance(value, Template) else value
     return None if text == "" else text
 

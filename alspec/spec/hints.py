@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from alspec.spec.keys import keys_at, sections
 from alspec.spec.source import Loc, Source
 from alspec.spec.validation import nearest
+
+Path: TypeAlias = tuple[Loc, str]
+"""A mapping of the spec, and a key in it."""
 
 _SAME: Mapping[str, tuple[str, ...]] = {
     "lr": ("learningrate", "baselr", "initiallr", "eta", "lr0", "initlr"),
@@ -60,45 +63,45 @@ def meant_key(loc: Loc, source: Source) -> str | None:
         A key of the same mapping, or a dotted path to one elsewhere in the spec; None for neither.
     """
     *parents, key = loc
-    known, given = keys_at(tuple(parents), source), source.value(tuple(parents)) or {}
-    absent = [name for name in known if name not in given]
+    known, given = keys_at(tuple(parents), source), source.value(tuple(parents))
+    absent = [name for name in known if not (isinstance(given, Mapping) and name in given)]
     elsewhere = list(_elsewhere(tuple(parents), source))
     word = str(key)
     paths = (
         _same(word, absent),
         _close(word, absent),
         _at(elsewhere, word),
-        _at(elsewhere, _same(word, [path[-1] for path in elsewhere])),
+        _at(elsewhere, _same(word, [key for *_, key in elsewhere])),
         nearest(word, absent),
         nearest(word, known),
     )
     return next((path for path in paths if path), None)
 
 
-def _same(word: str, known: list[Any]) -> str | None:
+def _same(word: str, known: Sequence[str]) -> str | None:
     """The key that other tools call by this word."""
     folded = re.sub("[^a-z0-9]", "", word.lower())
     return next((name for name in known if folded in _SAME.get(name, ())), None)
 
 
-def _close(word: str, known: list[str]) -> str | None:
+def _close(word: str, known: Sequence[str]) -> str | None:
     """A slip of the pen: a letter or two."""
     return next((name for name in known if name.replace("_", "") == word.replace("_", "")), None)
 
 
-def _at(paths: list[tuple[Any, ...]], name: str | None) -> str | None:
+def _at(paths: Sequence[Path], name: str | None) -> str | None:
     """The dotted path of the first that ends in a name."""
-    return next((".".join(map(str, path)) for path in paths if path[-1] == name), None)
+    return next((".".join(map(str, (*above, key))) for above, key in paths if key == name), None)
 
 
-def _elsewhere(parents: Loc, source: Source) -> Iterator[tuple[Any, ...]]:
+def _elsewhere(parents: Loc, source: Source) -> Iterator[Path]:
     """Every key of the top and of the mappings below it, but for the mapping at `parents`."""
     for section in ((), *sections(source)):
         if section != parents:
-            yield from ((*section, key) for key in keys_at(section, source))
+            yield from ((section, key) for key in keys_at(section, source))
 
 
-def as_list(field: str, value: Any, shown: str) -> str:
+def as_list(field: str, value: object, shown: str) -> str:
     """How to write a list that was given as one value."""
     if field in ("image_size", "crop") and isinstance(value, int):
         return f"expected height and width, got {shown}. Write `[{value}, {value}]`"
@@ -115,7 +118,7 @@ def as_list(field: str, value: Any, shown: str) -> str:
     return f"expected a list, got {shown}"
 
 
-def better_value(field: str, kind: str, value: Any) -> str | None:
+def better_value(field: str, kind: str, value: object) -> str | None:
     """A value as it has to be written, where what was given leaves no doubt.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,7 +16,7 @@ from alspec.spec.source import Loc, Source
 from alspec.spec.validation import plugin_model
 
 
-def is_project(data: Any) -> bool:
+def is_project(data: object) -> bool:
     """Whether a spec is a labelling project's: it has the key `project`, and no `study`."""
     return isinstance(data, Mapping) and "project" in data and "study" not in data
 
@@ -28,7 +28,7 @@ def spec_model(source: Source) -> type[Study] | type[Project]:
 
 def keys_at(loc: Loc, source: Source) -> dict[str, str]:
     """The keys that the mapping at `loc` may have, each with its description."""
-    annotation: Any = spec_model(source)
+    annotation: object = spec_model(source)
     for depth, part in enumerate(loc):
         if isinstance(part, str):
             field = _fields(annotation, source.value(loc[:depth])).get(part)
@@ -47,7 +47,7 @@ def sections(source: Source) -> Iterator[Loc]:
             yield (name,)
 
 
-def _fields(annotation: Any, value: Any) -> dict[str, FieldInfo]:
+def _fields(annotation: object, value: object) -> dict[str, FieldInfo]:
     given = value if isinstance(value, Mapping) else {}
     models = list(_models(annotation))
     if DatasetSpec in models:
@@ -63,19 +63,19 @@ def _fields(annotation: Any, value: Any) -> dict[str, FieldInfo]:
     return fields
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
         yield from _models(argument)
 
 
-def _names(model: type[BaseModel], kind: Any) -> bool:
+def _names(model: type[BaseModel], kind: object) -> bool:
     field = model.model_fields.get("kind")
     return field is not None and kind in get_args(field.annotation)
 
 
-def _of_plugin(group: str, name: Any, attribute: str, field: str) -> type[BaseModel] | None:
+def _of_plugin(group: str, name: object, attribute: str, field: str) -> type[BaseModel] | None:
     try:
         return plugin_model(group, name, attribute, field) if isinstance(name, str) else None
     except ValidationError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from alspec.errors import InputError, Problem, SpecError
 from alspec.spec.extends import with_bases
 from alspec.spec.fields import Template
 from alspec.spec.keys import is_project
+from alspec.spec.method import Method
 from alspec.spec.model import Study
 from alspec.spec.origin import Origin
 from alspec.spec.override import apply_overrides
@@ -152,8 +153,8 @@ def dump_project(project: Project) -> str:
     """The resolved spec as YAML; `load_project` reads it back to an equal one."""
     data = project.model_dump(mode="json")
     data["dataset"]["kind"] = "folder"
-    if isinstance(data["method"], dict):
-        data["method"] = _as_written(data["method"])
+    if isinstance(project.method, Method):
+        data["method"] = _as_written(project.method)
     return _as_yaml(data)
 
 
@@ -163,11 +164,11 @@ def dump_study(study: Study) -> str:
     Paths appear expanded.
     """
     data = study.model_dump(mode="json")
-    data["methods"] = [_as_written(method) for method in data["methods"]]
+    data["methods"] = [_as_written(method) for method in study.methods]
     return _as_yaml(data)
 
 
-def _as_yaml(data: Any) -> str:
+def _as_yaml(data: object) -> str:
     text: str = yaml.dump(
         data,
         Dumper=_Dumper,
@@ -179,9 +180,10 @@ def _as_yaml(data: Any) -> str:
     return text
 
 
-def _as_written(method: dict[str, Any]) -> dict[str, Any]:
-    own = {key: method[key] for key in ("name", "label", "candidates") if method[key] is not None}
-    return {**own, **method["params"]}
+def _as_written(method: Method) -> dict[str, object]:
+    written = method.model_dump(mode="json")
+    own = {key: written[key] for key in ("name", "label", "candidates") if written[key] is not None}
+    return {**own, **written["params"]}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -191,7 +193,7 @@ class _Dumper(yaml.SafeDumper):
         None: list(SCALARS.items()),
     }
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -204,7 +206,7 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[Source, list[Problem]]:
     return source, apply_overrides(source, overrides)
 
 
-def _templates(value: Any, loc: Loc) -> Iterator[Loc]:
+def _templates(value: object, loc: Loc) -> Iterator[Loc]:
     """Where a field of any type has let a `Template` through."""
     if isinstance(value, Template):
         yield loc

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -26,15 +26,22 @@ class Method(Frozen):
     name: str = Field(description="an acquisition function; `alspec plugins list` shows them")
     label: Name = Field(description="how tables call it; the name where nothing is given")
     candidates: Candidates | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, object] = Field(default_factory=dict)
 
 
-def method_from_yaml(value: Any) -> Any:
+def method_from_yaml(value: object) -> object:
     """`entropy` or `{name: bald, passes: 20}`: parameters stand beside the name in the spec."""
     if isinstance(value, str):
         value = {"name": value}
-    if not isinstance(value, Mapping):
-        return value
+    return method_of(value) if isinstance(value, Mapping) else value
+
+
+def method_of(value: Mapping[str, object]) -> Method:
+    """The method of a mapping with its `name`, label and parameters.
+
+    Raises:
+        ValidationError: a key or a value is wrong, or there is no such method.
+    """
     own = {key: given for key, given in value.items() if key in METHOD_KEYS}
     if "name" not in own:
         raise tag_missing("name", value, METHOD_KEYS)
@@ -42,8 +49,9 @@ def method_from_yaml(value: Any) -> Any:
         return Method.model_validate({**own, "label": "unnamed"})
     own.setdefault("label", own["name"])
     params = {key: given for key, given in value.items() if key not in METHOD_KEYS}
-    if isinstance(params.get("params"), Mapping):  # a `Method` that was dumped
-        params |= params.pop("params")
+    if isinstance(dumped := params.get("params"), Mapping):  # of a `Method` that was dumped
+        del params["params"]
+        params |= dumped
     errors: list[ValidationError] = []
     try:
         model = plugin_model("alspec.acquisition", own["name"], "Params", "name")

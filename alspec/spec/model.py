@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -76,7 +76,7 @@ ModelName: TypeAlias = Literal[
 ]
 
 
-def model_of_its_form(value: Any) -> Any:
+def model_of_its_form(value: object) -> object:
     if isinstance(value, Mapping):
         return ModelConfig.model_validate(value)
     if isinstance(value, str) and value not in get_args(ModelName):
@@ -132,7 +132,7 @@ class Training(Frozen):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Either the paper's SGD or another optimizer: what is not used says nothing."""
         unused = {"optimizer"} if self.optimizer is None else OF_SGD
         return {key: value for key, value in handler(self).items() if key not in unused}
@@ -174,7 +174,20 @@ def with_optimizer(training: Training, model: str | ModelConfig) -> Training:
     return decided
 
 
-def decide_optimizer(spec: Any) -> Any:
+class _HasTraining(Protocol):
+    """A spec with a model to train."""
+
+    @property
+    def model(self) -> str | ModelConfig: ...
+
+    @property
+    def training(self) -> Training: ...
+
+
+Trained = TypeVar("Trained", bound=_HasTraining)
+
+
+def decide_optimizer(spec: Trained) -> Trained:
     """For `model_validator`: a spec with `model` and `training` gets the optimizer of its model."""
     decided = with_optimizer(spec.training, spec.model)
     optimizer = decided.optimizer
@@ -210,7 +223,7 @@ class Evaluation(Frozen):
     )
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 

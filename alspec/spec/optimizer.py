@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class Optimizer(Frozen):
     head_lr_factor: Positive | None = Field(
         default=None, description="of the learning rate, for decode and auxiliary heads"
     )
-    paramwise_cfg: dict[str, Any] | None = Field(
+    paramwise_cfg: dict[str, object] | None = Field(
         default=None,
         description="MMEngine's, as {custom_keys: {head: {lr_mult: 10}}, norm_decay_mult: 0}",
     )
@@ -44,7 +44,7 @@ class Optimizer(Frozen):
     power: NotNegative | None = Field(default=None, description="of the poly schedule")
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """What is given of torch's own arguments."""
         names = ("lr", "weight_decay", "momentum", "betas", "eps", "nesterov", "amsgrad")
         given = {name: getattr(self, name) for name in names}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from alspec.errors import Problem, SpecError
 from alspec.spec.source import Loc, Place, Source
@@ -58,7 +57,7 @@ def _locs(source: Source, keys: Sequence[str], start: Loc = ()) -> Iterator[Loc]
         )
 
 
-def _indices(items: list[Any], key: str, start: Loc) -> Sequence[int]:
+def _indices(items: list[object], key: str, start: Loc) -> Sequence[int]:
     if key == "*":
         return range(len(items))
     if key.isascii() and key.isdigit() and len(key) < 9 and int(key) < len(items):
@@ -67,16 +66,20 @@ def _indices(items: list[Any], key: str, start: Loc) -> Sequence[int]:
     raise _refused(f"`{name}` is a list; name an item, 0 to {last}, or `*` for all, not `{key}`")
 
 
-def _set(source: Source, loc: Loc, value: Any, override: str) -> None:
+def _set(source: Source, loc: Loc, value: object, override: str) -> None:
     here = source.data
     for depth, part in enumerate(loc[:-1], start=1):
         if isinstance(here, dict) and here.get(part) is None:
             here[part] = {}
             source.positions[loc[:depth]] = Place(override=override)
-        here = here[part]
+        here = source.value(loc[:depth])
     for old in [place for place in source.positions if place[: len(loc)] == loc]:
         del source.positions[old]
-    here[loc[-1]] = value
+    last = loc[-1]
+    if isinstance(here, list):
+        here[int(last)] = value
+    elif isinstance(here, dict):
+        here[last] = value
 
 
 def _refused(what: str) -> SpecError:

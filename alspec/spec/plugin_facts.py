@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -29,7 +29,7 @@ class Parameter:
 
     name: str
     type: str
-    default: Any
+    default: object
     required: bool
     about: str
 
@@ -47,7 +47,7 @@ class Facts:
     parameters: tuple[Parameter, ...]
     about: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As plain data."""
         return {**asdict(self), "parameters": [asdict(each) for each in self.parameters]}
 
@@ -66,7 +66,7 @@ def facts_of(groups: Sequence[str]) -> Iterator[Facts]:
         yield Facts(plugin.name, plugins.GROUPS[plugin.group], plugin.package, parameters, about)
 
 
-def _parameters(model: Any) -> Iterator[Parameter]:
+def _parameters(model: object) -> Iterator[Parameter]:
     """A model's own fields, without those of every dataset."""
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return
@@ -82,7 +82,7 @@ def _parameters(model: Any) -> Iterator[Parameter]:
         )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return list(value) if isinstance(value, tuple) else value
@@ -91,7 +91,7 @@ def _plain(value: Any) -> Any:
 _WORDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
 
 
-def _type(annotation: Any) -> str:
+def _type(annotation: object) -> str:
     """An annotation in words."""
     choices = [part for part in get_args(annotation) if part is not type(None)]
     if annotation in (int, float, str, bool):

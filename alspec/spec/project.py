@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
@@ -30,7 +30,7 @@ KIND = "partly_labelled"
 """The dataset kind that reads a project's folder, of which some images have no mask."""
 
 
-def _folder(value: Any) -> Any:
+def _folder(value: object) -> object:
     """A project's dataset: in the spec a `folder`, of which some images have no mask yet."""
     if not isinstance(value, Mapping):
         return value
@@ -43,7 +43,7 @@ def _folder(value: Any) -> Any:
     return validate_plugin(model, value, "kind")
 
 
-def _method_or_auto(value: Any) -> Any:
+def _method_or_auto(value: object) -> object:
     return AUTO if value == AUTO else method_from_yaml(value)
 
 

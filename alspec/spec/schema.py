@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
@@ -19,6 +19,9 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 IDENTITY = "http://alspec.invalid/spec.schema.json"
 """A name, not an address: nothing is fetched from it (RFC 2606)."""
 
+Schema: TypeAlias = dict[str, Any]
+"""A JSON schema, or a part of one."""
+
 _PERCENT_BUDGET = {
     "type": "string",
     "pattern": r"^[0-9]+(\.[0-9]+)?-[0-9]+(\.[0-9]+)?$",
@@ -31,13 +34,13 @@ _EXTENDS = {
 }
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> Schema:
     """A JSON schema that every valid spec fits, with the names and parameters of all plugins.
 
     A spec with the key `project` is a labelling project's, any other a study's. A plugin that
     cannot be loaded is known by its name; what it takes is left open.
     """
-    definitions: dict[str, Any] = {}
+    definitions: Schema = {}
     study, project = _study(definitions), _project(definitions)
     definitions["Dataset"] = _choice(
         "kind",
@@ -62,7 +65,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _study(definitions: dict[str, Any]) -> dict[str, Any]:
+def _study(definitions: Schema) -> Schema:
     """A study: lists of datasets, budgets and methods, each of which has a short form."""
     study = _model(Study, definitions)
     keys = study["properties"]
@@ -76,7 +79,7 @@ def _study(definitions: dict[str, Any]) -> dict[str, Any]:
     return study
 
 
-def _project(definitions: dict[str, Any]) -> dict[str, Any]:
+def _project(definitions: Schema) -> Schema:
     """A labelling project: one dataset of the kind `folder`, one method or `auto`."""
     project = _model(Project, definitions)
     keys = project["properties"]
@@ -85,7 +88,7 @@ def _project(definitions: dict[str, Any]) -> dict[str, Any]:
     return project
 
 
-def _method_or_name(*others: str) -> dict[str, Any]:
+def _method_or_name(*others: str) -> Schema:
     names = [*others, *plugins.names("alspec.acquisition")]
     return {"anyOf": [{"type": "string", "enum": names}, _ref("Method")]}
 
@@ -94,17 +97,17 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/definitions/{name}"}
 
 
-def _model(model: type[BaseModel], definitions: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _model(model: type[BaseModel], definitions: Schema, prefix: str = "") -> Schema:
     """A model's schema in draft-07; the models inside it join `definitions` under the prefix."""
     schema = model.model_json_schema(ref_template=f"#/definitions/{prefix}{{model}}")
     for name, inner in schema.pop("$defs", {}).items():
         definitions[prefix + name] = _draft_07(inner, schema)
-    plain: dict[str, Any] = _draft_07(schema, schema)
+    plain: Schema = _draft_07(schema, schema)
     plain["description"] = inspect.cleandoc(model.__doc__ or "").split("\n\n")[0]
     return plain
 
 
-def _draft_07(schema: Any, root: Mapping[str, Any], *, names: bool = False) -> Any:
+def _draft_07(schema: object, root: Schema, *, names: bool = False) -> Any:
     """Pydantic's 2020-12 as draft-07, without its made-up titles.
 
     Args:
@@ -133,9 +136,7 @@ def _draft_07(schema: Any, root: Mapping[str, Any], *, names: bool = False) -> A
     return plain
 
 
-def _choice(
-    tag: str, models: Mapping[str, Mapping[str, Any]], about: str | None = None
-) -> dict[str, Any]:
+def _choice(tag: str, models: Mapping[str, Schema], about: str | None = None) -> Schema:
     """An object whose tag says which model it fits; editors then name the model's own errors."""
     return {
         "type": "object",
@@ -150,7 +151,7 @@ def _choice(
     }
 
 
-def _dataset(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _dataset(kind: str, definitions: Schema) -> Schema:
     """What a dataset of a kind takes."""
     model = _of_plugin("alspec.datasets", kind, "Spec")
     if model is None:
@@ -162,13 +163,13 @@ def _dataset(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
     return _ref(name)
 
 
-def _method(definitions: dict[str, Any]) -> dict[str, Any]:
+def _method(definitions: Schema) -> Schema:
     """What each acquisition function takes beside its name."""
     own = _model(Method, definitions)["properties"]
-    models: dict[str, Mapping[str, Any]] = {}
+    models: dict[str, Schema] = {}
     for method in plugins.names("alspec.acquisition"):
         model = _of_plugin("alspec.acquisition", method, "Params")
-        schema: dict[str, Any] = {"type": "object", "required": ["name"]}
+        schema: Schema = {"type": "object", "required": ["name"]}
         if model is not None:
             params = _model(model, definitions, f"method.{method}.")
             beside = {key: own[key] for key in METHOD_KEYS}
@@ -188,13 +189,13 @@ def _of_plugin(group: str, name: str, attribute: str) -> type[BaseModel] | None:
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
-def _accept_percent_budgets(schema: dict[str, Any] | None) -> None:
+def _accept_percent_budgets(schema: Schema | None) -> None:
     """A budget may be written as `10-10` wherever a list of budgets stands."""
     for part in _lists_in(schema):
         part["items"] = {"anyOf": [_PERCENT_BUDGET, part["items"]]}
 
 
-def _lists_in(schema: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+def _lists_in(schema: Schema | None) -> Iterable[Schema]:
     if schema is None:
         return []
     return [part for part in (schema, *schema.get("anyOf", ())) if "items" in part]

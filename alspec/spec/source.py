@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from alspec.errors import Problem
 
@@ -65,7 +65,7 @@ class Source:
 
     name: str
     lines: list[str]
-    data: Any = None
+    data: object = None
     positions: dict[Loc, Place] = field(default_factory=dict)
 
     def problem(
@@ -98,13 +98,15 @@ class Source:
         excerpt = _excerpt(text.lines, place.value) if place.value else ""
         return excerpt if place.text == beside.text else f"in {text.name}:\n{excerpt}"
 
-    def value(self, loc: Loc) -> Any:
+    def value(self, loc: Loc) -> object:
         """The value at a loc; None where there is none."""
         value = self.data
         for part in loc:
-            try:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
                 value = value[part]
-            except (KeyError, IndexError, TypeError):
+            else:
                 return None
         return value
 

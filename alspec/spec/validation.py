@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -24,7 +24,7 @@ def of_its_kind(*models: type[BaseModel]) -> BeforeValidator:
     """
     by_kind = {get_args(model.model_fields["kind"].annotation)[0]: model for model in models}
 
-    def validate(value: Any) -> Any:
+    def validate(value: object) -> object:
         if not isinstance(value, Mapping):
             return value
         if "kind" not in value:
@@ -39,10 +39,10 @@ def of_its_kind(*models: type[BaseModel]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def distinct(what: str, key: Callable[[Any], Hashable] = lambda value: value) -> AfterValidator:
+def distinct(what: str, key: Callable[[object], Hashable] = lambda value: value) -> AfterValidator:
     """Refuses a list where two items have the same key, at the place of the second."""
 
-    def check(values: Sequence[Any]) -> Sequence[Any]:
+    def check(values: Sequence[object]) -> Sequence[object]:
         seen: dict[Hashable, int] = {}
         errors: list[InitErrorDetails] = []
         for index, value in enumerate(values):
@@ -77,7 +77,7 @@ def plugin_model(group: str, name: str, attribute: str, field: str) -> type[Base
     return model
 
 
-def validate_plugin(model: type[Model], value: Any, field: str) -> Model:
+def validate_plugin(model: type[Model], value: object, field: str) -> Model:
     """Validate with a plugin's model, whose code may fail in any way.
 
     Raises:
@@ -92,7 +92,7 @@ def validate_plugin(model: type[Model], value: Any, field: str) -> Model:
         raise failure("plugin", value, (field,), {"why": why}) from err
 
 
-def tag_missing(tag: str, value: Mapping[str, Any], known: Collection[str]) -> ValidationError:
+def tag_missing(tag: str, value: Mapping[str, object], known: Collection[str]) -> ValidationError:
     """The key that says which model to use is missing; a misspelt one is reported beside it."""
     typos = [key for key in value if key not in known and (key == "type" or nearest(key, [tag]))]
     extra = [failure("extra_forbidden", value[key], (key,)) for key in typos]
@@ -111,7 +111,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def failure(
-    kind: str, value: Any, loc: tuple[str | int, ...], context: dict[str, Any] | None = None
+    kind: str, value: object, loc: tuple[str | int, ...], context: dict[str, object] | None = None
 ) -> ValidationError:
     """One error at a place; a kind that is not pydantic's own says `why` in its context."""
     error = ErrorDetails(type=kind, loc=loc, input=value, msg="")
@@ -128,10 +128,10 @@ def together(errors: Sequence[ValidationError]) -> ValidationError:
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:
-    kind: Any = error["type"]
+    kind = error["type"]
     if kind not in _OF_PYDANTIC:
-        kind = PydanticCustomError(kind, "{why}", {"why": error["msg"]})
-        return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"])
+        own = PydanticCustomError(kind, "{why}", {"why": error["msg"]})
+        return InitErrorDetails(type=own, loc=error["loc"], input=error["input"])
     return InitErrorDetails(
         type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {})
     )

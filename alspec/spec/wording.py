@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -130,7 +129,7 @@ def _wrong_value(error: ErrorDetails) -> str:
     return f"{said}. Write `{better}`{quoted}" if better else said
 
 
-def _not_among(value: Any, known: list[str]) -> str:
+def _not_among(value: object, known: list[str]) -> str:
     if isinstance(value, str) and value.endswith(".py"):
         return f"a config file is named by a key. Write `{{config: {value}}}`"
     near = nearest(value, known) if isinstance(value, str) else None
@@ -138,7 +137,7 @@ def _not_among(value: Any, known: list[str]) -> str:
     return f"{shown(value)} is not known. {hint}Known: {', '.join(known)}"
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a sentence shows it."""
     if isinstance(value, Mapping):
         return "a mapping"

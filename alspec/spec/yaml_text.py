@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import yaml
 
@@ -81,8 +81,17 @@ def parse_yaml(text: str, name: str) -> Source:
     return source
 
 
+class _Mark(Protocol):
+    """A place in the text; PyYAML has a type of its own for it with libyaml, and one without."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
 class _Refused(Exception):
-    def __init__(self, mark: yaml.Mark, what: str) -> None:
+    def __init__(self, mark: _Mark | None, what: str) -> None:
         self.mark, self.what = mark, what
 
 
@@ -90,14 +99,14 @@ class _Composer(yaml.SafeLoader):
     depth = 0
     values = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _Refused(
                 event.start_mark, "anchors (&) and aliases (*) are not allowed in a spec"
             )
-        if event.tag is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        if (tag := getattr(event, "tag", None)) is not None:
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
             raise _Refused(event.start_mark, f"the tag `{tag}` is not allowed; a spec is data")
         if self.depth == MAX_DEPTH:
             raise _Refused(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
@@ -117,10 +126,10 @@ def _compose(text: str, source: Source) -> yaml.Node | None:
         loader = _Composer(text)
         node = loader.get_node() if loader.check_node() else None
         if loader.check_node():
-            event: Any = loader.peek_event()  # type: ignore[no-untyped-call]
+            event: yaml.Event = loader.peek_event()  # type: ignore[no-untyped-call]
             raise _Refused(event.start_mark, "a second document; a spec has one")
     except _Refused as err:
-        problem = source.at(_span(err.mark, err.mark), err.what)
+        problem = source.at(_span(err.mark, err.mark) if err.mark else None, err.what)
     except yaml.reader.ReaderError as err:
         lines = LINE_END.split(text[: err.position])
         what = f"the character {chr(err.character)!a} is not allowed in YAML"
@@ -151,14 +160,14 @@ def _not_yaml(err: yaml.MarkedYAMLError) -> str:
     return f"not valid YAML: {err.problem}{began}"
 
 
-def _span(start: Any, end: Any) -> Span:
+def _span(start: _Mark, end: _Mark) -> Span:
     one_line = start.line == end.line
     return Span(start.line, start.column, max(1, end.column - start.column) if one_line else 1)
 
 
 def _construct(
-    node: Any, loc: Loc, key: Span | None, source: Source, problems: list[Problem]
-) -> Any:
+    node: yaml.Node, loc: Loc, key: Span | None, source: Source, problems: list[Problem]
+) -> object:
     source.positions[loc] = Place(_span(node.start_mark, node.end_mark), key)
     if isinstance(node, yaml.SequenceNode):
         return [
@@ -170,8 +179,9 @@ def _construct(
             name: _construct(item, (*loc, name), span, source, problems)
             for name, span, item in _keys(node, source, problems)
         }
+    style = node.style if isinstance(node, yaml.ScalarNode) else None
     try:
-        value = scalar(node.value, plain=not node.style)
+        value = scalar(node.value, plain=not style)
     except ValueError as err:
         problems.append(source.at(source.positions[loc].value, str(err), loc))
         return None
@@ -202,7 +212,7 @@ def _keys(
             yield str(text), span, item
 
 
-def scalar(text: str, *, plain: bool) -> Any:
+def scalar(text: str, *, plain: bool) -> object:
     """The value of a scalar; `plain` means without quotes.
 
     Raises:

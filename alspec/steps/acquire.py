@@ -12,12 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec import plugins
-from alspec.acquisition.base import Candidates, Family, FeaturesParams, Need
+from alspec.acquisition.base import (
+    BatchAcquisition,
+    Candidates,
+    Family,
+    FeaturesParams,
+    Need,
+    Outputs,
+    SingleAcquisition,
+)
 from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.pools.construction import candidates as every_nth
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.finite import not_finite
+from alspec.plan.arms import acquisition_function
 from alspec.plan.kinds.acquire import (
     GIVEN,
     INITIAL,
@@ -27,6 +35,7 @@ from alspec.plan.kinds.acquire import (
     AcquireFacts,
     AcquireParams,
     GivenParams,
+    labelled_images,
 )
 from alspec.steps.illustrations import write_embedding, write_picks
 from alspec.steps.plugin_calls import blamed_on
@@ -41,7 +50,7 @@ def perform(context: StepContext) -> None:
     """Write `selected.txt`, `labelled.txt` (cumulative), `acquire.json` and any `scores.csv`."""
     started = time.perf_counter()
     selected: Sequence[ImageId]
-    method, total = context.step.params["method"], context.step.params["images"]
+    method, total = context.step.params["method"], labelled_images(context.step.params)
     labelled: tuple[ImageId, ...] = ()
     if method == GIVEN:
         selected = _given(context)
@@ -74,14 +83,14 @@ def _acquire(
     context: StepContext, pool: Sequence[Frame], labelled: Sequence[ImageId], n: int
 ) -> Sequence[ImageId]:
     params = AcquireParams.of(context.step.params)
-    kind: Any = plugins.load("alspec.acquisition", params.method)
+    kind = acquisition_function(params.method)
     if kind.version != params.method_version:
         raise StepFailed(
             f"{maker(params.method)} changed since the study was planned: version "
             f"{params.method_version} was planned, {kind.version} is installed. Run again"
         )
     with blamed_on(params.method):
-        function = kind(kind.Params.model_validate(params.method_params))
+        function: Any = kind(kind.Params.model_validate(params.method_params))
     offered_of = pool
     if params.candidates:
         offered_of = every_nth(pool, params.candidates["every"])
@@ -135,7 +144,7 @@ def _offered(
 
 
 def _highest(
-    context: StepContext, function: Any, images: Sequence[ImageId], n: int
+    context: StepContext, function: SingleAcquisition, images: Sequence[ImageId], n: int
 ) -> Sequence[ImageId]:
     """The n images of the highest score; equal scores in the order of their ids."""
     scores = _scores(context, function, images)
@@ -145,10 +154,12 @@ def _highest(
     return [image for image, _ in ranked[:n]]
 
 
-def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> NDArray[np.float64]:
+def _scores(
+    context: StepContext, function: SingleAcquisition, images: Sequence[ImageId]
+) -> NDArray[np.float64]:
     method = AcquireParams.of(context.step.params).method
 
-    def score(outputs: Any) -> Tensor:
+    def score(outputs: Outputs) -> Tensor:
         scores = function.score(outputs)
         return scores.double() if isinstance(scores, Tensor) else scores
 
@@ -162,15 +173,18 @@ def _scores(context: StepContext, function: Any, images: Sequence[ImageId]) -> N
 
 
 def _with_outputs(
-    context: StepContext, function: Any, offered: Candidates, labelled: Sequence[ImageId]
+    context: StepContext,
+    function: BatchAcquisition,
+    offered: Candidates,
+    labelled: Sequence[ImageId],
 ) -> Candidates:
     """Candidates with what a batch method needs to know of them and of the labelled set."""
     reductions: dict[str, Reduction] = {}
     if Need.FEATURES in function.needs:
         grid = features_grid(function)
         reductions["features"] = lambda outputs: outputs.features_in_cells(grid)
-    if callable(getattr(function, "reduce", None)):
-        reductions["reduced"] = function.reduce
+    if callable(reduce := getattr(function, "reduce", None)):
+        reductions["reduced"] = reduce
     method, images = AcquireParams.of(context.step.params).method, [*offered.ids, *labelled]
     kept = over_images(context, function, images, reductions)
     for what, rows in kept.items():

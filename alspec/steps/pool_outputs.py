@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 from alspec import plugins
-from alspec.acquisition.base import Need
+from alspec.acquisition.base import Acquisition, Need, Outputs
 from alspec.datasets.base import ImageId, Split
 from alspec.errors import PluginError, StepFailed
 from alspec.models.inference.batchnorm_folding import folded
@@ -24,17 +24,21 @@ from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.train import load_trained
 from alspec.steps.work import StepContext
 
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
+
 BATCH = 8
 """Images in a forward pass."""
 
-Reduction: TypeAlias = Callable[[Any], Tensor]
+Reduction: TypeAlias = Callable[[Outputs], Tensor]
 """Outputs of a batch to a number or an array an image."""
 
 
 @torch.inference_mode()
 def over_images(
     context: StepContext,
-    function: Any,
+    function: Acquisition,
     images: Sequence[ImageId],
     reductions: Mapping[str, Reduction],
 ) -> dict[str, Tensor]:
@@ -58,14 +62,14 @@ def over_images(
 
 def _over_frames(
     context: StepContext,
-    function: Any,
+    function: Acquisition,
     frames: PixelSource,
     images: Sequence[ImageId],
     reductions: Mapping[str, Reduction],
 ) -> dict[str, Tensor]:
     segmentor, bfloat16 = _segmentor(context)
     method = AcquireParams.of(context.step.params).method
-    passes = getattr(function.params, "passes", 0) if Need.PASSES in function.needs else 0
+    passes = _passes_of(function) if Need.PASSES in function.needs else 0
     kept: dict[str, Tensor] = {}
     sound: list[Tensor] = []
     done = 0
@@ -94,7 +98,13 @@ def _over_frames(
     return kept
 
 
-def _segmentor(context: StepContext) -> tuple[Any, bool]:
+def _passes_of(function: Acquisition) -> int:
+    """How many dropout passes an acquisition function wants; its parameters say it."""
+    passes: int = getattr(getattr(function, "params", None), "passes", 0)
+    return passes
+
+
+def _segmentor(context: StepContext) -> tuple[EncoderDecoder, bool]:
     """The trained segmentor made quick, and whether it computes in bfloat16, as in its training."""
     train = context.step.inputs["train"]
     segmentor = folded(lambda: load_trained(context.store, train, torch.device("cpu")))
@@ -103,7 +113,7 @@ def _segmentor(context: StepContext) -> tuple[Any, bool]:
     return segmentor, in_bfloat16(precision, context.device)
 
 
-def _check_rows(name: str, what: str, rows: Any, count: int) -> None:
+def _check_rows(name: str, what: str, rows: object, count: int) -> None:
     """Raise PluginError for what is no tensor of a row an image."""
     shape = tuple(getattr(rows, "shape", ()))
     wrong = shape != (count,) if what == "score" else shape[:1] != (count,)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Predictor:
     def __init__(
         self, store: Store, train: str, device: torch.device, size: tuple[int, int] | None
     ) -> None:
-        self.segmentor: Any = folded(lambda: load_trained(store, train, torch.device("cpu")))
+        self.segmentor = folded(lambda: load_trained(store, train, torch.device("cpu")))
         self.segmentor.to(device=device, memory_format=torch.channels_last)
         self.device = device
         self.size = size
@@ -123,20 +123,39 @@ def _starts(length: int, side: int, step: int) -> range:
     return range(1) if length <= side else range(0, length, step)
 
 
-def predict(job: dict[str, Any]) -> Iterator[dict[str, str]]:
+class PredictionJob(TypedDict):
+    """What a predicting process is to do.
+
+    Attributes:
+        store: the path of the store.
+        train: the key of the training in it.
+        device: where to compute.
+        size: height and width of the model's images; None takes images as they are.
+        classes: how many.
+        images: `image`, `mask` and perhaps `confidence` of each, all paths.
+    """
+
+    store: str
+    train: str
+    device: str
+    size: Sequence[int] | None
+    classes: int
+    images: Sequence[Mapping[str, str]]
+
+
+def predict(job: PredictionJob) -> Iterator[dict[str, str]]:
     """Write the masks of images, each whole or not at all.
 
     Args:
-        job: `store`, `train` (key), `device`, `size` (height and width, or None), `classes` (how
-            many) and `images`: a list of `image`, `mask` and perhaps `confidence`, all paths.
+        job: what to predict, with which model.
 
     Returns:
         For each image `done`, its path; or `where` and `what` for one that cannot be read.
     """
-    size = tuple(job["size"]) if job["size"] else None
+    size = (job["size"][0], job["size"][1]) if job["size"] else None
     device = torch.device(job["device"])
     predictor = Predictor(Store(Path(job["store"])), job["train"], device, size)
-    images: Sequence[dict[str, str]] = job["images"]
+    images = job["images"]
     with ThreadPoolExecutor(1) as reader:
         ahead = [reader.submit(read_rgb, Path(one["image"])) for one in images[:1]]
         for number, one in enumerate(images):

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from alspec.datasets.base import Dataset, ImageId, Split
 from alspec.errors import StepFailed, StoreError
 from alspec.models.nets.build import assemble, build_segmentor
 from alspec.models.nets.config import model_config
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.own_config import read_config
 from alspec.models.training.fit import Seeds, Trained, fit
 from alspec.models.training.optimizers import Recipe, recipe_of
@@ -33,6 +34,10 @@ from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import write_bytes, write_csv
 from alspec.system.provenance import machine
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
 
 _WEIGHTS = ("pretrained", "checkpoint")
 
@@ -67,7 +72,7 @@ def perform(context: StepContext) -> None:
 def _trained(
     context: StepContext,
     dataset: Dataset,
-    config: Mapping[str, Any],
+    config: ConfigData,
     recipe: Recipe,
     labelled: Sequence[ImageId],
 ) -> tuple[Trained, dict[str, Tensor]]:
@@ -106,7 +111,7 @@ def _write_first_picks(context: StepContext, dataset: Dataset) -> None:
         write_picks(context.folder, context.worker_context.frames(dataset), selected)
 
 
-def config_of(step: Step) -> dict[str, Any]:
+def config_of(step: Step) -> ConfigData:
     """The MMSegmentation model config of a train step; runs its config file, if that is trusted.
 
     Raises:
@@ -136,8 +141,8 @@ def recipe_for(step: Step) -> Recipe:
 
 
 def initial_segmentor(
-    step: Step, config: Mapping[str, Any], note: Callable[[str], None] | None = None
-) -> nn.Module:
+    step: Step, config: ConfigData, note: Callable[[str], None] | None = None
+) -> EncoderDecoder:
     """The segmentor that a train step starts from, weights from files included.
 
     Args:
@@ -173,7 +178,7 @@ def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
         )
 
 
-def load_trained(store: Store, key: str, device: torch.device) -> Any:
+def load_trained(store: Store, key: str, device: torch.device) -> EncoderDecoder:
     """The segmentor that a finished train step holds, in eval mode, on the device.
 
     Raises:

@@ -10,26 +10,32 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alspec import plugins
 from alspec.acquisition.base import Family, Need
 from alspec.datasets.base import IGNORE, ImageId
 from alspec.errors import AlspecError, InputError
 from alspec.models.inference.outputs import outputs_of
 from alspec.models.input.pixel_source import PixelSource
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.normalisation import divisor_of
 from alspec.models.training.fit import Seeds, fit
 from alspec.models.training.optimizers import Recipe, in_words
+from alspec.plan.arms import acquisition_function
+from alspec.plan.kinds.train import TrainParams
 from alspec.plan.step import Step
 from alspec.spec.model import S4GAN
 from alspec.steps.plugin_calls import blamed_on
 from alspec.steps.train import config_of, initial_segmentor, recipe_for
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
 
 IMAGES = (ImageId("0"), ImageId("1"))
 SMALL = 64
@@ -50,7 +56,7 @@ class Scoring:
     """
 
     method: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
 
 
 @dataclass
@@ -120,7 +126,8 @@ def try_model(step: Step, scorings: Sequence[Scoring]) -> Trial:
     size = _size(step, recipe)
     _refuse_padding(config, size)
     trial.notes += _followed(step, config, recipe)
-    noise = _Noise(step.params["classes"], size)
+    params = TrainParams.of(step.params)
+    noise = _Noise(params.classes, size)
     frames = PixelSource(noise, size)  # type: ignore[arg-type]  # all of a dataset that it asks
     with trial.part("one training step on two images"):
         trained = fit(
@@ -129,7 +136,7 @@ def try_model(step: Step, scorings: Sequence[Scoring]) -> Trial:
             IMAGES,
             IMAGES,
             _of_one_step(recipe),
-            S4GAN.model_validate(step.params["s4gan"]) if step.params["s4gan"] else None,
+            S4GAN.model_validate(params.s4gan) if params.s4gan else None,
             _SEEDS,
             _CPU,
             lambda done, total: None,
@@ -140,7 +147,7 @@ def try_model(step: Step, scorings: Sequence[Scoring]) -> Trial:
     with torch.inference_mode():
         with trial.part("one measurement"):
             for logits in outputs_of(segmentor, images, _CPU).logits_by_image:
-                _require_shape(logits, (1, step.params["classes"], *size))
+                _require_shape(logits, (1, params.classes, *size))
         for scoring in scorings:
             with trial.part(f"scoring by {scoring.method}"), blamed_on(scoring.method):
                 _score(segmentor, images, scoring)
@@ -168,7 +175,7 @@ def _of_one_step(recipe: Recipe) -> Recipe:
     return replace(recipe, training=recipe.training.model_copy(update=changes))
 
 
-def _refuse_padding(config: Mapping[str, Any], size: Sequence[int]) -> None:
+def _refuse_padding(config: ConfigData, size: Sequence[int]) -> None:
     divisor = divisor_of(config)
     if any(side % divisor for side in size):
         raise InputError.at(
@@ -178,11 +185,11 @@ def _refuse_padding(config: Mapping[str, Any], size: Sequence[int]) -> None:
         )
 
 
-def _followed(step: Step, config: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
+def _followed(step: Step, config: ConfigData, recipe: Recipe) -> Iterator[str]:
     """What of a config file decides the training and the measuring."""
     path = step.local_paths["model"].get("config")
     if path is None:
-        if step.params["training"].get("optimizer"):
+        if TrainParams.of(step.params).training.get("optimizer"):
             yield f"training: {in_words(recipe)}"
         return
     given = config["data_preprocessor"]
@@ -203,9 +210,9 @@ def _require_shape(logits: Tensor, expected: tuple[int, ...]) -> None:
         )
 
 
-def _score(segmentor: Any, images: Tensor, scoring: Scoring) -> None:
-    kind: Any = plugins.load("alspec.acquisition", scoring.method)
-    function = kind(kind.Params.model_validate(dict(scoring.params)))
+def _score(segmentor: EncoderDecoder, images: Tensor, scoring: Scoring) -> None:
+    kind = acquisition_function(scoring.method)
+    function: Any = kind(kind.Params.model_validate(dict(scoring.params)))
     passes = getattr(function.params, "passes", 0) if Need.PASSES in kind.needs else 0
     mirror = Need.MIRROR in kind.needs
     outputs = outputs_of(segmentor, images, _CPU, passes=passes, mirror=mirror)
@@ -219,9 +226,9 @@ def _score(segmentor: Any, images: Tensor, scoring: Scoring) -> None:
 
 
 def _times(step: Step, trial: Trial, size: Sequence[int]) -> str:
-    path = step.local_paths["model"].get("config")
-    name = step.params["model"].get("name", path)
-    arms = [" with s4GAN"] if step.params["s4gan"] else []
-    arms += [" with dropout layers"] if step.params["mc_dropout"] else []
+    params = TrainParams.of(step.params)
+    name = params.model.get("name", step.local_paths["model"].get("config"))
+    arms = [" with s4GAN"] if params.s4gan else []
+    arms += [" with dropout layers"] if params.mc_dropout else []
     parts = ", ".join(f"{part} {seconds:.2g} s" for part, seconds in trial.seconds.items())
     return f"{name}{''.join(arms)}, {size[0]} x {size[1]} on the processor: {parts}"

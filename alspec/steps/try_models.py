@@ -11,14 +11,29 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
 
 from alspec.errors import AlspecError, InputError
 from alspec.plan.step import Step
+from alspec.store.manifest import StepRecord
 
 
-def findings_of(asked: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+class ScoringData(TypedDict):
+    """A method that reads a model, as plain data."""
+
+    method: str
+    params: Mapping[str, object]
+
+
+class ModelTrial(TypedDict):
+    """A model to try: a training that is planned, and the methods that read its weights."""
+
+    step: StepRecord
+    scorings: Sequence[ScoringData]
+
+
+def findings_of(asked: ModelTrial) -> Iterator[dict[str, str]]:
     """What stands in the way of a training and of what follows it; notes where nothing does."""
     from alspec.steps.trial import Scoring, try_model
 
@@ -38,7 +53,7 @@ def main() -> None:
     """Answer on standard output, where nothing else may be printed."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    asked: list[Any] = json.load(sys.stdin)
+    asked: list[ModelTrial] = json.load(sys.stdin)
     found = [list(findings_of(data)) for data in asked]
     json.dump(found, answer)
     answer.close()

@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 import torch
 
-from alspec import plugins
 from alspec.datasets.base import Dataset, Frame, ImageId, Split
+from alspec.datasets.files.paired import PairedFiles
 from alspec.datasets.files.unchanged import WatchedFiles, watched
-from alspec.datasets.open import open_dataset, pixels_identity
+from alspec.datasets.open import dataset_kind, open_dataset, pixels_identity
 from alspec.errors import StepFailed
 from alspec.models.input.image_cache import ImageCache
 from alspec.models.input.pixel_source import PixelSource
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
 from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
-from alspec.plan.kinds.acquire import LABELLED
+from alspec.plan.kinds.acquire import LABELLED, GivenParams
 from alspec.plan.kinds.pool import IMAGES
+from alspec.plan.kinds.train import TrainParams
 from alspec.plan.pools import split_identity
 from alspec.plan.step import Step, seed_of
 from alspec.store.store import Store
@@ -135,7 +135,7 @@ class StepContext:
         """The dataset at the place this machine has it."""
         place = dict(self.step.local_paths["dataset"])
         revisions = place.pop("revisions", {})
-        kind: Any = plugins.load("alspec.datasets", place["kind"])
+        kind = dataset_kind(place["kind"])
         return open_dataset(kind.Spec.model_validate(place).with_revisions(revisions))
 
     @contextmanager
@@ -161,16 +161,17 @@ class StepContext:
     @property
     def planned_files(self) -> Sequence[Sequence[str]] | None:
         """Id, SHA-256 of image and of mask, where this step or its labelled set names them."""
-        labelled = self.step.inputs.get("labelled")
-        named = self.step.params.get("files")
-        if named is None and labelled is not None:
-            named = self.store.recipe_of(labelled)["params"].get("files")
-        files: Sequence[Sequence[str]] | None = named
-        return files
+        labelled, params = self.step.inputs.get("labelled"), self.step.params
+        if "files" not in params and labelled is not None:
+            params = self.store.recipe_of(labelled)["params"]
+        return GivenParams.of(params).files if "files" in params else None
 
-    def _require_planned_files(self, dataset: Any) -> None:
-        for image, *planned in self.planned_files or ():
-            if [digest.hex() for digest in dataset.digests_of(image)] != planned:
+    def _require_planned_files(self, dataset: Dataset) -> None:
+        files = self.planned_files
+        if files is None or not isinstance(dataset, PairedFiles):
+            return
+        for image, *planned in files:
+            if [digest.hex() for digest in dataset.digests_of(ImageId(image))] != planned:
                 raise StepFailed(
                     f"{image}: its file or its mask changed since it was planned. Run again to "
                     "plan with the files as they are now"
@@ -208,5 +209,5 @@ class StepContext:
         """Images that a training may see without a label; none where it reads no pool."""
         if "pool" not in self.step.inputs:
             return []
-        apart = {*labelled, *self.step.params.get("excluded", ())}
+        apart = {*labelled, *TrainParams.of(self.step.params).excluded}
         return [frame.id for frame in self.pool() if frame.id not in apart]

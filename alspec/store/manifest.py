@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 from alspec.errors import StoreError
 from alspec.store.hashing import sha256_once
@@ -25,6 +25,28 @@ manifest, which is written after them."""
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _BESIDE = re.compile(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}")
+
+
+LocalPaths: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What a step reads on this machine, by role: `dataset`, a spec as plain data; `model`, files."""
+
+
+class Recipe(TypedDict):
+    """What a step's key is made of, as `plan.step.Step.recipe` writes it."""
+
+    kind: str
+    version: int
+    params: Mapping[str, object]
+    inputs: Mapping[str, str]
+
+
+class StepRecord(TypedDict):
+    """A step as JSON: all a worker needs to know of it."""
+
+    key: str
+    recipe: Recipe
+    places: LocalPaths
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +70,13 @@ def safe_name(name: str) -> str:
     return name
 
 
-def manifest_text(step: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+def manifest_text(step: StepRecord, files: Mapping[str, object]) -> str:
     """A manifest; it holds its own SHA-256, so that no change to it goes unseen."""
     said = {"step": step, "files": files}
     return json_text({**said, "sha256": hashlib.sha256(json_text(said).encode()).hexdigest()})
 
 
-def read_manifest(key: str, raw: bytes) -> tuple[Mapping[str, Any], dict[str, Artifact]]:
+def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]]:
     """The step and the artifacts that a manifest describes.
 
     Raises:
@@ -62,7 +84,8 @@ def read_manifest(key: str, raw: bytes) -> tuple[Mapping[str, Any], dict[str, Ar
     """
     try:
         said = json.loads(raw)
-        step, files = said["step"], said["files"]
+        step: StepRecord = said["step"]
+        files = said["files"]
         described = {safe_name(name): Artifact(**about) for name, about in files.items()}
         if not isinstance(step, dict):
             raise TypeError("its step is no mapping")
@@ -79,7 +102,7 @@ def read_manifest(key: str, raw: bytes) -> tuple[Mapping[str, Any], dict[str, Ar
     return step, described
 
 
-def _seals_itself(raw: bytes, said: Mapping[str, Any]) -> bool:
+def _seals_itself(raw: bytes, said: Mapping[str, object]) -> bool:
     """Whether the SHA-256 that a manifest ends its files with is that of all its other lines."""
     if set(said) != {"step", "files", "sha256"}:
         return False

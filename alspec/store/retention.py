@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from alspec.errors import StoreError
 from alspec.system import failpoints
 from alspec.system.atomic import json_text, write_text
+
+Key = TypeVar("Key", bound=str)
+
+
+class _Entry(TypedDict):
+    """A study's file: the trainings whose weights it retains, and what is to read which weights."""
+
+    study: str
+    keeps: Sequence[str]
+    readers: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Retention:
     folder: Path
 
     def register(
-        self, study: str, keeps: Collection[str], readers: Mapping[Any, Collection[str]]
+        self, study: str, keeps: Collection[str], readers: Mapping[Key, Collection[str]]
     ) -> None:
         """Write a study's entry, unless it is there already.
 
@@ -58,9 +68,10 @@ class Retention:
             key: the training's.
             is_done: whether a step is finished.
         """
-        return not any(_wants(said, key, is_done) for said in self._said())
+        return not any(_wants(entry, key, is_done) for entry in self._entries())
 
-    def _said(self) -> Iterator[Any]:
+    def _entries(self) -> Iterator[_Entry | None]:
+        """Every study's entry; None for one that cannot be read."""
         for path in sorted(self.folder.glob("*.json")):
             try:
                 yield json.loads(path.read_text("utf-8"))
@@ -70,9 +81,11 @@ class Retention:
                 yield None
 
 
-def _wants(said: Any, key: str, is_done: Callable[[str], bool]) -> bool:
+def _wants(entry: _Entry | None, key: str, is_done: Callable[[str], bool]) -> bool:
     """Whether a study wants a training's weights; one that cannot be understood wants all."""
+    if entry is None:
+        return True
     try:
-        return key in said["keeps"] or not all(map(is_done, said["readers"].get(key, ())))
+        return key in entry["keeps"] or not all(map(is_done, entry["readers"].get(key, ())))
     except (LookupError, TypeError, AttributeError, StoreError):
         return True

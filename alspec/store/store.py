@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,8 @@ from alspec.store.folders import StoreFolders
 from alspec.store.manifest import (
     MANIFEST,
     Artifact,
+    Recipe,
+    StepRecord,
     check_artifact,
     first_corruption,
     is_safe,
@@ -74,7 +75,7 @@ class Store:
         """
         return self._manifest(key)[1]
 
-    def _manifest(self, key: str) -> tuple[Mapping[str, Any], dict[str, Artifact]]:
+    def _manifest(self, key: str) -> tuple[StepRecord, dict[str, Artifact]]:
         path = self.home(key) / MANIFEST
         try:
             if self.home(key).is_symlink() or path.is_symlink():
@@ -85,12 +86,11 @@ class Store:
         except ValueError as err:
             raise self._corrupt(key, path, str(err)) from err
 
-    def recipe_of(self, key: str) -> dict[str, Any]:
+    def recipe_of(self, key: str) -> Recipe:
         """The recipe that a committed step was made by. Raises StoreError as `artifacts` does."""
-        recipe: dict[str, Any] = self._manifest(key)[0]["recipe"]
-        return recipe
+        return self._manifest(key)[0]["recipe"]
 
-    def committed(self) -> Iterator[Mapping[str, Any]]:
+    def committed(self) -> Iterator[StepRecord]:
         """The description of every committed step, the last committed first; reads only.
 
         What is corrupt is passed over and left as it is.
@@ -124,7 +124,7 @@ class Store:
     # ---- writing
 
     @contextmanager
-    def draft(self, key: str, step: Mapping[str, Any]) -> Iterator[Path]:
+    def draft(self, key: str, step: StepRecord) -> Iterator[Path]:
         """A folder to write artifacts into; committed when the block ends well, else removed."""
         folder = new_draft(self.folders.drafts, _safe(key))
         try:
@@ -134,7 +134,7 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _commit(self, key: str, folder: Path, step: Mapping[str, Any]) -> None:
+    def _commit(self, key: str, folder: Path, step: StepRecord) -> None:
         files = {}
         for path in sorted(folder.iterdir()):
             sync(path)
@@ -156,7 +156,7 @@ class Store:
         for cached in [pair for pair in self._read if pair[0] == key]:
             del self._read[cached]
 
-    def _make_room(self, key: str, files: Mapping[str, Any]) -> Path | None:
+    def _make_room(self, key: str, files: Mapping[str, object]) -> Path | None:
         """Quarantine what is at the step's path, unless it has all the new files.
 
         Returns:
@@ -218,20 +218,21 @@ class Store:
             self._read[key, name] = described
         return path
 
-    def read_json(self, key: str, name: str) -> Any:
-        """A JSON artifact."""
-        return json.loads(self.file(key, name).read_text("utf-8"))
+    def read_json(self, key: str, name: str) -> Mapping[str, object]:
+        """A JSON artifact, which is a mapping."""
+        content: Mapping[str, object] = json.loads(self.file(key, name).read_text("utf-8"))
+        return content
 
     def read_lines(self, key: str, name: str) -> list[str]:
         """A text artifact, one item a line."""
         return self.file(key, name).read_text("utf-8").splitlines()
 
-    def read_array(self, key: str, name: str) -> NDArray[Any]:
+    def read_array(self, key: str, name: str) -> NDArray[np.generic]:
         """A .npy artifact; StoreError for one of objects, whose step is quarantined."""
         path = self.file(key, name)
         try:
             with path.open("rb") as file:
-                array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+                array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
         except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
             raise self._corrupt(key, path, f"it is no array of numbers: {err}") from err
         return array
@@ -242,7 +243,7 @@ class Store:
         """Where the description of a step stands while it waits to be run."""
         return self.folders.recipes / f"{_safe(key)}.json"
 
-    def write_recipe(self, step: Mapping[str, Any]) -> None:
+    def write_recipe(self, step: StepRecord) -> None:
         """Describe a step for the worker that will run it."""
         path = self.recipe_path(step["key"])
         failpoints.at("recipe.write", path)
@@ -263,16 +264,16 @@ class Store:
         """Whether something outside the store was noted as good by `note_checked`."""
         return self._mark(what).is_file()
 
-    def note_checked(self, what: str, about: Mapping[str, Any]) -> None:
+    def note_checked(self, what: str, about: Mapping[str, object]) -> None:
         """Note that something outside the store, named by its identity, was found good."""
         mark = self._mark(what)
         mark.parent.mkdir(parents=True, exist_ok=True)
         write_json(mark, about)
 
-    def read_checked(self, what: str) -> dict[str, Any]:
+    def read_checked(self, what: str) -> dict[str, object]:
         """What was noted with `note_checked`; empty where nothing readable was."""
         try:
-            about: dict[str, Any] = json.loads(self._mark(what).read_text("utf-8"))
+            about: dict[str, object] = json.loads(self._mark(what).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
         return about
@@ -308,11 +309,11 @@ class Store:
         found = sorted(self.folders.checkpoints.glob("*"))
         return [folder for folder in found if is_safe(folder.name)]
 
-    def read_recipe(self, key: str) -> dict[str, Any]:
+    def read_recipe(self, key: str) -> StepRecord:
         """The step described under a key. Raises StoreError if none is."""
         path = self.recipe_path(key)
         try:
-            recipe: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            recipe: StepRecord = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as err:
             raise StoreError(f"{path}: no readable recipe ({err})") from err
         return recipe

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alspec.errors import StoreError
 from alspec.store.store import Store
@@ -115,7 +114,7 @@ class StudyFolder:
             with suppress(OSError):
                 folder.rmdir()
 
-    def log_event(self, event: Mapping[str, Any]) -> None:
+    def log_event(self, event: Mapping[str, object]) -> None:
         """Append one event."""
         failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)

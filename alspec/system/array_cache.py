@@ -45,7 +45,7 @@ class ArrayCache:
         user = user_cache_folder()
         return cls((*before, user) if user else before)
 
-    def load(self, name: str) -> dict[str, NDArray[Any]] | None:
+    def load(self, name: str) -> dict[str, NDArray[np.generic]] | None:
         """The arrays saved under a name; None where there are none, or none that can be read."""
         for folder in self.folders:
             try:
@@ -55,10 +55,10 @@ class ArrayCache:
                 continue
         return None
 
-    def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def save(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Save arrays; a folder that cannot be written is passed over."""
         buffer = io.BytesIO()
-        named: dict[str, Any] = dict(arrays)
+        named: dict[str, Any] = dict(arrays)  # a name could be that of an option of savez
         np.savez(buffer, **named)
         for folder in self.folders:
             with suppress(OSError):

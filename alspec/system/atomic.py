@@ -13,13 +13,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from alspec.system import failpoints
 from alspec.system.processes import process_tag
 from alspec.system.reading import open_regular
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -155,12 +156,12 @@ def describe_os_error(err: OSError) -> str:
     return f"{what}. {advice} and run again" if advice else what
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """Write JSON, whole or not at all; NaN is refused."""
     write_text(path, json_text(data))
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Write a table, whole or not at all."""
     write_text(path, csv_text(header, rows))
 
@@ -174,7 +175,7 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def write_array(path: Path, array: NDArray[Any]) -> None:
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """Write a .npy file of numbers, whole or not at all; objects are refused."""
     import numpy as np  # whoever has an array has it
 
@@ -192,7 +193,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def json_text(data: Any) -> str:
+def json_text(data: object) -> str:
     """JSON as the store writes it: sorted keys, one space a level, no NaN."""
     return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 

@@ -6,7 +6,6 @@ import platform
 import socket
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 PACKAGES = ("alspec", "torch", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "numpy")
 
@@ -23,6 +22,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine(device: str) -> dict[str, Any]:
+def machine(device: str) -> dict[str, object]:
     """Host, device and versions, as they stand in a step's artifacts."""
     return {"host": socket.gethostname(), "device": device, "versions": versions()}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +115,7 @@ class FileContents:
         states = np.array([state for state, _ in self._digests.values()], np.int64)
         joined = b"".join(digest for _, digest in self._digests.values())
         digests = np.frombuffer(joined, np.uint8)
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, NDArray[np.generic]] = {
             "names": np.frombuffer(names.encode(), np.uint8),
             "states": states.reshape(-1, len(_STATE)),
             "digests": digests.reshape(-1, DIGEST_BYTES),
@@ -125,7 +124,7 @@ class FileContents:
 
 
 def _saved(
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[np.generic]],
 ) -> Iterable[tuple[str, tuple[tuple[int, ...], bytes]]]:
     """Name, state and digest of each file, as `FileContents.save` wrote them."""
     try:

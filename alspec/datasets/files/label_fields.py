@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,7 +33,7 @@ def _as_colour(value: str) -> str:
     return colour
 
 
-def _as_values(given: Any) -> Any:
+def _as_values(given: object) -> object:
     """Mask values as numbers; YAML and JSON have text where a mapping's keys are."""
     if not isinstance(given, Mapping):
         return given
@@ -78,7 +78,7 @@ class LabelFields(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _classes_by_name(cls, data: Any) -> Any:
+    def _classes_by_name(cls, data: object) -> object:
         """`classes: {bg: 0, x: 4}` or `{bg: "#000000"}` says `classes` and `values` in one."""
         if not isinstance(data, Mapping) or not isinstance(data.get("classes"), Mapping):
             return data
@@ -156,7 +156,7 @@ def _require_same(classes: tuple[str, ...], named: tuple[str, ...]) -> None:
             )
 
 
-def with_colours_read(fields: LabelFields, root: str | None) -> dict[str, Any]:
+def with_colours_read(fields: LabelFields, root: str | None) -> dict[str, object]:
     """What a spec changes when its colour file is read: `colours` and `ignore` in full.
 
     Args:

@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +71,7 @@ class ListingCache:
             return
         names = {frame.sequence: None for frame in listing.frames}
         rank = {name: at for at, name in enumerate(names)}
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, NDArray[np.generic]] = {
             "snapshot": np.frombuffer(self._snapshot, np.uint8),
             "ids": _bytes("\n".join(frame.id for frame in listing.frames)),
             "sequences": _bytes("\n".join(names)),
@@ -86,7 +85,7 @@ def _bytes(text: str) -> NDArray[np.uint8]:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def _lines(array: NDArray[np.uint8]) -> list[str]:
+def _lines(array: NDArray[np.generic]) -> list[str]:
     return array.tobytes().decode().split("\n")
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -53,9 +53,10 @@ class PairedFiles(ABC):
 
     kind: ClassVar[str]
     Spec: ClassVar[type[DatasetSpec]]
+    spec: RootedSpec
 
-    def __init__(self, spec: Any) -> None:
-        self.spec: Any = spec
+    def __init__(self, spec: RootedSpec) -> None:
+        self.spec = spec
         self._pairs: dict[Split, dict[ImageId, Pair]] = {}
         self._known: dict[Split, KnownListing] = {}
         self._watched = WatchedFiles()

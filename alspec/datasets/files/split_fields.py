@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -44,7 +44,7 @@ class SplitLists(Frozen):
     val: PathText = Field(description="list of the images that measure")
 
 
-def _val_of_its_form(value: Any) -> Any:
+def _val_of_its_form(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     if "sequences" in value:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from alspec.datasets.files.naming import below
 from alspec.datasets.files.split_fields import ValFraction, ValSequences
 from alspec.errors import DataError, Problem
 from alspec.system.reading import read_text_file
+
+if TYPE_CHECKING:
+    import regex
 
 _SUFFIXES = IMAGE_SUFFIXES | MASK_SUFFIXES
 
@@ -111,7 +114,7 @@ def _composed(name: str) -> str:
 
 
 @cache
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str) -> regex.Pattern[str]:
     import regex  # slow to load, and like `re`, but with an end
 
     return regex.compile(pattern)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
@@ -107,11 +107,15 @@ class Spec(RootedSpec):
     )
 
 
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
+
+
 class A2D2(PairedFiles):
     """A2D2 (Geyer et al., 2020): one sequence measures, the others are the pool, 19 classes."""
 
     kind: ClassVar[str] = "a2d2"
     Spec: ClassVar[type[DatasetSpec]] = Spec
+    spec: _Spec
 
     @property
     def classes(self) -> tuple[str, ...]:

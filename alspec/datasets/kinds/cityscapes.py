@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -72,11 +72,15 @@ class Spec(RootedSpec):
     )
 
 
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
+
+
 class Cityscapes(PairedFiles):
     """Cityscapes (Cordts et al., 2016): train is the pool, val measures, 19 classes."""
 
     kind: ClassVar[str] = "cityscapes"
     Spec: ClassVar[type[DatasetSpec]] = Spec
+    spec: _Spec
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,7 +92,7 @@ class Cityscapes(PairedFiles):
         images, masks = (f"{folder}/{SPLITS[split]}" for folder in (IMAGES, MASKS))
         if not (self.root / images).is_dir() or not (self.root / masks).is_dir():
             raise no_root(self.root, f"`{images}` and `{masks}`")
-        labels = self.spec.labels
+        labels: str = self.spec.labels
         if labels == "auto":
             labels = self._labels_there(masks)
         tree = Tree(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import (
     Field,
@@ -80,8 +80,8 @@ class Spec(Half, LabelFields, PixelFields, RootedSpec):
     @field_validator("classes", mode="wrap")
     @classmethod
     def _classes_are_known(
-        cls, given: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Any:
+        cls, given: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
         if given not in ((), []):  # a list where the spec comes back from JSON
             return handler(given)
         if all(name in info.data and info.data[name] is None for name in ("values", "colours")):
@@ -90,7 +90,7 @@ class Spec(Half, LabelFields, PixelFields, RootedSpec):
 
     @field_validator("val")
     @classmethod
-    def _apart(cls, val: Any, info: ValidationInfo) -> Any:
+    def _apart(cls, val: object, info: ValidationInfo) -> object:
         if (
             val is None
             and cls.VAL_IS_NEEDED
@@ -145,6 +145,9 @@ def _below_or_here(root: str | None, path: str) -> Path:
     return inside if inside.is_file() else Path(path)
 
 
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
+
+
 class Folder(PairedFiles):
     """Images and masks in folders; see `Spec` for what the user says about them."""
 
@@ -153,7 +156,9 @@ class Folder(PairedFiles):
     PARTLY_LABELLED: ClassVar[bool] = False
     """Whether images without a mask are listed in the pool as well."""
 
-    def __init__(self, spec: Any) -> None:
+    spec: _Spec
+
+    def __init__(self, spec: _Spec) -> None:
         super().__init__(spec)
         self._masks = MaskReader(spec)
         self._halves: dict[Split, list[Pair]] = {}
@@ -161,8 +166,7 @@ class Folder(PairedFiles):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; the position is the class id."""
-        names: tuple[str, ...] = self.spec.class_names
-        return names
+        return self.spec.class_names
 
     def list_split(self, split: Split) -> list[Pair]:
         """The pairs of a split in time order. Raises DataError, all problems at once."""
@@ -180,9 +184,10 @@ class Folder(PairedFiles):
 
     def listed_folders(self, split: Split) -> tuple[str, ...]:
         """The folders of images and masks of a split that has its own."""
-        half = self.spec.val if split is Split.VAL else self.spec
-        if self.PARTLY_LABELLED or not isinstance(self.spec.val, Half):
+        val = self.spec.val
+        if self.PARTLY_LABELLED or not isinstance(val, Half):
             return ()
+        half = val if split is Split.VAL else self.spec
         return half.images, half.masks
 
     def read_image_file(self, path: Path) -> Image:

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, ImageId, Split
 from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.listing import Pair
 from alspec.datasets.files.split_fields import Half
 from alspec.datasets.kinds import folder
 from alspec.errors import DataError, Problem
@@ -35,17 +36,20 @@ class Spec(folder.Spec):
 
     @field_validator("kind", mode="before")
     @classmethod
-    def _of_this_kind(cls, kind: Any) -> Any:
+    def _of_this_kind(cls, kind: object) -> object:
         return "partly_labelled" if kind == "folder" else kind
 
     @field_validator("val", "split")
     @classmethod
-    def _folders_alone(cls, given: Any) -> Any:
+    def _folders_alone(cls, given: object) -> object:
         if given is None or isinstance(given, Half):
             return given
         raise PydanticCustomError(
             "project", "a labelling project takes `val: {{images, masks}}`, or none", {}
         )
+
+
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
 
 
 class PartlyLabelled(folder.Folder):
@@ -58,6 +62,12 @@ class PartlyLabelled(folder.Folder):
     kind: ClassVar[str] = "partly_labelled"
     Spec: ClassVar[type[DatasetSpec]] = Spec
     PARTLY_LABELLED: ClassVar[bool] = True
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        """Raises TypeError for the spec of another kind, which no project has."""
+        if not isinstance(spec, _Spec):
+            raise TypeError(f"{type(spec).__name__} is no spec of a partly labelled folder")
+        super().__init__(spec)
 
     def frames(self, split: Split) -> tuple[Frame, ...]:
         """All images in time order; of `val` none where the spec has none."""
@@ -124,7 +134,7 @@ class PartlyLabelled(folder.Folder):
             return err.problems
         return ()
 
-    def list_split(self, split: Split) -> list[Any]:
+    def list_split(self, split: Split) -> list[Pair]:
         """The pairs of a split in time order; none of a `val` that is not there."""
         if split is Split.VAL and self.spec.val is None:
             return []

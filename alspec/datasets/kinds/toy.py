@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -53,6 +53,9 @@ class Spec(DatasetSpec):
         return self
 
 
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
+
+
 class Toy:
     """Streets drawn from a seed, with Cityscapes' 19 classes.
 
@@ -63,8 +66,8 @@ class Toy:
     kind: ClassVar[str] = "toy"
     Spec: ClassVar[type[DatasetSpec]] = Spec
 
-    def __init__(self, spec: Any) -> None:
-        self.spec: Any = spec
+    def __init__(self, spec: _Spec) -> None:
+        self.spec = spec
 
     @property
     def classes(self) -> tuple[str, ...]:

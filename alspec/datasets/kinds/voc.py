@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -94,21 +94,24 @@ class Spec(LabelFields, RootedSpec):
         return self.model_copy(update=changes) if changes else self
 
 
+_Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
+
+
 class Voc(PairedFiles):
     """PASCAL VOC 2012 (Everingham et al.) with SBD (Hariharan et al., 2011), 21 classes."""
 
     kind: ClassVar[str] = "voc"
     Spec: ClassVar[type[DatasetSpec]] = Spec
+    spec: _Spec
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: _Spec) -> None:
         super().__init__(spec)
         self._masks = MaskReader(spec, None if spec.classes else _MEANING)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, VOC's 21 or the spec's."""
-        names: tuple[str, ...] = self.spec.class_names
-        return names
+        return self.spec.class_names
 
     def list_split(self, split: Split) -> list[Pair]:
         """The pairs of a split by name; images that are no video are one sequence.
@@ -251,7 +254,7 @@ def _read_mat(path: Path) -> Labels:
     from scipy.io import loadmat
 
     try:
-        found: Any = loadmat(path, variable_names=["GTcls"])["GTcls"]["Segmentation"]
+        found = loadmat(path, variable_names=["GTcls"])["GTcls"]["Segmentation"]
         labels = np.asarray(found[0, 0])
     except Exception as err:
         what = (

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ class Augmented:
     Spec: ClassVar[type[DatasetSpec]] = DatasetSpec
 
     def __init__(self, dataset: Dataset, redundancy: AugmentedFrames) -> None:
-        self.spec: Any = dataset.spec
+        self.spec = dataset.spec
         self._dataset = dataset
         self._redundancy = redundancy
 

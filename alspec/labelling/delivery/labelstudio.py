@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from alspec.labelling.delivery.base import (
@@ -73,21 +74,23 @@ def _delivered(
     """An annotation; None for one that was skipped or is empty."""
     if annotation.get("was_cancelled"):
         return None
-    about: dict[str, Any] = {
-        "annotator": _annotator(annotation.get("completed_by")),
-        "when": str(annotation.get("updated_at") or annotation.get("created_at") or ""),
-        "seconds": _seconds(annotation.get("lead_time")),
-        "submitted": True,
-    }
+    delivered = partial(
+        Delivered,
+        name,
+        annotator=_annotator(annotation.get("completed_by")),
+        when=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
+        seconds=_seconds(annotation.get("lead_time")),
+        submitted=True,
+    )
     results = annotation["result"]
     choices = [choice for own in results for choice in own["value"].get("choices", ())]
     if reject_tag(expected.classes) in choices:
-        return Delivered(name, rejected=True, **about)
+        return delivered(rejected=True)
     regions = [_region(own, image.size, expected) for own in results if own["type"] != "choices"]
     if not regions:
         return None
     mask, contested = painted(regions, image.size, expected.unlabelled)
-    return Delivered(name, mask, contested=contested, **about)
+    return delivered(mask=mask, contested=contested)
 
 
 def _region(own: Mapping[str, Any], size: tuple[int, int], expected: Expectation) -> Region:
@@ -106,18 +109,19 @@ def _region(own: Mapping[str, Any], size: tuple[int, int], expected: Expectation
     raise ValueError(f"it has a region of type `{kind}`; label with brushes or polygons")
 
 
-def _class_id(labels: Any, expected: Expectation) -> int:
+def _class_id(labels: object, expected: Expectation) -> int:
     if not isinstance(labels, list) or len(labels) != 1:
         raise ValueError("a region has no label, or several")
     return expected.class_id(str(labels[0]))
 
 
-def _annotator(completed_by: Any) -> str:
+def _annotator(completed_by: object) -> str:
     if isinstance(completed_by, Mapping):
         return str(completed_by.get("email") or completed_by.get("id") or "")
     return "" if completed_by is None else str(completed_by)
 
 
-def _seconds(lead_time: Any) -> float | None:
-    is_number = isinstance(lead_time, (int, float)) and not isinstance(lead_time, bool)
-    return float(lead_time) if is_number and 0 <= lead_time < 1e7 else None
+def _seconds(lead_time: object) -> float | None:
+    if not isinstance(lead_time, (int, float)) or isinstance(lead_time, bool):
+        return None
+    return float(lead_time) if 0 <= lead_time < 1e7 else None

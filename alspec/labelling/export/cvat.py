@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -58,13 +58,27 @@ def write(folder: Path, batch: HandOver) -> None:
     write_text(folder / "HOW-TO.md", text)
 
 
-def labels(classes: Sequence[str]) -> list[dict[str, Any]]:
+class Label(TypedDict):
+    """A label as CVAT's constructor takes it in its raw form."""
+
+    name: str
+    color: str
+    type: str
+    attributes: list[str]
+
+
+def labels(classes: Sequence[str]) -> list[Label]:
     """CVAT's label constructor in its raw form, the tag for rejected images included."""
-    named = [
+    named: list[Label] = [
         {"name": name, "color": hex_of(colour_of(number)), "type": "any", "attributes": []}
         for number, name in enumerate(classes)
     ]
-    reject = {"name": reject_tag(classes), "color": "#ff00ff", "type": "tag", "attributes": []}
+    reject: Label = {
+        "name": reject_tag(classes),
+        "color": "#ff00ff",
+        "type": "tag",
+        "attributes": [],
+    }
     return [*named, reject]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -72,7 +71,7 @@ def config(classes: Sequence[str]) -> str:
     )
 
 
-def task(image: HandedImage, classes: Sequence[str]) -> dict[str, Any]:
+def task(image: HandedImage, classes: Sequence[str]) -> dict[str, object]:
     """One task: where Label Studio finds the image, the project's id, and the proposal."""
     data = {
         "image": f"/data/local-files/?d=images/{quote(image.name)}",
@@ -85,7 +84,7 @@ def task(image: HandedImage, classes: Sequence[str]) -> dict[str, Any]:
     return {"data": data, "predictions": [{"model_version": "alspec", "result": results}]}
 
 
-def regions(mask_HW: Mask, classes: Sequence[str]) -> list[dict[str, Any]]:
+def regions(mask_HW: Mask, classes: Sequence[str]) -> list[dict[str, object]]:
     """A brush region for each class of a mask."""
     height, width = mask_HW.shape
     return [

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from alspec.models.inference.decoding import logits_at
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
 
 SIDE = 64
 """Pixels of the square of noise that both forms are tried on."""
@@ -18,7 +22,7 @@ TOLERANCE = 1e-4
 """Largest difference of their logits, as a share of the largest logit."""
 
 
-def folded(load: Callable[[], Any]) -> Any:
+def folded(load: Callable[[], EncoderDecoder]) -> EncoderDecoder:
     """The segmentor that `load` gives, its batch norms folded where that changes no prediction.
 
     Folding goes by the order in which layers are registered, as in MMSegmentation's own tools. A
@@ -40,7 +44,7 @@ def folded(load: Callable[[], Any]) -> Any:
     return segmentor
 
 
-def _tried(segmentor: nn.Module) -> Tensor | None:
+def _tried(segmentor: EncoderDecoder) -> Tensor | None:
     """Logits of a noise image; None where the network takes no image of this size."""
     noise = torch.randn((1, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
     try:

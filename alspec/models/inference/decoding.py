@@ -6,7 +6,8 @@ B = images, C = classes, H, W = pixels of the image, h, w = the decode head's ow
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import torch
@@ -16,6 +17,10 @@ from torch import Tensor, nn
 
 from alspec.errors import InputError
 from alspec.models.inference.row_blocks import upsampled
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
 
 __all__ = [
     "compat",
@@ -27,17 +32,20 @@ __all__ = [
     "two_logits",
 ]
 
+Levels: TypeAlias = Tensor | Sequence[Tensor]
+"""What an encoder gives: maps at several scales, or one."""
+
 _PLAIN = (BaseDecodeHead.predict, BaseCascadeDecodeHead.predict)
 """Ways to predict that are a forward pass and an upsampling, nothing else."""
 
 
-def last_head(segmentor: Any) -> Any:
+def last_head(segmentor: EncoderDecoder) -> BaseDecodeHead:
     """The decode head that makes the prediction: the last one of a cascade."""
     head = segmentor.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
-def decode(segmentor: Any, levels: Any, size: Any) -> Tensor:
+def decode(segmentor: EncoderDecoder, levels: Levels, size: Sequence[int]) -> Tensor:
     """The decoder alone, a cascade of heads included: logits (B, C, h, w).
 
     A head with a way of its own to predict (EncNet, DANet, PointRend) is asked in that way, as
@@ -53,9 +61,9 @@ def decode(segmentor: Any, levels: Any, size: Any) -> Tensor:
         InputError: the head gives something else than one tensor.
     """
     head = segmentor.decode_head
-    stages: list[Any] = list(head) if isinstance(head, nn.ModuleList) else [head]
+    stages: list[BaseDecodeHead] = list(head) if isinstance(head, nn.ModuleList) else [head]
     *earlier, last = stages
-    before: tuple[Any, ...] = ()
+    before: tuple[Tensor, ...] = ()
     for stage in earlier:
         before = (stage(levels, *before),)
     if getattr(type(last), "predict", None) in (None, *_PLAIN):
@@ -66,13 +74,13 @@ def decode(segmentor: Any, levels: Any, size: Any) -> Tensor:
     return two_logits(segmentor, one_tensor(logits, last))
 
 
-def _metas(images: int, size: Any) -> list[dict[str, Any]]:
+def _metas(images: int, size: Sequence[int]) -> list[dict[str, object]]:
     shape = torch.Size(size)
     about = {"ori_shape": shape, "img_shape": shape, "pad_shape": shape, "padding_size": [0] * 4}
     return [dict(about) for _ in range(images)]
 
 
-def one_tensor(logits: Any, head: Any) -> Tensor:
+def one_tensor(logits: object, head: object) -> Tensor:
     """What a head returns.
 
     Raises:
@@ -87,14 +95,14 @@ def one_tensor(logits: Any, head: Any) -> Tensor:
     return logits
 
 
-def two_logits(segmentor: Any, logits: Tensor) -> Tensor:
+def two_logits(segmentor: EncoderDecoder, logits: Tensor) -> Tensor:
     """Logits of a head of one logit, z, as (0, z): softmax gives its sigmoid and the rest."""
     if getattr(segmentor, "out_channels", None) != 1:
         return logits
     return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def shifted_to_threshold(segmentor: Any, logits_BCHW: Tensor) -> Tensor:
+def shifted_to_threshold(segmentor: EncoderDecoder, logits_BCHW: Tensor) -> Tensor:
     """Logits whose largest is the class that MMSegmentation predicts.
 
     A head of one logit predicts its class where the sigmoid is above the head's `threshold`.
@@ -106,7 +114,7 @@ def shifted_to_threshold(segmentor: Any, logits_BCHW: Tensor) -> Tensor:
     return logits_BCHW + shift[:, None, None]
 
 
-def logits_at(segmentor: Any, inputs: Tensor, size: Any) -> Tensor:
+def logits_at(segmentor: EncoderDecoder, inputs: Tensor, size: Sequence[int]) -> Tensor:
     """Logits (B, C, H, W) in float32 at `size`, whatever the head's own resolution."""
     levels = segmentor.extract_feat(inputs)
     logits = decode(segmentor, levels, inputs.shape[-2:])

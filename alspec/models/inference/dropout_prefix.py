@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from torch import Tensor, nn
+
+Output: TypeAlias = "Tensor | list[Output] | tuple[Output, ...]"
+"""What a module gives that can be copied."""
 
 
 class CachedPrefix:
@@ -22,13 +25,13 @@ class CachedPrefix:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
-        self._kept: list[tuple[nn.Module, Any]] = []
+        self._kept: list[tuple[nn.Module, Output]] = []
         self._noted = False
 
     @contextmanager
     def reused(self) -> Iterator[None]:
         """For one pass over the network; the modules are as they were when the block ends."""
-        run: Callable[..., Any] = _Replay(self._kept) if self._noted else _Record(self._kept)
+        run: Callable[..., object] = _Replay(self._kept) if self._noted else _Record(self._kept)
         before = [(module, vars(module).get("forward")) for module in self._network.modules()]
         for module, _ in before:
             vars(module)["forward"] = partial(run, module, module.forward)
@@ -47,13 +50,13 @@ class CachedPrefix:
 class _Record:
     """Runs modules, and notes outputs until the first module in training mode is called."""
 
-    def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:
+    def __init__(self, kept: list[tuple[nn.Module, Output]]) -> None:
         self._kept = kept
         self._open = True
 
     def __call__(
-        self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+        self, module: nn.Module, forward: Callable[..., object], *args: object, **kwargs: object
+    ) -> object:
         self._open = self._open and not module.training
         inner = len(self._kept)
         output = forward(*args, **kwargs)
@@ -65,13 +68,13 @@ class _Record:
 class _Replay:
     """Hands out what was noted, call by call, and runs what is left."""
 
-    def __init__(self, kept: list[tuple[nn.Module, Any]]) -> None:
+    def __init__(self, kept: list[tuple[nn.Module, Output]]) -> None:
         self._kept = iter(kept)
         self._next = next(self._kept, None)
 
     def __call__(
-        self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+        self, module: nn.Module, forward: Callable[..., object], *args: object, **kwargs: object
+    ) -> object:
         if self._next is None or self._next[0] is not module:
             return forward(*args, **kwargs)
         output = _copy(self._next[1])
@@ -79,14 +82,16 @@ class _Replay:
         return output
 
 
-def _can_be_copied(output: Any) -> bool:
-    if type(output) in (list, tuple):
+def _can_be_copied(output: object) -> TypeGuard[Output]:
+    if isinstance(output, (list, tuple)) and type(output) in (list, tuple):
         return all(_can_be_copied(item) for item in output)
     return isinstance(output, Tensor)
 
 
-def _copy(output: Any) -> Any:
+def _copy(output: Output) -> Output:
     """A copy, since what follows may change it in place."""
     if isinstance(output, Tensor):
         return output.clone()
-    return type(output)(_copy(item) for item in output)
+    if isinstance(output, list):
+        return [_copy(item) for item in output]
+    return tuple(_copy(item) for item in output)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from alspec.datasets.base import ImageId
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
 
 
 class Watch:
@@ -18,7 +21,7 @@ class Watch:
     def __init__(self) -> None:
         self._seen: list[Tensor] = []
 
-    def see(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    def see(self, _module: nn.Module, _inputs: object, output: object) -> None:
         """Note which images of an output, (N, ...), are finite."""
         if isinstance(output, Tensor):
             self._seen.append(output.isfinite().flatten(1).all(dim=1))
@@ -47,7 +50,7 @@ def not_finite(images: Sequence[ImageId], finite: Tensor) -> list[ImageId]:
 
 
 @contextmanager
-def watching(segmentor: Any) -> Iterator[Watch]:
+def watching(segmentor: EncoderDecoder) -> Iterator[Watch]:
     """Watch the logits of a segmentor's decode head, of a cascade's last."""
     head = segmentor.decode_head
     watch = Watch()

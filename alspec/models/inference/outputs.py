@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from alspec.models.inference.decoding import last_head, shifted_to_threshold
 from alspec.models.inference.row_blocks import Block, Rows, upsampled
 from alspec.models.inference.sliding import Encoding, Reader
 from alspec.models.nets.mc_dropout import sampling
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
 
 
 @dataclass
@@ -38,7 +41,7 @@ class BatchOutputs:
         bfloat16: the network computes in bfloat16 (autocast); what follows it never does.
     """
 
-    segmentor: Any
+    segmentor: EncoderDecoder
     inputs: Tensor
     passes: int = 0
     generator_seed: int = 0
@@ -46,10 +49,10 @@ class BatchOutputs:
     bfloat16: bool = False
 
     @property
-    def _size(self) -> Any:
+    def _size(self) -> torch.Size:
         return self.inputs.shape[-2:]
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.inputs.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     @cached_property
@@ -168,7 +171,7 @@ class BatchOutputs:
         return parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
 
     def _features_of(self, part: Encoding, grid: int) -> Tensor:
-        head: Any = last_head(self.segmentor)
+        head = last_head(self.segmentor)
         bottleneck = getattr(head, "bottleneck", None)
         if bottleneck is None:
             (levels,) = part.levels
@@ -201,8 +204,12 @@ class BatchOutputs:
 
     def _gradients_of(self, part: Encoding) -> Tensor:
         head = last_head(self.segmentor)
-        classifier: Any = getattr(head, "conv_seg", None)
-        if getattr(classifier, "kernel_size", None) != (1, 1) or classifier.groups != 1:
+        classifier = getattr(head, "conv_seg", None)
+        if (
+            classifier is None
+            or getattr(classifier, "kernel_size", None) != (1, 1)
+            or classifier.groups != 1
+        ):
             raise InputError.at(
                 "model",
                 f"the decode head {type(head).__name__} does not end in a 1x1 convolution "
@@ -236,7 +243,7 @@ class _Reached(Exception):
         self.output = output
 
 
-def _reached(_module: Any, _inputs: Any, output: Tensor) -> None:
+def _reached(_module: object, _inputs: object, output: Tensor) -> None:
     raise _Reached(output)
 
 
@@ -248,7 +255,7 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def outputs_of(
-    segmentor: Any,
+    segmentor: EncoderDecoder,
     images: Tensor,
     device: torch.device,
     *,

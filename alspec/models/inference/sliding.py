@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from alspec.models.inference.decoding import decode
+from alspec.models.inference.decoding import Levels, decode
 from alspec.models.inference.dropout_prefix import CachedPrefix
 from alspec.models.inference.row_blocks import upsampled
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Encoding:
     """
 
     tiles: Sequence[Tile] | None
-    levels: Sequence[Any]
+    levels: Sequence[Levels]
 
     def of_first(self, images: int) -> Encoding:
         """Of the first images alone."""
@@ -72,7 +75,7 @@ class Encoding:
         return (Encoding(None, [levels]) for levels in self.levels)
 
 
-def _first(levels: Any, images: int) -> Any:
+def _first(levels: Levels, images: int) -> Levels:
     return levels[:images] if isinstance(levels, Tensor) else [x[:images] for x in levels]
 
 
@@ -87,9 +90,9 @@ class Reader:
 
     def __init__(
         self,
-        segmentor: Any,
+        segmentor: EncoderDecoder,
         size: Sequence[int],
-        precision: Callable[[], AbstractContextManager[Any]],
+        precision: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._segmentor = segmentor
         self._size = size
@@ -132,7 +135,7 @@ class Reader:
             count[..., tile.rows, tile.columns] += 1
         return total / count
 
-    def _part(self, levels: Any, size: Sequence[int], *prefix: CachedPrefix) -> Tensor:
+    def _part(self, levels: Levels, size: Sequence[int], *prefix: CachedPrefix) -> Tensor:
         with self._precision(), ExitStack() as stack:
             for cached in prefix:
                 stack.enter_context(cached.reused())

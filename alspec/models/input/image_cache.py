@@ -17,7 +17,6 @@ import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -129,7 +128,7 @@ class _Rows:
         self._sound = np.zeros(count, bool)
         """Rows that this process has compared with their mark."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), self._made_of
 
     def is_marked(self, row: int) -> bool:
@@ -187,7 +186,7 @@ def _mark_of(pixels: NDArray[np.uint8]) -> int:
     return zlib.crc32(pixels.data) | _THERE
 
 
-def _about(dataset: Dataset, size: tuple[int, int]) -> dict[str, Any]:
+def _about(dataset: Dataset, size: tuple[int, int]) -> dict[str, object]:
     """All that decides the pixels, and where they lie in the files."""
     return {
         "version": VERSION,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import torch
@@ -26,16 +26,27 @@ LOADER_SECONDS = 600.0
 """For a loader's process to hand over a batch; longer only if it hangs."""
 
 
-class Feed(TorchDataset[dict[str, Any]]):
+Inputs: TypeAlias = "dict[str, Tensor] | dict[str, dict[str, Tensor]]"
+"""What `BatchPreProcessor` takes, alone or by `labelled` and `unlabelled`."""
+
+
+class Preprocessed(TypedDict):
+    """A batch as MMSegmentation's segmentors take it."""
+
+    inputs: Tensor
+    data_samples: list[SegDataSample] | None
+
+
+class Feed(TorchDataset[Inputs]):
     """Batches in the shape the preprocessor takes, unlabelled ones beside labelled ones."""
 
-    metainfo: Mapping[str, Any] = {}
+    metainfo: Mapping[str, object] = {}
 
     def __init__(self, labelled: Batches, unlabelled: Batches | None = None) -> None:
         self.labelled = labelled
         self.unlabelled = unlabelled
 
-    def __getitem__(self, batch: int) -> dict[str, Any]:
+    def __getitem__(self, batch: int) -> Inputs:
         labelled = as_inputs(self.labelled[batch])
         if self.unlabelled is None:
             return labelled
@@ -64,7 +75,7 @@ class Feed(TorchDataset[dict[str, Any]]):
 
     def loader(
         self, positions: FromPosition, device: torch.device, workers: int
-    ) -> DataLoader[dict[str, Any]]:
+    ) -> DataLoader[Inputs]:
         """The batches at these positions; their bytes depend on neither device nor workers.
 
         Args:
@@ -86,7 +97,7 @@ class Feed(TorchDataset[dict[str, Any]]):
         )
 
 
-def as_inputs(batch: Batch) -> dict[str, Any]:
+def as_inputs(batch: Batch) -> dict[str, Tensor]:
     """A batch as `BatchPreProcessor` takes it."""
     inputs = {"inputs": batch.images, "labels": batch.labels}
     return inputs if batch.colours is None else {**inputs, "colours": batch.colours}
@@ -95,7 +106,7 @@ def as_inputs(batch: Batch) -> dict[str, Any]:
 class BatchPreProcessor(SegDataPreProcessor):  # type: ignore[misc]
     """MMSegmentation's preprocessor, which also takes a batch as one tensor: the same bits."""
 
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+    def forward(self, data: dict[str, Tensor], training: bool = False) -> Preprocessed:
         """Colours changed, pixels normalised, labels as MMSegmentation's heads read them.
 
         Args:
@@ -105,7 +116,7 @@ class BatchPreProcessor(SegDataPreProcessor):  # type: ignore[misc]
         """
         images = data["inputs"]
         if not isinstance(images, Tensor):
-            done: dict[str, Any] = super().forward(data, training)
+            done: Preprocessed = super().forward(data, training)
             return done
         images = self._sent(images)
         if "colours" in data:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 from mmengine.config import ConfigDict
@@ -18,23 +18,28 @@ import alspec.models.nets.dense_aspp
 import alspec.models.nets.wrn38
 from alspec.errors import InputError
 from alspec.models.input.loader import BatchPreProcessor
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.losses import count_on_device
 from alspec.models.nets.mc_dropout import add_decoder_dropout
 from alspec.models.nets.normalisation import PREPROCESSING
 from alspec.models.nets.own_config import REGISTERED
 from alspec.models.nets.weights import WeightsMatch, load_weights
 
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+
+
 __all__ = ["build_segmentor", "compat"]
 
 
 def build_segmentor(
-    config: Mapping[str, Any],
+    config: ConfigData,
     *,
     mc_dropout: bool,
     pretrained: Path | None = None,
     checkpoint: Path | None = None,
     note: Callable[[str], None] | None = None,
-) -> nn.Module:
+) -> EncoderDecoder:
     """The segmentor with initial weights, on the CPU, in float32.
 
     Random weights come from torch's global generator: seed it before. Weights from files replace
@@ -62,7 +67,7 @@ def build_segmentor(
             match = load_weights(module, path, prefixes, classes=classes)
             if note:
                 note(_in_words(module, path, match))
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
@@ -81,7 +86,7 @@ def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
     return words
 
 
-def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True) -> Any:
+def assemble(config: ConfigData, *, mc_dropout: bool, drawn: bool = True) -> EncoderDecoder:
     """The segmentor of a config before its weights are set.
 
     Args:
@@ -109,7 +114,7 @@ def assemble(config: Mapping[str, Any], *, mc_dropout: bool, drawn: bool = True)
     return model
 
 
-def _normalisation(config: Mapping[str, Any]) -> dict[str, Any]:
+def _normalisation(config: ConfigData) -> ConfigData:
     """What the preprocessor does to pixels; batches have one size and are never padded."""
     given = config.get("data_preprocessor") or PREPROCESSING
     return {key: given[key] for key in ("mean", "std", "rgb_to_bgr") if key in given}
@@ -131,13 +136,13 @@ def _draws(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def _left_alone(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+def _left_alone(tensor: Tensor, *_: object, **__: object) -> Tensor:
     return tensor
 
 
-def _require_registered_names(part: Any) -> None:
+def _require_registered_names(part: object) -> None:
     """Refuse a `type` that leads out of the registries: MMEngine would import and call it."""
-    values: Iterable[Any] = ()
+    values: Iterable[object] = ()
     if isinstance(part, Mapping):
         named = part.get("type")
         if isinstance(named, str) and not REGISTERED.fullmatch(named):

@@ -11,10 +11,9 @@ from __future__ import annotations
 import pickletools
 import sys
 import zipfile
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +78,7 @@ class ArchiveContent:
         skipped: classes whose objects were left out, sorted.
     """
 
-    data: Any
+    data: object
     skipped: list[str]
 
 
@@ -122,11 +121,11 @@ class _Machine:
 
     record: Callable[[str], bytes]
     skipped: set[str] = field(default_factory=set)
-    _stack: list[Any] = field(default_factory=list)
-    _memo: dict[int, Any] = field(default_factory=dict)
+    _stack: list[object] = field(default_factory=list)
+    _memo: dict[int, object] = field(default_factory=dict)
     _storages: dict[str, Tensor] = field(default_factory=dict)
 
-    def run(self, pickled: bytes) -> Any:
+    def run(self, pickled: bytes) -> object:
         """The object that a pickle describes."""
         for opcode, argument, _ in pickletools.genops(pickled):
             if opcode.name == "STOP":
@@ -134,7 +133,7 @@ class _Machine:
             self._interpret(opcode.name, argument)
         raise UnreadablePickle("its pickle has no end")
 
-    def _interpret(self, name: str, argument: Any) -> None:
+    def _interpret(self, name: str, argument: object) -> None:
         if name in _IGNORED:
             return
         if name in _VALUES:
@@ -142,15 +141,15 @@ class _Machine:
         elif name in _MADE:
             self._stack.append(_MADE[name]())
         elif name in _PUT:
-            self._memo[len(self._memo) if argument is None else argument] = self._stack[-1]
-        elif name in _GET:
+            self._memo[argument if isinstance(argument, int) else len(self._memo)] = self._stack[-1]
+        elif name in _GET and isinstance(argument, int):
             self._stack.append(self._memo[argument])
         elif name in _ACTIONS:
             _ACTIONS[name](self, argument)
         else:
             raise UnreadablePickle(f"its pickle uses {name}, which torch.save never writes")
 
-    def _marked(self) -> list[Any]:
+    def _marked(self) -> list[object]:
         """What was pushed since the last mark, which is taken off."""
         place = len(self._stack) - 1
         while self._stack[place] is not _MARK:
@@ -159,7 +158,7 @@ class _Machine:
         del self._stack[place:]
         return items
 
-    def _take(self, count: int) -> list[Any]:
+    def _take(self, count: int) -> list[object]:
         items = self._stack[-count:]
         if len(items) < count or any(item is _MARK for item in items):
             raise UnreadablePickle("its pickle takes what is not there")
@@ -173,33 +172,33 @@ class _Machine:
             raise UnreadablePickle(f"it asks for `{asked}`")
         self._stack.append(asked)
 
-    def global_in_text(self, argument: str) -> None:
+    def global_in_text(self, argument: object) -> None:
         """GLOBAL: module and name, which pickletools joins by a space."""
-        module, _, name = argument.partition(" ")
+        module, _, name = str(argument).partition(" ")
         self.push_global(module, name)
 
-    def global_on_stack(self, _: Any) -> None:
+    def global_on_stack(self, _: object) -> None:
         """STACK_GLOBAL."""
         module, name = self._take(2)
         self.push_global(str(module), str(name))
 
-    def mark(self, _: Any) -> None:
+    def mark(self, _: object) -> None:
         """MARK."""
         self._stack.append(_MARK)
 
-    def pop(self, _: Any) -> None:
+    def pop(self, _: object) -> None:
         """POP."""
         self._stack.pop()
 
-    def duplicate(self, _: Any) -> None:
+    def duplicate(self, _: object) -> None:
         """DUP."""
         self._stack.append(self._stack[-1])
 
-    def tuple_of_marked(self, _: Any) -> None:
+    def tuple_of_marked(self, _: object) -> None:
         """TUPLE and FROZENSET."""
         self._stack.append(tuple(self._marked()))
 
-    def list_of_marked(self, _: Any) -> None:
+    def list_of_marked(self, _: object) -> None:
         """LIST."""
         self._stack.append(self._marked())
 
@@ -207,65 +206,69 @@ class _Machine:
         """TUPLE1 to TUPLE3."""
         self._stack.append(tuple(self._take(count)))
 
-    def dict_of_marked(self, _: Any) -> None:
+    def dict_of_marked(self, _: object) -> None:
         """DICT."""
-        made: dict[Any, Any] = {}
+        made: dict[object, object] = {}
         _fill(made, self._marked())
         self._stack.append(made)
 
-    def append(self, _: Any) -> None:
+    def append(self, _: object) -> None:
         """APPEND."""
         (item,) = self._take(1)
         _extend(self._stack[-1], [item])
 
-    def extend(self, _: Any) -> None:
+    def extend(self, _: object) -> None:
         """APPENDS and ADDITEMS."""
         items = self._marked()
         _extend(self._stack[-1], items)
 
-    def set_item(self, _: Any) -> None:
+    def set_item(self, _: object) -> None:
         """SETITEM."""
         pair = self._take(2)
         _fill(self._stack[-1], pair)
 
-    def set_items(self, _: Any) -> None:
+    def set_items(self, _: object) -> None:
         """SETITEMS."""
         items = self._marked()
         _fill(self._stack[-1], items)
 
-    def build(self, _: Any) -> None:
+    def build(self, _: object) -> None:
         """BUILD: an object's state; none of the containers needs one."""
         self._take(1)
 
-    def call(self, _: Any) -> None:
+    def call(self, _: object) -> None:
         """REDUCE and NEWOBJ: a tensor or an ordered dict, else the object is skipped."""
         called, arguments = self._take(2)
         self._stack.append(self._made(called, arguments))
 
-    def call_with_keywords(self, _: Any) -> None:
+    def call_with_keywords(self, _: object) -> None:
         """NEWOBJ_EX."""
         called, arguments, _ = self._take(3)
         self._stack.append(self._made(called, arguments))
 
-    def _made(self, called: Any, arguments: Any) -> Any:
+    def _made(self, called: object, arguments: object) -> object:
         name = str(called)
         make = _CALLS.get(name)
         if make is not None and isinstance(called, Global):
+            if not isinstance(arguments, (list, tuple)):
+                raise UnreadablePickle(f"it calls `{called}` without arguments")
             return make(self, *arguments)
         self.skipped.add(name if isinstance(called, Global) else "an unnamed class")
         return Skipped(name)
 
-    def storage(self, _: Any) -> None:
+    def storage(self, _: object) -> None:
         """BINPERSID: `("storage", type, key, device, values)`."""
         (about,) = self._take(1)
-        kind, of, key, _, _ = about
+        kind, of, key, _, _ = about if isinstance(about, (list, tuple)) else (None,) * 5
         if kind != "storage" or not isinstance(of, Global) or of.module != "torch":
             raise UnreadablePickle("it refers to something else than a tensor's values")
         if of.name not in _DTYPES:
             raise UnreadablePickle(f"it has values of the type {of}")
         self._stack.append(_Storage(_DTYPES[of.name], str(key)))
 
-    def tensor(self, storage: _Storage, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    def tensor(
+        self, storage: _Storage, offset: int, size: Sequence[int], stride: Sequence[int], *_: object
+    ) -> Tensor:
         """`torch._utils._rebuild_tensor_v2`; torch refuses what does not lie in the storage."""
         if storage.record not in self._storages:
             values = bytearray(self.record(storage.record))
@@ -275,30 +278,30 @@ class _Machine:
         return values_of_type.as_strided(tuple(size), tuple(stride), offset)
 
 
-def _parameter(_machine: _Machine, data: Any, *_: Any) -> Any:
+def _parameter(_machine: _Machine, data: object, *_: object) -> object:
     return data
 
 
-def _ordered(_machine: _Machine, *items: Any) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
+def _ordered(_machine: _Machine, *items: Iterable[Sequence[object]]) -> dict[object, object]:
+    made: dict[object, object] = {}
     for pairs in items:
         for pair in pairs:
             _fill(made, list(pair))
     return made
 
 
-def _size(_machine: _Machine, values: Any = ()) -> tuple[Any, ...]:
+def _size(_machine: _Machine, values: Iterable[int] = ()) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _bytes(_machine: _Machine, text: Any = "", encoding: Any = "latin1") -> bytes:
+def _bytes(_machine: _Machine, text: object = "", encoding: object = "latin1") -> bytes:
     """How bytes are written in pickles of protocol 2."""
     if encoding != "latin1":
         raise UnreadablePickle(f"it has bytes encoded as {encoding}")
     return str(text).encode("latin1")
 
 
-_CALLS: Mapping[str, Callable[..., Any]] = {
+_CALLS: Mapping[str, Callable[..., object]] = {
     "_codecs.encode": _bytes,
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
     "torch._utils._rebuild_tensor": _Machine.tensor,
@@ -313,7 +316,7 @@ _VALUES = frozenset(
      "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
      "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 )  # fmt: skip
-_MADE: Mapping[str, Callable[[], Any]] = {
+_MADE: Mapping[str, Callable[[], object]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
     "NEWFALSE": lambda: False,
@@ -324,7 +327,7 @@ _MADE: Mapping[str, Callable[[], Any]] = {
 }
 _PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 _GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
-_ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+_ACTIONS: Mapping[str, Callable[[_Machine, object], None]] = {
     "GLOBAL": _Machine.global_in_text,
     "STACK_GLOBAL": _Machine.global_on_stack,
     "MARK": _Machine.mark,
@@ -361,12 +364,12 @@ def _may_be_named(asked: Global) -> bool:
     return root in _PLAIN_MODULES or root not in sys.stdlib_module_names
 
 
-def _extend(target: Any, items: list[Any]) -> None:
+def _extend(target: object, items: list[object]) -> None:
     if isinstance(target, list):
         target.extend(items)
 
 
-def _fill(target: Any, items: list[Any]) -> None:
+def _fill(target: object, items: list[object]) -> None:
     """Set pairs of a dict; keys that are no text or number are left out, with their values."""
     if len(items) % 2:
         raise UnreadablePickle("its pickle has a key without a value")

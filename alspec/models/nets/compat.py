@@ -7,7 +7,7 @@ import sys
 import types
 import warnings
 from importlib.machinery import ModuleSpec
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from alspec.models.nets import yapf_cache  # isort: skip  (mends the imports of mmengine)
 
@@ -21,11 +21,11 @@ def _stand_in() -> types.ModuleType:
     module = types.ModuleType(_EXT)
     module.__spec__ = ModuleSpec(_EXT, None)
 
-    def op(name: str) -> Any:
+    def op(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
 
-        def missing(*_args: Any, **_kwargs: Any) -> NoReturn:
+        def missing(*_args: object, **_kwargs: object) -> NoReturn:
             raise RuntimeError(
                 f"this model calls the compiled op `{name}`, which mmcv-lite does not have. "
                 "Install the full mmcv (>=2.0.0rc4,<2.2) in place of mmcv-lite, or choose another "

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from alspec.datasets.base import IGNORE
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.normalisation import PREPROCESSING
 from alspec.models.nets.own_config import adapted, read_config
 
 
 def _deeplabv3plus(
-    backbone: Mapping[str, Any],
+    backbone: ConfigData,
     *,
     in_channels: int,
     low_level: int,
@@ -20,7 +19,7 @@ def _deeplabv3plus(
     low_level_channels: int,
     dilations: tuple[int, ...],
     in_index: int,
-) -> dict[str, Any]:
+) -> ConfigData:
     return {
         "type": "EncoderDecoder",
         "data_preprocessor": None,
@@ -42,7 +41,7 @@ def _deeplabv3plus(
     }
 
 
-def _resnet18(base_channels: int) -> dict[str, Any]:
+def _resnet18(base_channels: int) -> ConfigData:
     return {
         "type": "ResNet",
         "depth": 18,
@@ -59,7 +58,7 @@ def _resnet18(base_channels: int) -> dict[str, Any]:
 
 def _resnet18_deeplab(
     base_channels: int, channels: int, low: int, dilations: tuple[int, ...]
-) -> dict[str, Any]:
+) -> ConfigData:
     return _deeplabv3plus(
         _resnet18(base_channels),
         in_channels=8 * base_channels,
@@ -71,7 +70,7 @@ def _resnet18_deeplab(
     )
 
 
-def _mobilenet_deeplab() -> dict[str, Any]:
+def _mobilenet_deeplab() -> ConfigData:
     """MobileNetV2 at output stride 8, as MMSegmentation's own configs dilate it.
 
     Its 320 channels need no head of 256; and atrous rates of small images serve those it is for.
@@ -95,7 +94,7 @@ def _mobilenet_deeplab() -> dict[str, Any]:
     )
 
 
-def _named(name: str) -> dict[str, Any]:
+def _named(name: str) -> ConfigData:
     """The model config of a built-in model."""
     if name == "deeplabv3plus_wrn38":
         return _deeplabv3plus(
@@ -122,7 +121,7 @@ def _named(name: str) -> dict[str, Any]:
     return _resnet18_deeplab(*widths[name])
 
 
-def model_config(name: str | None, classes: int, config_file: Path | None = None) -> dict[str, Any]:
+def model_config(name: str | None, classes: int, config_file: Path | None = None) -> ConfigData:
     """The MMSegmentation model config of a built-in model, or of a config file, as plain data.
 
     It is built for alspec's images, which are RGB. Classes and the ignored label are set. Of a

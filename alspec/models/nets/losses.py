@@ -5,8 +5,6 @@ B = images, C = classes, H, W = pixels.
 
 from __future__ import annotations
 
-from typing import Any
-
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import torch
 from mmseg.models.decode_heads import decode_head
@@ -55,17 +53,34 @@ def pixel_accuracy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     return ((right & counted).sum().float() + _EPS).mul(hundredth.float()).view(1)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor, weight: Any, **options: Any) -> Tensor:
+def _cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor | None,
+    *,
+    class_weight: Tensor | None,
+    reduction: str,
+    avg_factor: Tensor | float | None,
+    avg_non_ignore: bool,
+    ignore_index: int,
+) -> Tensor:
     """As `CrossEntropyLoss` calls it; what is weighted or not averaged over pixels is theirs."""
-    weights = (weight, options["class_weight"], options["avg_factor"])
-    averaged = options["reduction"] == "mean" and options["avg_non_ignore"]
-    if averaged and all(given is None for given in weights):
-        return mean_cross_entropy(logits, labels, options["ignore_index"])
-    classes = options["class_weight"]
-    if classes is not None and options["avg_factor"] is None and options["reduction"] == "mean":
+    weights = (weight, class_weight, avg_factor)
+    if reduction == "mean" and avg_non_ignore and all(given is None for given in weights):
+        return mean_cross_entropy(logits, labels, ignore_index)
+    if class_weight is not None and avg_factor is None and reduction == "mean":
         # MMSegmentation looks an ignored label's weight up, and fails; it has none.
-        ignored = labels == options["ignore_index"]
-        weights_of_pixels = classes[labels.masked_fill(ignored, 0)].masked_fill(ignored, 0)
-        options = {**options, "avg_factor": weights_of_pixels.sum()}
-    theirs: Tensor = cross_entropy(logits, labels, weight, **options)
+        ignored = labels == ignore_index
+        weights_of_pixels = class_weight[labels.masked_fill(ignored, 0)].masked_fill(ignored, 0)
+        avg_factor = weights_of_pixels.sum()
+    theirs: Tensor = cross_entropy(
+        logits,
+        labels,
+        weight,
+        class_weight=class_weight,
+        reduction=reduction,
+        avg_factor=avg_factor,
+        avg_non_ignore=avg_non_ignore,
+        ignore_index=ignore_index,
+    )
     return theirs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
@@ -12,14 +12,19 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from alspec.errors import InputError
 
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+
+
 LAYERS = 3
 """Dropout layers in the decoder of the MC-dropout arm (paper, section 4)."""
 RATE = 0.1
 
 
-def _head(model: nn.Module) -> nn.Module:
+def _head(model: EncoderDecoder) -> BaseDecodeHead:
     """The decode head whose classifier makes the prediction: the last one of a cascade."""
-    head: Any = model.decode_head
+    head = model.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
@@ -39,7 +44,7 @@ def _conv_blocks(head: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
-def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
+def add_decoder_dropout(model: EncoderDecoder, rate: float = RATE) -> None:
     """Put three `Dropout2d` into a segmentor's decoder.
 
     Two stand between its blocks, one before the classifier. The first follows the block that
@@ -79,24 +84,24 @@ def add_decoder_dropout(model: nn.Module, rate: float = RATE) -> None:
         head.add_module(f"mc_dropout{index}", layer)
         block.register_forward_hook(_dropping(layer))
     head.dropout = nn.Dropout2d(rate)
-    head.dropout_ratio = rate  # type: ignore[assignment]
+    head.dropout_ratio = rate
 
 
-def _dropping(layer: nn.Module) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+def _dropping(layer: nn.Module) -> Callable[[nn.Module, object, Tensor], Tensor]:
+    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         dropped: Tensor = layer(output)
         return dropped
 
     return hook
 
 
-def decoder_dropouts(model: nn.Module) -> list[nn.Module]:
+def decoder_dropouts(model: EncoderDecoder) -> list[nn.Module]:
     """The dropout layers of the decoder, of whatever dimension."""
     return [module for module in _head(model).modules() if isinstance(module, _DropoutNd)]
 
 
 @contextmanager
-def sampling(model: nn.Module) -> Iterator[None]:
+def sampling(model: EncoderDecoder) -> Iterator[None]:
     """Everything in eval mode but the decoder's dropout layers; as before when the block ends.
 
     Batch norm stays on its running statistics, which sampling must not move. The encoder's own

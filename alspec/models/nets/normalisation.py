@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from alspec.datasets.base import IGNORE
+from alspec.models.nets.config_data import ConfigData
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """Of images of 0 to 255, RGB."""
 
-PREPROCESSING: Mapping[str, Any] = {
+PREPROCESSING: Mapping[str, object] = {
     "mean": IMAGENET_MEAN,
     "std": IMAGENET_STD,
     "bgr_to_rgb": False,
@@ -26,7 +26,7 @@ _PREPROCESSOR = frozenset(
 )  # fmt: skip
 
 
-def preprocessor_faults(given: Mapping[str, Any] | None) -> Iterator[str]:
+def preprocessor_faults(given: ConfigData | None) -> Iterator[str]:
     """What of a config's `data_preprocessor` alspec does not do, a sentence each."""
     given = given or {}
     kind = str(given.get("type", "SegDataPreProcessor")).rpartition(".")[2]
@@ -46,11 +46,11 @@ def preprocessor_faults(given: Mapping[str, Any] | None) -> Iterator[str]:
         yield "its `data_preprocessor` needs both `mean` and `std`, or neither"
 
 
-def _is_numbers(values: Any) -> bool:
+def _is_numbers(values: object) -> bool:
     return isinstance(values, (list, tuple)) and all(isinstance(v, (int, float)) for v in values)
 
 
-def divisor_of(model: Mapping[str, Any]) -> int:
+def divisor_of(model: ConfigData) -> int:
     """What sides of images must be multiples of, for the padding that a config asks for to be none.
 
     Args:
@@ -61,7 +61,7 @@ def divisor_of(model: Mapping[str, Any]) -> int:
     return max(int(number or 1) for number in asked)
 
 
-def for_rgb(given: Mapping[str, Any] | None) -> dict[str, Any]:
+def for_rgb(given: ConfigData | None) -> ConfigData:
     """A config's normalisation, of images that come as RGB; MMSegmentation's own come as BGR.
 
     Without a `data_preprocessor` it is that of ImageNet. Padding is left out: batches have one

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from alspec.models.nets import yapf_cache  # isort: skip  (mends the next import)
 from mmengine.config import Config
 
 from alspec.datasets.base import IGNORE
 from alspec.errors import InputError, Problem
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.normalisation import for_rgb, preprocessor_faults
 
 __all__ = ["REGISTERED", "ConfigFile", "adapted", "read_config", "yapf_cache"]
@@ -23,6 +24,8 @@ REGISTERED = re.compile(r"((mmseg|mmdet|mmcls|mmpretrain)\.)?[A-Za-z]\w*")
 
 SEGMENTORS = ("EncoderDecoder", "CascadeEncoderDecoder")
 HEADS = ("decode_head", "auxiliary_head")
+Heads: TypeAlias = "ConfigData | list[ConfigData] | tuple[ConfigData, ...]"
+"""One head, or several in turn."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,10 @@ class ConfigFile:
         train_cfg: the length of a training that the schedules are written for.
     """
 
-    model: dict[str, Any]
-    optim_wrapper: dict[str, Any] | None = None
-    param_scheduler: list[dict[str, Any]] = field(default_factory=list)
-    train_cfg: dict[str, Any] = field(default_factory=dict)
+    model: ConfigData
+    optim_wrapper: ConfigData | None = None
+    param_scheduler: list[ConfigData] = field(default_factory=list)
+    train_cfg: ConfigData = field(default_factory=dict)
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -83,7 +86,7 @@ def _by_bare_names(part: Any) -> Any:
     return bare
 
 
-def _plain(path: Path, name: str, part: Any) -> Any:
+def _plain(path: Path, name: str, part: object) -> Any:
     """A part of a config, if it is all literals, tuples told from lists as MMSegmentation does."""
     try:
         return ast.literal_eval(repr(part))
@@ -106,11 +109,11 @@ def _without_downloads(part: Any) -> Any:
     }
 
 
-def _is_download(init_cfg: Any) -> bool:
+def _is_download(init_cfg: object) -> bool:
     return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
 
 
-def adapted(model: Mapping[str, Any], classes: int, path: Path) -> dict[str, Any]:
+def adapted(model: ConfigData, classes: int, path: Path) -> ConfigData:
     """The model of a config file for RGB images and a dataset's classes.
 
     Args:
@@ -133,7 +136,7 @@ def adapted(model: Mapping[str, Any], classes: int, path: Path) -> dict[str, Any
     return config
 
 
-def _segmentor_faults(config: Mapping[str, Any]) -> Iterator[str]:
+def _segmentor_faults(config: ConfigData) -> Iterator[str]:
     kind = str(config.get("type")).rpartition(".")[2]
     if kind in ("MultimodalEncoderDecoder", "DepthEstimator", "SegTTAModel"):
         yield (
@@ -148,7 +151,7 @@ def _segmentor_faults(config: Mapping[str, Any]) -> Iterator[str]:
         yield "its `test_cfg` slides, and needs `crop_size` and `stride`, both (height, width)"
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2
@@ -156,7 +159,7 @@ def _is_size(value: Any) -> bool:
     )
 
 
-def _heads_for(heads: Any, classes: int) -> tuple[Any, list[str]]:
+def _heads_for(heads: Heads, classes: int) -> tuple[Heads, list[str]]:
     """Heads of a role for a dataset's classes, and what is refused of them."""
     if not isinstance(heads, (list, tuple)):
         return _head_for(heads, classes)
@@ -164,7 +167,7 @@ def _heads_for(heads: Any, classes: int) -> tuple[Any, list[str]]:
     return type(heads)(head for head, _ in pairs), [why for _, faults in pairs for why in faults]
 
 
-def _head_for(head: Mapping[str, Any], classes: int) -> tuple[dict[str, Any], list[str]]:
+def _head_for(head: ConfigData, classes: int) -> tuple[ConfigData, list[str]]:
     if "num_classes" not in head and any(_has_classes(value) for value in head.values()):
         # K-Net's head is made of heads, and takes no classes of its own.
         return _with_classes(head, classes), []
@@ -177,7 +180,7 @@ def _head_for(head: Mapping[str, Any], classes: int) -> tuple[dict[str, Any], li
     return changed, faults
 
 
-def _has_classes(part: Any) -> bool:
+def _has_classes(part: object) -> bool:
     if isinstance(part, Mapping):
         return "num_classes" in part or any(_has_classes(value) for value in part.values())
     return isinstance(part, (list, tuple)) and any(_has_classes(item) for item in part)
@@ -196,7 +199,7 @@ def _with_classes(part: Any, classes: int) -> Any:
     }
 
 
-def _one_logit_faults(head: Mapping[str, Any], classes: int) -> Iterator[str]:
+def _one_logit_faults(head: ConfigData, classes: int) -> Iterator[str]:
     kind = head.get("type")
     if classes != 2:
         yield (
@@ -215,12 +218,12 @@ def _one_logit_faults(head: Mapping[str, Any], classes: int) -> Iterator[str]:
         yield f"its {kind} has threshold={threshold}; a sigmoid lies between 0 and 1"
 
 
-def _losses(head: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _losses(head: ConfigData) -> list[ConfigData]:
     losses = head.get("loss_decode") or [{"type": "CrossEntropyLoss"}]
     return list(losses) if isinstance(losses, (list, tuple)) else [losses]
 
 
-def _loss_faults(head: Mapping[str, Any], classes: int) -> Iterator[str]:
+def _loss_faults(head: ConfigData, classes: int) -> Iterator[str]:
     for loss in _losses(head):
         weights = loss.get("class_weight")
         if isinstance(weights, str):

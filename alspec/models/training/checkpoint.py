@@ -37,7 +37,7 @@ class Checkpoints:
     folder: Path
     training: str = ""
 
-    def save(self, position: int, state: Mapping[str, Any]) -> None:
+    def save(self, position: int, state: Mapping[str, object]) -> None:
         """Write a checkpoint; the older ones go when the new one stands and reads back right.
 
         Args:
@@ -106,14 +106,14 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _to_bytes(state: Mapping[str, Any], about: Mapping[str, str]) -> bytes:
+def _to_bytes(state: Mapping[str, object], about: Mapping[str, str]) -> bytes:
     tensors: dict[str, Tensor] = {}
     plain = json.dumps(_plain(state, tensors))
     data: bytes = save(tensors, {"state": plain, **about})
     return data
 
 
-def _from_file(path: Path, about: Mapping[str, str]) -> Any:
+def _from_file(path: Path, about: Mapping[str, str]) -> object:
     """The state in a file; None if it is about something else."""
     with safe_open(path, framework="pt") as file:
         said = file.metadata()
@@ -123,7 +123,7 @@ def _from_file(path: Path, about: Mapping[str, str]) -> Any:
         return _restored(json.loads(said["state"]), tensors)
 
 
-def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _plain(value: object, tensors: dict[str, Tensor]) -> object:
     """A value as JSON; mappings keep the type of their keys, tensors are put aside by number."""
     if isinstance(value, Tensor):
         name = f"{len(tensors):06d}"
@@ -139,7 +139,7 @@ def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
     raise TypeError(f"a checkpoint holds plain data and tensors, not {type(value).__name__}")
 
 
-def _restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _restored(value: object, tensors: Mapping[str, Tensor]) -> object:
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +45,7 @@ def compiling(segmentor: nn.Module, *, wanted: bool) -> Iterator[None]:
         ) from err
 
 
-def _networks(segmentor: nn.Module) -> Iterator[Any]:
+def _networks(segmentor: nn.Module) -> Iterator[nn.Module]:
     """The networks that MMSegmentation calls one after the other, heads of a cascade one by one."""
     for name in _PARTS:
         part = getattr(segmentor, name, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.hooks import Hook
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from alspec.datasets.base import ImageId
 from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
-from alspec.models.input.loader import Feed, mean_colour
+from alspec.models.input.loader import Feed, Inputs, mean_colour
 from alspec.models.input.shared_memory import affordable_workers
 from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
@@ -30,6 +30,10 @@ from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resu
 from alspec.models.training.runner import StepRunner
 from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
+
+if TYPE_CHECKING:
+    from mmengine.optim import _ParamScheduler
+    from mmseg.models import EncoderDecoder
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Trained:
         parameters: trainable numbers of the segmentor.
     """
 
-    segmentor: nn.Module
+    segmentor: EncoderDecoder
     epochs: Sequence[Mapping[str, float]]
     iterations: int
     seconds: float
@@ -68,7 +72,7 @@ def iterations_of(images: int, training: Training) -> int:
 
 
 def fit(
-    build: Callable[[], nn.Module],
+    build: Callable[[], EncoderDecoder],
     frames: PixelSource,
     labelled: Sequence[ImageId],
     unlabelled: Sequence[ImageId],
@@ -102,7 +106,7 @@ def fit(
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
     training = recipe.training
     torch.manual_seed(seeds.init)
-    segmentor: Any = build()
+    segmentor = build()
     parameters = parameter_count(segmentor)
     iterations = iterations_of(len(labelled), training)
     augmentation = Augmentation.of(training, mean_colour(segmentor.data_preprocessor))
@@ -112,7 +116,7 @@ def fit(
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
     state = keeping.state_for(learner.model, device) if keeping else None
     resume = Resume(keeping, state, log) if keeping else None
-    start = state["position"] if state else 0
+    start = state.position if state else 0
     del state  # as large as the training itself
     positions = FromPosition(start, iterations)
     loader_workers = affordable_workers(feed, loader_workers, keeping.warn if keeping else to_log)
@@ -158,13 +162,13 @@ class _Learner:
     """What is trained, and what trains it, as MMEngine's runner takes them."""
 
     model: nn.Module
-    optimiser: Any
-    schedule: Any
+    optimiser: OptimWrapper | OptimWrapperDict
+    schedule: list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
 
     @classmethod
     def of(
         cls,
-        segmentor: Any,
+        segmentor: EncoderDecoder,
         recipe: Recipe,
         s4gan: S4GAN | None,
         seeds: Seeds,
@@ -174,8 +178,8 @@ class _Learner:
         """The segmentor with its optimiser; with s4GAN beside a discriminator with its own."""
         training = recipe.training
         bfloat16 = in_bfloat16(training.precision, device)
-        optimiser: Any = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
-        schedule: Any = recipe.schedules_of(optimiser, iterations)
+        optimiser = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
+        schedule = recipe.schedules_of(optimiser, iterations)
         if s4gan is None:
             return cls(segmentor, optimiser, schedule)
         torch.manual_seed(seeds.discriminator)
@@ -200,7 +204,7 @@ class _Learner:
             repeat_exactly(self.model)
 
     def runner(
-        self, loader: DataLoader[Any], iterations: int, hooks: Sequence[Hook], scratch: Path
+        self, loader: DataLoader[Inputs], iterations: int, hooks: Sequence[Hook], scratch: Path
     ) -> StepRunner:
         """MMEngine's runner, which writes and prints nothing of its own."""
         return StepRunner(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import torch
 from mmengine.hooks import Hook, RuntimeInfoHook
 from torch import Tensor
 
 from alspec.errors import StepFailed
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+
+Losses: TypeAlias = Mapping[str, Tensor]
 
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
@@ -20,11 +26,25 @@ FINITE_EVERY = 50
 """Iterations between two looks at the losses: each look waits for the device."""
 
 
+class LogState(TypedDict):
+    """What of a `TrainingLog` a checkpoint holds."""
+
+    epochs: list[dict[str, float]]
+    ended: int
+    sums: dict[str, Tensor]
+    count: int
+    finite: Tensor | int
+
+
 class QuietRuntimeInfo(RuntimeInfoHook):  # type: ignore[misc]
     """MMEngine's record of where the loop is, without the losses, which would wait for the GPU."""
 
     def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: Losses | None = None,
     ) -> None:
         """Leave the losses on the device: `TrainingLog` has them."""
 
@@ -62,10 +82,14 @@ class TrainingLog(Hook):  # type: ignore[misc]
         self._rate = float((rates["segmentor.lr"] if "segmentor.lr" in rates else rates["lr"])[0])
 
     def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: Losses | None = None,
     ) -> None:
         """Add this iteration; at the end of an epoch read the means and refuse NaN."""
-        for name, value in outputs.items():
+        for name, value in (outputs or {}).items():
             detached = value.detach().float()
             self._sums[name] = self._sums[name] + detached if name in self._sums else detached
         self._count += 1
@@ -79,7 +103,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
         elif done % FINITE_EVERY == 0:
             self.refuse_infinite(done)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LogState:
         """What `load` takes to go on from here."""
         return {
             "epochs": self.epochs,
@@ -89,7 +113,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
             "finite": self._finite,
         }
 
-    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def load(self, state: LogState, device: torch.device) -> None:
         """Go on from what `state` gave."""
         self.epochs = list(state["epochs"])
         self._ended, self._count = state["ended"], state["count"]

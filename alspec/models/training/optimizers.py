@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import mmseg.engine.optimizers  # registers the constructors that configs name
@@ -21,9 +21,14 @@ from mmengine.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from torch import nn
 
 from alspec.errors import InputError
+from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.own_config import ConfigFile
 from alspec.spec.model import Training
 from alspec.spec.optimizer import OF_CONFIG, Optimizer
+
+if TYPE_CHECKING:
+    from mmengine.optim import _ParamScheduler
+
 
 __all__ = ["BFloat16OptimWrapper", "Recipe", "compat", "in_words", "recipe_of"]
 
@@ -64,8 +69,8 @@ class Recipe:
     """
 
     training: Training
-    optim_wrapper: Mapping[str, Any] | None = None
-    schedules: Sequence[Mapping[str, Any]] = ()
+    optim_wrapper: ConfigData | None = None
+    schedules: Sequence[ConfigData] = ()
 
     def optimiser(
         self, segmentor: nn.Module, device: torch.device, *, bfloat16: bool
@@ -86,7 +91,7 @@ class Recipe:
                 "training.optimizer", f"cannot be built ({type(err).__name__}: {err})"
             ) from err
 
-    def schedules_of(self, optimiser: OptimWrapper, iterations: int) -> list[Any]:
+    def schedules_of(self, optimiser: OptimWrapper, iterations: int) -> list[_ParamScheduler]:
         """The learning rates over a training of so many iterations."""
         if self.optim_wrapper is None:
             return [poly(optimiser, self.training, iterations)]
@@ -118,7 +123,7 @@ def recipe_of(training: Training, own: ConfigFile | None = None) -> Recipe:
     if refused:
         problems = [problem for why in refused for problem in InputError.at("model", why).problems]
         raise InputError(problems)
-    schedules: Sequence[Mapping[str, Any]] = _shares(own)
+    schedules: Sequence[ConfigData] = _shares(own)
     if asked.power is not None or asked.warmup is not None:
         schedules = _schedules_of(asked)
     return Recipe(training, _wrapper_of(asked, own.optim_wrapper), schedules)
@@ -142,7 +147,7 @@ def in_words(recipe: Recipe) -> str:
     return "; ".join([", ".join(parts), *spans])
 
 
-def _wrapper_of(asked: Optimizer, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _wrapper_of(asked: Optimizer, own: ConfigData | None = None) -> ConfigData:
     """MMEngine's config of what the spec asks for; of what it leaves open, the config file's."""
     kept = ("optimizer", "paramwise_cfg", "clip_grad", "constructor")
     wrapper = {key: copy.deepcopy(own[key]) for key in kept if own and own.get(key)}
@@ -160,7 +165,7 @@ def _wrapper_of(asked: Optimizer, own: Mapping[str, Any] | None = None) -> dict[
     return wrapper
 
 
-def _schedules_of(asked: Optimizer) -> list[dict[str, Any]]:
+def _schedules_of(asked: Optimizer) -> list[ConfigData]:
     """A line up, then MMSegmentation's poly schedule down."""
     start = asked.warmup or 0.0
     power = 0.9 if asked.power is None else asked.power
@@ -169,7 +174,7 @@ def _schedules_of(asked: Optimizer) -> list[dict[str, Any]]:
     return [warm, poly] if start else [poly]
 
 
-def _wrapper_faults(wrapper: Mapping[str, Any]) -> Iterator[str]:
+def _wrapper_faults(wrapper: ConfigData) -> Iterator[str]:
     kind = wrapper.get("type", "OptimWrapper")
     if kind not in _WRAPPERS:
         yield (
@@ -183,7 +188,7 @@ def _wrapper_faults(wrapper: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _schedule_faults(schedules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _schedule_faults(schedules: Sequence[ConfigData]) -> Iterator[str]:
     for schedule in schedules:
         kind = str(schedule.get("type"))
         known = {"type", "begin", "end", "by_epoch", "convert_to_iter_based", "verbose"}
@@ -196,15 +201,15 @@ def _schedule_faults(schedules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"its {kind} has {', '.join(unknown)}, which alspec does not follow"
 
 
-def _shares(own: ConfigFile) -> list[dict[str, Any]]:
+def _shares(own: ConfigFile) -> list[ConfigData]:
     """A config's schedules in shares of its own training."""
-    length = own.train_cfg.get("max_iters") or own.train_cfg.get("max_epochs")
+    length: float | None = own.train_cfg.get("max_iters") or own.train_cfg.get("max_epochs")
     if length is None:
         length = max([s["end"] for s in own.param_scheduler if "end" in s], default=None)
+    total = length or 1
     made = []
     for given in own.param_scheduler:
         schedule = {k: v for k, v in given.items() if k in ("type", *_SCHEDULES[given["type"]])}
-        total = length or 1
         schedule["begin"] = min(1.0, given.get("begin", 0) / total)
         schedule["end"] = min(1.0, given.get("end", total) / total)
         if "milestones" in given:
@@ -215,7 +220,7 @@ def _shares(own: ConfigFile) -> list[dict[str, Any]]:
     return made
 
 
-def _scaled(schedule: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+def _scaled(schedule: ConfigData, iterations: int) -> ConfigData:
     """The same in iterations; a span has one at least."""
     scaled = dict(schedule)
     scaled["begin"] = round(schedule["begin"] * iterations)
@@ -235,7 +240,7 @@ def _sgd(segmentor: nn.Module, training: Training, device: torch.device) -> torc
     ]
     in_heads = {id(parameter) for parameter in heads}
     rest = [parameter for parameter in segmentor.parameters() if id(parameter) not in in_heads]
-    groups: list[dict[str, Any]] = [
+    groups: list[dict[str, object]] = [
         {"params": rest},
         {"params": heads, "lr": training.lr * training.head_lr_factor},
     ]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ def repeat_exactly(model: nn.Module) -> None:
             module.register_forward_pre_hook(_channels_first)
 
 
-def _channels_first(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _channels_first(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Pooling of such images gathers in its backward pass; nothing is added with atomics."""
     return (inputs[0].contiguous(), *inputs[1:])
 

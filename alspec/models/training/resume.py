@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.hooks import Hook
@@ -18,8 +18,13 @@ from torch import Tensor, nn
 from alspec import __version__
 from alspec.errors import Interrupted, StoreError
 from alspec.models.training.checkpoint import Checkpoints
-from alspec.models.training.hooks import TrainingLog
+from alspec.models.training.hooks import LogState, TrainingLog
 from alspec.system import failpoints
+
+if TYPE_CHECKING:
+    from mmengine.optim import OptimWrapper, _ParamScheduler
+    from mmengine.runner import Runner
+
 
 SECONDS = 60.0
 SHARE = 0.05
@@ -29,6 +34,31 @@ SHARE = 0.05
 def to_log(text: str) -> None:
     """Say something in the worker's log."""
     sys.stderr.write(f"{text}\n")
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a training goes on from, as a checkpoint holds it.
+
+    Attributes:
+        made_on: what must be the same for the same bits.
+        position: iterations done.
+        seconds: wall time of the loop up to here.
+        model: weights and statistics by name.
+        optimisers: the state of each optimizer, as torch gives it.
+        schedules: the state of each learning rate's schedule.
+        log: sums and means of the losses.
+        random: states of torch's generators, by device type.
+    """
+
+    made_on: Mapping[str, str | int]
+    position: int
+    seconds: float
+    model: Mapping[str, Tensor]
+    optimisers: Sequence[Mapping[str, object]]
+    schedules: Sequence[Mapping[str, object]]
+    log: LogState
+    random: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,12 +79,12 @@ class CheckpointPolicy:
     stop: Event = field(default_factory=Event)
     warn: Callable[[str], None] = to_log
 
-    def state_for(self, model: nn.Module, device: torch.device) -> Mapping[str, Any] | None:
+    def state_for(self, model: nn.Module, device: torch.device) -> TrainingState | None:
         """The newest state that this model on this device can go on from exactly, if any."""
         shapes = _shapes(model.state_dict())
         for state in self.checkpoints.valid():
             if state.get("made_on") == _made_on(device) and _shapes(state["model"]) == shapes:
-                return state
+                return TrainingState(**state)
         return None
 
 
@@ -86,15 +116,15 @@ class Resume(Hook):  # type: ignore[misc]
     priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
 
     def __init__(
-        self, keeping: CheckpointPolicy, state: Mapping[str, Any] | None, log: TrainingLog
+        self, keeping: CheckpointPolicy, state: TrainingState | None, log: TrainingLog
     ) -> None:
         self.keeping = keeping
         self.log = log
-        self.seconds_before: float = state["seconds"] if state else 0.0
+        self.seconds_before = state.seconds if state else 0.0
         self._state = state
         self._started = self._due = 0.0
 
-    def before_train(self, runner: Any) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Load everything into what was built as for a fresh start, the random states last."""
         if self._state is not None:
             _load(runner, self.log, self._state)
@@ -103,7 +133,7 @@ class Resume(Hook):  # type: ignore[misc]
         self._due = self._started + self.keeping.seconds
 
     def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
         """Keep the training when it is time, or when it is asked to stop.
 
@@ -124,49 +154,50 @@ class Resume(Hook):  # type: ignore[misc]
             return done % self.keeping.iterations == 0
         return time.monotonic() >= self._due
 
-    def _keep(self, runner: Any, done: int) -> None:
+    def _keep(self, runner: Runner, done: int) -> None:
         self.log.refuse_infinite(done)
         begun = time.monotonic()
         seconds = self.seconds_before + begun - self._started
         try:
-            self.keeping.checkpoints.save(done, _state(runner, self.log, done, seconds))
+            state = _state(runner, self.log, done, seconds)
+            self.keeping.checkpoints.save(done, vars(state))
         except (OSError, StoreError) as err:
             self.keeping.warn(f"no checkpoint at iteration {done}, the training goes on: {err}")
         now = time.monotonic()
         self._due = now + max(self.keeping.seconds, (now - begun) / SHARE)
 
 
-def _state(runner: Any, log: TrainingLog, done: int, seconds: float) -> dict[str, Any]:
+def _state(runner: Runner, log: TrainingLog, done: int, seconds: float) -> TrainingState:
     device = next(runner.model.parameters()).device
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
-    return {
-        "made_on": _made_on(device),
-        "position": done,
-        "seconds": seconds,
-        "model": runner.model.state_dict(),
-        "optimisers": [wrapper.state_dict() for wrapper in _optimisers(runner)],
-        "schedules": [schedule.state_dict() for schedule in _schedules(runner)],
-        "log": log.state(),
-        "random": random,
-    }
+    return TrainingState(
+        made_on=_made_on(device),
+        position=done,
+        seconds=seconds,
+        model=runner.model.state_dict(),
+        optimisers=[wrapper.state_dict() for wrapper in _optimisers(runner)],
+        schedules=[schedule.state_dict() for schedule in _schedules(runner)],
+        log=log.state(),
+        random=random,
+    )
 
 
-def _load(runner: Any, log: TrainingLog, state: Mapping[str, Any]) -> None:
+def _load(runner: Runner, log: TrainingLog, state: TrainingState) -> None:
     device = next(runner.model.parameters()).device
-    runner.model.load_state_dict(state["model"])
-    for wrapper, kept in zip(_optimisers(runner), state["optimisers"], strict=True):
+    runner.model.load_state_dict(state.model)
+    for wrapper, kept in zip(_optimisers(runner), state.optimisers, strict=True):
         wrapper.load_state_dict(kept)
         _match_layout(wrapper.optimizer)
-    for schedule, kept in zip(_schedules(runner), state["schedules"], strict=True):
+    for schedule, kept in zip(_schedules(runner), state.schedules, strict=True):
         schedule.load_state_dict(kept)
-    log.load(state["log"], device)
+    log.load(state.log, device)
     failpoints.at("checkpoint.restore")
-    runner.train_loop._iter = state["position"]
-    torch.set_rng_state(state["random"]["cpu"])
+    runner.train_loop._iter = state.position
+    torch.set_rng_state(state.random["cpu"])
     if device.type == "cuda":
-        torch.cuda.set_rng_state(state["random"]["cuda"], device)
+        torch.cuda.set_rng_state(state.random["cuda"], device)
 
 
 def _match_layout(optimiser: torch.optim.Optimizer) -> None:
@@ -177,12 +208,12 @@ def _match_layout(optimiser: torch.optim.Optimizer) -> None:
                 kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
-def _optimisers(runner: Any) -> list[Any]:
+def _optimisers(runner: Runner) -> list[OptimWrapper]:
     wrapper = runner.optim_wrapper
     return list(wrapper.values()) if hasattr(wrapper, "values") else [wrapper]
 
 
-def _schedules(runner: Any) -> Iterator[Any]:
+def _schedules(runner: Runner) -> Iterator[_ParamScheduler]:
     kept = runner.param_schedulers
     for schedules in kept.values() if isinstance(kept, dict) else [kept]:
         yield from schedules
@@ -192,7 +223,7 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def _made_on(device: torch.device) -> dict[str, Any]:
+def _made_on(device: torch.device) -> dict[str, str | int]:
     """What must be the same for the same bits."""
     return {
         "alspec": __version__,

@@ -30,28 +30,28 @@ class StepRunner(Runner):  # type: ignore[misc]
             **parts,
         )
 
-    def setup_env(self, env_cfg: Any) -> None:
+    def setup_env(self, env_cfg: object) -> None:
         """Name the run; threads, start methods and limits are the worker's business."""
         self._timestamp = "training"
 
-    def set_randomness(self, seed: Any, *_args: Any, **_kwargs: Any) -> None:
+    def set_randomness(self, seed: object, *_args: object, **_kwargs: object) -> None:
         """Keep the random state: `fit` has seeded it."""
         self._seed = seed
         self._deterministic = False
 
-    def build_logger(self, *_args: Any, **_kwargs: Any) -> MMLogger:
+    def build_logger(self, *_args: object, **_kwargs: object) -> MMLogger:
         """One quiet logger for the process in place of a log file for each training."""
         return MMLogger.get_instance("alspec", log_level="ERROR")
 
-    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+    def build_visualizer(self, visualizer: object = None) -> Visualizer:
         """A visualiser of this run's name, so that users' backends can be added to it."""
         return Visualizer(name=self._experiment_name)
 
-    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+    def wrap_model(self, model_wrapper_cfg: object, model: object) -> object:
         """Leave the model where it is: MMEngine would move it to the first GPU it finds."""
         return model
 
-    def _log_env(self, env_cfg: Any) -> None:
+    def _log_env(self, env_cfg: object) -> None:
         """Leave it out: asking compilers for their versions takes seconds; provenance has it."""
 
     def dump_config(self) -> None:

@@ -13,11 +13,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
@@ -27,7 +27,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from alspec.datasets.base import IGNORE
 from alspec.models.inference.decoding import logits_at, one_tensor, two_logits
 from alspec.models.inference.row_blocks import upsampled
+from alspec.models.input.loader import Inputs, Preprocessed
 from alspec.spec.model import S4GAN
+
+if TYPE_CHECKING:
+    from mmseg.models import EncoderDecoder
 
 
 class _Halving(nn.Conv2d):
@@ -108,9 +112,10 @@ def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
-def _labels_of(batch: Mapping[str, Any]) -> Tensor:
+def _labels_of(batch: Preprocessed) -> Tensor:
     """(B, H, W) labels of a preprocessed batch."""
-    return torch.stack([sample.gt_sem_seg.data for sample in batch["data_samples"]]).squeeze(1)
+    samples = batch["data_samples"] or ()
+    return torch.stack([sample.gt_sem_seg.data for sample in samples]).squeeze(1)
 
 
 @contextmanager
@@ -143,7 +148,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
 
     def __init__(
         self,
-        segmentor: nn.Module,
+        segmentor: EncoderDecoder,
         discriminator: Discriminator,
         weights: S4GAN,
         *,
@@ -168,7 +173,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         return self.segmentor(*args, **kwargs)
 
     def train_step(
-        self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict
+        self, data: Mapping[str, Inputs], optim_wrapper: OptimWrapperDict
     ) -> dict[str, Tensor]:
         """One step of S and one of D, both on the one forward pass of each.
 
@@ -179,7 +184,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             data: `labelled` and `unlabelled`, each as the preprocessor takes it.
             optim_wrapper: `segmentor` and `discriminator`.
         """
-        segmentor: Any = self.segmentor
+        segmentor = self.segmentor
         step_s, step_d = optim_wrapper["segmentor"], optim_wrapper["discriminator"]
         labelled = self.data_preprocessor(data["labelled"], True)
         with step_s.optim_context(segmentor):
@@ -201,13 +206,13 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         return {**logs, **judged, "loss": total.detach()}
 
     def _segmented(
-        self, labelled: Mapping[str, Any], unlabelled: Tensor
+        self, labelled: Preprocessed, unlabelled: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         """The supervised losses and the unlabelled images' logits, from one pass where that can be.
 
         A head with a loss of its own, or a cascade of heads, takes the two batches in two passes.
         """
-        segmentor: Any = self.segmentor
+        segmentor = self.segmentor
         images, samples = labelled["inputs"], labelled["data_samples"]
         size = unlabelled.shape[-2:]
         head = segmentor.decode_head
@@ -216,8 +221,8 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             return losses, logits_at(segmentor, unlabelled, size)
         with _norms_of_each_half(segmentor):
             levels = segmentor.extract_feat(torch.cat([images, unlabelled]))
-            both: Any = one_tensor(head(levels), head)
-        of_labels, of_others = both.split(len(images))
+            both = one_tensor(head(levels), head)
+        of_labels, of_others = both[: len(images)], both[len(images) :]
         losses = add_prefix(head.loss_by_feat(of_labels, samples), "decode")
         if segmentor.with_auxiliary_head:
             first = tuple(level[: len(images)] for level in levels)
@@ -226,7 +231,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         return losses, upsampled(of_others, size, segmentor.align_corners)
 
     def _adversarial_losses(
-        self, labelled: Mapping[str, Any], unlabelled: Mapping[str, Any], logits: Tensor
+        self, labelled: Preprocessed, unlabelled: Preprocessed, logits: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """What S pays beside its cross-entropy, what D pays, and both in numbers for the log."""
         truth, padding = _labels_of(labelled), _labels_of(unlabelled) == IGNORE
@@ -263,13 +268,13 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         return loss_s, loss_d, judged
 
     @staticmethod
-    def _backward(step: Any, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
+    def _backward(step: OptimWrapper, loss: Tensor, module: nn.Module, *, keep_graph: bool) -> None:
         """Gradients of one module's parameters alone."""
         own = [parameter for parameter in module.parameters() if parameter.requires_grad]
         step.backward(step.scale_loss(loss), inputs=own, retain_graph=keep_graph)
 
     def _unit_images(self, normalised: Tensor, ignored: Tensor) -> Tensor:
         """Network input back to 0..1, zero where nothing is known, the same for real and fake."""
-        preprocessor: Any = self.data_preprocessor
+        preprocessor = self.data_preprocessor
         images: Tensor = (normalised * preprocessor.std + preprocessor.mean) / 255
         return images * ~ignored.unsqueeze(1)

@@ -12,6 +12,7 @@ from alspec.plan.cost.retention import readers, retained_weights
 from alspec.plan.cost.schedule import schedule
 from alspec.plan.dag import Plan
 from alspec.plan.kinds import ACQUIRE, TRAIN
+from alspec.plan.kinds.acquire import labelled_images
 from alspec.plan.kinds.train import TrainParams
 from alspec.plan.step import Step, StepKey
 from alspec.spec.model import ModelConfig, Study
@@ -122,7 +123,7 @@ def checkpoint_bytes(step: Step, weights: int) -> int:
     """Bytes of a training's checkpoint: the model with momentum, the discriminator with Adam's."""
     params = TrainParams.of(step.params)
     training = params.training
-    moments = 2 if "optimizer" in training else int(training["momentum"] > 0)
+    moments = 2 if "optimizer" in training else bool(training["momentum"])
     discriminator = 3 * DISCRIMINATOR_BYTES if params.s4gan else 0
     return weights * (1 + moments) + discriminator
 
@@ -156,7 +157,7 @@ class _Disk:
 
     def ended(self, step: Step) -> None:
         self.spare -= self._at_work(step)
-        lines = step.params["images"] if step.kind is ACQUIRE else 0
+        lines = labelled_images(step.params) if step.kind is ACQUIRE else 0
         self._add(STEP_BYTES + 2 * lines * ID_BYTES)
         if step.kind is TRAIN and step.key not in self.held:
             self.held.add(step.key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.kinds import TRAIN
@@ -86,5 +85,5 @@ def _relation(train: Step) -> str:
     return _text({"model": params.model, "classes": params.classes, **where})
 
 
-def _text(data: Mapping[str, Any]) -> str:
+def _text(data: Mapping[str, object]) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from alspec.acquisition.base import Need
 from alspec.plan.arms import acquisition_function
@@ -55,7 +55,7 @@ class GivenParams(StepParams):
 
     images: int
     files: Sequence[Sequence[str]]
-    dataset: Mapping[str, Any]
+    dataset: Mapping[str, object]
     method: str = GIVEN
 
 
@@ -77,11 +77,19 @@ class AcquireParams(StepParams):
 
     method: str
     method_version: int
-    method_params: Mapping[str, Any]
+    method_params: Mapping[str, object]
     candidates: Mapping[str, int] | None
     images: int
     seed: int
     excluded: Sequence[str] = ()
+
+
+def labelled_images(params: Mapping[str, object]) -> int:
+    """How many images are labelled after a step; the parameters of every method say it."""
+    images = params["images"]
+    if not isinstance(images, int):
+        raise TypeError(f"`images` of a step is {images!r}, not a number")
+    return images
 
 
 @dataclass(frozen=True)
@@ -99,11 +107,12 @@ class AcquireFacts(JsonArtifact):
     device: str = ""
 
 
-def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+def _amount(recipe: Mapping[str, object], scale: Scale) -> Amount:
     params = AcquireParams.of(recipe)
     passes = 0
     if Need.PASSES in acquisition_function(params.method).needs:
-        passes = params.method_params.get("passes", 0)
+        given = params.method_params.get("passes")
+        passes = given if isinstance(given, int) else 0
     facts = {"method": params.method, "method_params": params.method_params}
     factor = FORWARD_FACTOR * (1 + PASS_FACTOR * passes)
     return Amount(scale.candidates, factor, facts)

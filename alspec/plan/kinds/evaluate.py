@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from alspec.plan.kinds.record import FORWARD_FACTOR, Amount, JsonArtifact, Kind, Scale, StepParams
 
@@ -32,9 +32,9 @@ class EvaluateParams(StepParams):
 
     OPTIONAL = frozenset({"image_size", "resizing", "files", "by_image"})
 
-    dataset: Mapping[str, Any]
+    dataset: Mapping[str, object]
     image_size: Sequence[int] | None = None
-    resizing: Any = None
+    resizing: object = None
     files: Sequence[Sequence[str]] | None = None
     by_image: bool = False
 
@@ -56,7 +56,7 @@ class EvaluateFacts(JsonArtifact):
     seconds: float = 0.0
 
 
-def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+def _amount(recipe: Mapping[str, object], scale: Scale) -> Amount:
     size = EvaluateParams.of(recipe).image_size
     return Amount(scale.validation_images, FORWARD_FACTOR, {"image_size": size})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from alspec.plan.kinds.record import JsonArtifact, Kind, StepParams
 
@@ -29,8 +29,8 @@ class PoolParams(StepParams):
 
     OPTIONAL = frozenset({"candidates"})
 
-    dataset: Mapping[str, Any]
-    redundancy: Mapping[str, Any]
+    dataset: Mapping[str, object]
+    redundancy: Mapping[str, object]
     pool: str
     candidates: Mapping[str, int] | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from alspec.system.atomic import write_json
 
@@ -23,7 +23,7 @@ class _Fields:
     """A frozen dataclass that is read from plain data."""
 
     @classmethod
-    def of(cls: type[_Record], data: Mapping[str, Any]) -> _Record:
+    def of(cls: type[_Record], data: Mapping[str, object]) -> _Record:
         """The record in plain data; fields that a former version did not write are defaults.
 
         Raises:
@@ -46,7 +46,7 @@ class StepParams(_Fields):
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()
 
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, object]:
         """The part of the step's recipe, plain data."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
         return {k: v for k, v in values.items() if k not in self.OPTIONAL or v}
@@ -66,7 +66,7 @@ class JsonArtifact(_Fields):
         """
         return cls.of(store.read_json(key, cls.FILE))
 
-    def write(self, folder: Path, **more: Any) -> None:
+    def write(self, folder: Path, **more: object) -> None:
         """Write it into a draft.
 
         Args:
@@ -109,7 +109,7 @@ class Amount:
 
     images: int
     factor: float
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class Kind:
     name: str
     version: int
     performer: str
-    amount: Callable[[Mapping[str, Any], Scale], Amount] | None = None
+    amount: Callable[[Mapping[str, object], Scale], Amount] | None = None
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from alspec.plan.kinds.record import Amount, JsonArtifact, Kind, Scale, StepParams
 
@@ -48,13 +48,13 @@ class TrainParams(StepParams):
 
     OPTIONAL = frozenset({"resizing", "excluded", "discriminator", "padding"})
 
-    model: Mapping[str, Any]
+    model: Mapping[str, str]
     mc_dropout: bool
     classes: int
-    training: Mapping[str, Any]
-    s4gan: Mapping[str, Any] | None
+    training: Mapping[str, object]
+    s4gan: Mapping[str, object] | None
     seed: int
-    resizing: Any = None
+    resizing: object = None
     excluded: Sequence[str] = ()
     discriminator: int | None = None
     padding: int | None = None
@@ -123,7 +123,7 @@ def training_images(labelled_images: int, training: Training) -> int:
     return max(1, round(labelled_images * training.epochs / batch)) * batch
 
 
-def _amount(recipe: Mapping[str, Any], scale: Scale) -> Amount:
+def _amount(recipe: Mapping[str, object], scale: Scale) -> Amount:
     params = TrainParams.of(recipe)
     facts = {name: params.training[name] for name in _TIMED if name in params.training}
     images = training_images(scale.labelled_images, scale.training)

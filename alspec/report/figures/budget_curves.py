@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alspec.report.figures.style import (
     GREY,
@@ -26,6 +27,7 @@ from alspec.results.stats import mean_and_spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 MOST_TICKS = 5
 """Budgets whose numbers fit side by side."""
@@ -136,7 +138,7 @@ def _curve(axes: Axes, entry: Entry, comparison: Comparison, rank: int, band: fl
 
 def _handles(
     comparison: Comparison, entries: Sequence[Entry], names: Sequence[str]
-) -> list[object]:
+) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
     arms = {entry.ssl for entry in entries}
@@ -149,8 +151,7 @@ def _handles(
         dotted = (0, (1, 1.5))
         handles.append(Line2D([], [], color=GREY, linewidth=1.1, linestyle=dotted, label="full"))
     if len(arms) == 2:
-        both: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 4}
-        handles.append(Line2D([], [], **both, label="without SSL"))
-        dashed = {**both, "linestyle": (0, (4, 2)), "markerfacecolor": "white"}
-        handles.append(Line2D([], [], **dashed, label="with SSL"))
+        grey = partial(Line2D, [], [], color=GREY, marker="o", markersize=4)
+        handles.append(grey(label="without SSL"))
+        handles.append(grey(label="with SSL", linestyle=(0, (4, 2)), markerfacecolor="white"))
     return list(handles)

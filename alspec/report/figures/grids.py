@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alspec.report.figures.style import WIDTH, Drawn, drawn, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from matplotlib.typing import ColorType
 
 MOST_NUMBERS = 12
 """Columns with more than this are too narrow for numbers in their cells."""
@@ -143,7 +145,7 @@ def _ink(face: Sequence[float]) -> str:
     return "#fefefe" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "#111111"
 
 
-def _cell(column: int, row: int, face: object) -> Any:
+def _cell(column: int, row: int, face: ColorType) -> Rectangle:
     from matplotlib.patches import Rectangle
 
     return Rectangle((column, row), 1, 1, facecolor=face, edgecolor="#ffffff", linewidth=0.8)

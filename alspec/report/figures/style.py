@@ -6,11 +6,12 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from alspec.report.figures.svg import plain_svg
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -24,7 +25,7 @@ GRID = "#e4e4e4"
 WIDTH = 4.9
 """Inches; at 96 pixels an inch it fits a column of a wide window and, shrunk a little, a phone."""
 
-STYLE: Mapping[str, Any] = {
+STYLE: Mapping[str, object] = {
     "svg.hashsalt": "alspec",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -78,8 +79,8 @@ def drawn(height: float, paint: Callable[[Figure], None], *, width: float = WIDT
         if engine := figure.get_layout_engine():  # once; saving would lay out and draw it again
             engine.execute(figure)
         figure.set_layout_engine(None)
-        svg = _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
-        png = _saved(figure, format="png", dpi=160, metadata={"Software": None})
+        svg = _saved(figure, "svg", {"Date": None, "Creator": None})
+        png = _saved(figure, "png", {"Software": None}, dpi=160)
     return Drawn(svg=plain_svg(svg), png=png)
 
 
@@ -100,9 +101,9 @@ def painted(height: float, paint: Callable[[Figure], None], *, width: float = WI
     return figure
 
 
-def _saved(figure: Figure, **options: Any) -> bytes:
+def _saved(figure: Figure, form: str, metadata: Mapping[str, None], dpi: float = 100) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, **options)
+    figure.savefig(buffer, format=form, dpi=dpi, metadata=dict(metadata))
     return buffer.getvalue()
 
 
@@ -112,7 +113,17 @@ def one_panel(figure: Figure) -> Iterator[Axes]:
     yield figure.subplots()
 
 
-def look(rank: int, ssl: bool) -> dict[str, Any]:
+class Look(TypedDict):
+    """What matplotlib draws a method's line with."""
+
+    color: str
+    marker: str
+    linestyle: str | tuple[float, Sequence[float]]
+    markerfacecolor: str
+    markeredgewidth: float
+
+
+def look(rank: int, ssl: bool) -> Look:
     """A method's colour and marker; solid and filled without SSL, dashed and hollow with."""
     colour = COLOURS[rank % len(COLOURS)]
     return {
@@ -124,7 +135,7 @@ def look(rank: int, ssl: bool) -> dict[str, Any]:
     }
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 3) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int = 3) -> None:
     """A legend under the panels, where it fits on a phone."""
     if handles:
         figure.legend(

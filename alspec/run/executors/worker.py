@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from alspec.errors import AlspecError, Interrupted, StoreError
 from alspec.plan.kinds import KINDS, TRAIN, Kind
@@ -32,6 +32,12 @@ from alspec.plan.step import Step
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import describe_os_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from alspec.models.training.hooks import Progress
+    from alspec.steps.work import StepContext, WorkerContext
 
 REPORT_SECONDS = 0.2
 STOP = "stop"
@@ -55,7 +61,7 @@ class MessageWriter:
         self.stream = stream
         self._told = 0.0
 
-    def send(self, **message: Any) -> None:
+    def send(self, **message: object) -> None:
         """Say one thing at once."""
         self.stream.write(json.dumps(message) + "\n")
         self.stream.flush()
@@ -71,15 +77,15 @@ class MessageWriter:
 class _Log(io.FileIO):
     """Standard error, where a full disk below it must not fail the step that says something."""
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer) -> int:
         """Write what can be written."""
         try:
             return super().write(data) or 0
         except OSError:
-            return len(data)
+            return memoryview(data).nbytes
 
 
-def prepare(device: str, store: Store | None = None) -> Any:
+def prepare(device: str, store: Store | None = None) -> WorkerContext:
     """Load torch and MMSegmentation, fix what decides bits, and set up the worker's context.
 
     Args:
@@ -112,10 +118,10 @@ def load_ahead() -> None:
         performer_of(kind)
 
 
-def performer_of(kind: Kind) -> Callable[[Any], None]:
+def performer_of(kind: Kind) -> Callable[[StepContext], None]:
     """The function that does the work of a kind of step."""
     module, _, name = kind.performer.partition(":")
-    perform: Callable[[Any], None] = getattr(importlib.import_module(module), name)
+    perform: Callable[[StepContext], None] = getattr(importlib.import_module(module), name)
     return perform
 
 
@@ -135,7 +141,7 @@ def described_step(store: Store, key: str) -> Step:
     return step
 
 
-def work_on(step: Step, store: Store, worker_context: Any, progress: Any) -> None:
+def work_on(step: Step, store: Store, worker_context: WorkerContext, progress: Progress) -> None:
     """Do a step and commit it. Raises what the step raises; then nothing is committed."""
     from alspec.steps.work import StepContext
 

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from alspec import __version__
 from alspec.errors import InputError, Problem
 from alspec.plan.kinds import ACQUIRE, TRAIN
+from alspec.plan.kinds.acquire import AcquireParams
 from alspec.plan.step import Step
 from alspec.store.store import Store
 from alspec.system.array_cache import user_cache_folder
 from alspec.system.atomic import write_json
 from alspec.system.interpreter import python_command, python_environment
+
+if TYPE_CHECKING:
+    from alspec.steps.try_models import ModelTrial, ScoringData
 
 _LOC: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("pretrained",),
@@ -36,7 +40,7 @@ class _Asked:
     """A model to try: a training that is planned, and the methods that read its weights."""
 
     step: Step
-    scorings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    scorings: dict[str, ScoringData] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -48,7 +52,7 @@ class _Asked:
         text = json.dumps(whole, sort_keys=True)
         return f"model-{hashlib.sha256(text.encode()).hexdigest()}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ModelTrial:
         """As `try_models` reads it."""
         return {"step": self.step.to_json(), "scorings": list(self.scorings.values())}
 
@@ -65,7 +69,8 @@ class _Remembered:
         """Of a trial that went well; None for one that was not made."""
         if self._store:
             known = self._store.is_checked(identity)
-            return list(self._store.read_checked(identity).get("notes", [])) if known else None
+            notes = self._store.read_checked(identity).get("notes") if known else None
+            return list(map(str, notes)) if isinstance(notes, list) else [] if known else None
         if self._folder is None:
             return None
         try:
@@ -142,7 +147,8 @@ def _asked(steps: Iterable[Step], *, built_in: bool) -> list[_Asked]:
     for step in steps:
         train = of_training.get(step.inputs.get("train", ""))
         if step.kind is ACQUIRE and train is not None:
-            scoring = {"method": step.params["method"], "params": step.params["method_params"]}
+            params = AcquireParams.of(step.params)
+            scoring: ScoringData = {"method": params.method, "params": params.method_params}
             train.scorings[json.dumps(scoring, sort_keys=True)] = scoring
     return list(kinds.values())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from alspec.errors import InputError
 from alspec.spec.model import Study
@@ -62,7 +61,7 @@ def record_spec(study: Study, folder: StudyFolder) -> None:
         write_json(path, said)
 
 
-def _recorded(folder: StudyFolder) -> dict[str, Any] | None:
+def _recorded(folder: StudyFolder) -> dict[str, object] | None:
     """The file and the spec that the folder belongs to; None where nothing readable says so."""
     path = folder.store.folders.specs / f"{folder.study}.json"
     try:
@@ -77,15 +76,15 @@ def _file_of(study: Study) -> str:
     return str(study._origin.path.absolute()) if study._origin else ""
 
 
-def _plain(study: Study) -> dict[str, Any]:
+def _plain(study: Study) -> dict[str, object]:
     """The spec without where its data lie on this machine."""
-    data: dict[str, Any] = study.model_dump(mode="json")
+    data = study.model_dump(mode="json")
     for dataset in data["datasets"]:
         dataset.pop("root", None)
     return data
 
 
-def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
+def _differences(before: object, now: object, where: str = "") -> Iterator[str]:
     """Each value that is another one, as `seeds.1 is 4, there 2`."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
@@ -100,7 +99,7 @@ def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
         yield f"{where} is {_in_words(now)}, there {_in_words(before)}"
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: object) -> str:
     if value is _NOTHING:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False)
