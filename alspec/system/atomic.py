@@ -166,7 +166,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
     write_text(path, csv_text(header, rows))
 
 
-def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table as `write_csv` writes it."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

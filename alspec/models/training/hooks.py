@@ -76,7 +76,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
         """Iterations of this epoch before a sum stopped to be finite."""
         self._rate = 0.0
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Note the learning rate, which schedules change after an iteration."""
         rates = runner.optim_wrapper.get_lr()
         self._rate = float((rates["segmentor.lr"] if "segmentor.lr" in rates else rates["lr"])[0])
