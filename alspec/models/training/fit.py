@@ -24,7 +24,7 @@ from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
-from alspec.models.training.optimizers import BFloat16OptimWrapper, Recipe, poly
+from alspec.models.training.optimizers import BFloat16OptimWrapper, Recipe, Schedule, poly
 from alspec.models.training.repeatable import repeat_exactly
 from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume, to_log
 from alspec.models.training.runner import StepRunner
@@ -32,7 +32,6 @@ from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
 
 if TYPE_CHECKING:
-    from mmengine.optim import _ParamScheduler
     from mmseg.models import EncoderDecoder
 
 
@@ -163,7 +162,7 @@ class _Learner:
 
     model: nn.Module
     optimiser: OptimWrapper | OptimWrapperDict
-    schedule: list[_ParamScheduler] | dict[str, list[_ParamScheduler]]
+    schedule: list[Schedule] | dict[str, list[Schedule]]
 
     @classmethod
     def of(

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from alspec.models.nets import compat  # isort: skip  (mends the imports below)
 import mmseg.engine.optimizers  # registers the constructors that configs name
@@ -25,10 +25,6 @@ from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.own_config import ConfigFile
 from alspec.spec.model import Training
 from alspec.spec.optimizer import OF_CONFIG, Optimizer
-
-if TYPE_CHECKING:
-    from mmengine.optim import _ParamScheduler
-
 
 __all__ = ["BFloat16OptimWrapper", "Recipe", "compat", "in_words", "recipe_of"]
 
@@ -56,6 +52,22 @@ class BFloat16OptimWrapper(OptimWrapper):  # type: ignore[misc]
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+class Schedule(Protocol):
+    """A learning rate over a training, as MMEngine's schedulers are."""
+
+    def step(self) -> None:
+        """Set the rate of the next iteration."""
+        ...
+
+    def state_dict(self) -> Mapping[str, object]:
+        """What `load_state_dict` takes to go on from here."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
+        """Go on from what `state_dict` gave."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class Recipe:
                 "training.optimizer", f"cannot be built ({type(err).__name__}: {err})"
             ) from err
 
-    def schedules_of(self, optimiser: OptimWrapper, iterations: int) -> list[_ParamScheduler]:
+    def schedules_of(self, optimiser: OptimWrapper, iterations: int) -> list[Schedule]:
         """The learning rates over a training of so many iterations."""
         if self.optim_wrapper is None:
             return [poly(optimiser, self.training, iterations)]

@@ -19,10 +19,11 @@ from alspec import __version__
 from alspec.errors import Interrupted, StoreError
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import LogState, TrainingLog
+from alspec.models.training.optimizers import Schedule
 from alspec.system import failpoints
 
 if TYPE_CHECKING:
-    from mmengine.optim import OptimWrapper, _ParamScheduler
+    from mmengine.optim import OptimWrapper
     from mmengine.runner import Runner
 
 
@@ -213,7 +214,7 @@ def _optimisers(runner: Runner) -> list[OptimWrapper]:
     return list(wrapper.values()) if hasattr(wrapper, "values") else [wrapper]
 
 
-def _schedules(runner: Runner) -> Iterator[_ParamScheduler]:
+def _schedules(runner: Runner) -> Iterator[Schedule]:
     kept = runner.param_schedulers
     for schedules in kept.values() if isinstance(kept, dict) else [kept]:
         yield from schedules
