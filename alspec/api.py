@@ -335,7 +335,7 @@ def answers(
     observer = observer_of(progress)
     if images is not None:
         if spec is not None:
-            what = "stands alone; leave out either the spec or --images"
+            what = "cannot be combined with a spec; leave out one of them"
             raise InputError.at("--images", what)
         return [advice_for_images(Path(images), known, observer.reading)]
     if isinstance(spec, Project):

@@ -28,8 +28,10 @@ def plugins_list(as_json: Json = False) -> None:
 @plugins_app.command("check")
 def plugins_check(
     name: Annotated[str, typer.Argument(help="A method or a dataset kind.", show_default=False)],
-    seconds: Annotated[float, typer.Option(min=1, help="For all trials together.")] = 120.0,
-    memory: Annotated[float, typer.Option(min=0.1, help="GB that it may take.")] = 4.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Time limit for all trials together, in s.")
+    ] = 120.0,
+    memory: Annotated[float, typer.Option(min=0.1, help="Memory limit in GB.")] = 4.0,
     as_json: Json = False,
 ) -> None:
     """Try a plugin in a process of its own: does it keep its contract?
@@ -44,7 +46,9 @@ def plugins_check(
 @plugins_app.command("new")
 def plugins_new(
     name: Annotated[str, typer.Argument(help="The method's name.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where it is made.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder to create it in.")
+    ] = Path(),
 ) -> None:
     """Write a package with an acquisition function of your own, which installs and tests itself.
 
@@ -70,12 +74,14 @@ def datasets_list(as_json: Json = False) -> None:
 def datasets_make(
     kind: Annotated[str, typer.Argument(help="cityscapes, voc or a2d2.", show_default=False)],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The new dataset's root.", show_default=False)
+        Path, typer.Argument(metavar="DIR", help="Root of the new dataset.", show_default=False)
     ],
-    images: Annotated[int, typer.Option(help="To label; a third as many more measure.")] = 96,
-    height: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 128,
-    width: Annotated[int, typer.Option(min=16, help="Of the images, in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
+    images: Annotated[
+        int, typer.Option(help="Images to label; a third as many more are for val.")
+    ] = 96,
+    height: Annotated[int, typer.Option(min=16, help="Image height in pixels.")] = 128,
+    width: Annotated[int, typer.Option(min=16, help="Image width in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the images.")] = 0,
 ) -> None:
     """Draw a small dataset in the official tree of a kind, to try a spec without the data.
 

@@ -23,14 +23,16 @@ def select(
     project: ProjectSpec,
     images: Annotated[
         int | None,
-        typer.Option("-n", min=1, help="Images of the batch.", show_default="the project's"),
+        typer.Option(
+            "-n", min=1, help="Number of images in the batch.", show_default="the project's"
+        ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="In place of the project's.")] = None,
-    to: Annotated[AnnotationTool, typer.Option(help="The tool it is handed over to.")] = (
+    method: Annotated[str | None, typer.Option(help="Method, instead of the project's.")] = None,
+    to: Annotated[AnnotationTool, typer.Option(help="Annotation tool to export for.")] = (
         AnnotationTool.folder
     ),
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Make a batch although one waits for labels.")
+        bool, typer.Option("--anyway", help="Make a batch even if one waits for labels.")
     ] = False,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
@@ -61,9 +63,11 @@ def ingest(
     project: ProjectSpec,
     paths: Annotated[list[Path], typer.Argument(help="Exports: zips, folders, XML or JSON.")],
     accept_unchanged: Annotated[
-        bool, typer.Option("--accept-unchanged", help="Masks that are the proposal count.")
+        bool, typer.Option("--accept-unchanged", help="Accept masks equal to the proposal.")
     ] = False,
-    hours: Annotated[float | None, typer.Option(min=0, help="Of work, for this delivery.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Hours of work on this delivery.")
+    ] = None,
     annotator: Annotated[
         str | None, typer.Option(help="Whose annotations count: a name, or latest.")
     ] = None,
@@ -89,7 +93,9 @@ def ingest(
 
 
 def predict(
-    project: Annotated[Path, typer.Argument(metavar="PROJECT|DIR", help="Its spec or folder.")],
+    project: Annotated[
+        Path, typer.Argument(metavar="PROJECT|DIR", help="The project's spec, or a study's folder.")
+    ],
     output: Annotated[Path, typer.Option("-o", help="Folder for the masks.")],
     images: Annotated[
         Path | None, typer.Option(help="A folder of images.", show_default="the project's")

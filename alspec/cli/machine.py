@@ -46,7 +46,7 @@ def work(key: str, store: Path, device: str) -> None:
     target = Store(store)
     waits = re.fullmatch(r"[0-9a-f]{64}", key) and target.recipe_path(key).is_file()
     if not waits:
-        raise InputError.at(key, f"no step of this key waits in {store}; `alspec run` plans it")
+        raise InputError.at(key, f"no pending step with this key in {store}; `alspec run` plans it")
     step = described_step(target, key)
     try:
         words = "done" if do_step(step, target, device) else "done before"

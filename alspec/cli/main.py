@@ -147,7 +147,7 @@ def plan(
     ] = False,
     devices: Devices = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Time a sample on the device first, for seconds.")
+        bool, typer.Option("--calibrate", help="First time a sample of steps on the device.")
     ] = False,
     trust_config: TrustConfig = False,
 ) -> None:
@@ -179,28 +179,28 @@ def run(
     devices: Devices = None,
     work_dir: WorkDir = WORK_DIR,
     loader_workers: Annotated[
-        int, typer.Option(min=0, help="Processes that prepare batches, for each training.")
+        int, typer.Option(min=0, help="Data loader processes of each training.")
     ] = 0,
     trust_config: TrustConfig = False,
     no_wait: Annotated[
         bool,
-        typer.Option("--no-wait", help="End when other runs hold all that is left (exit code 4)."),
+        typer.Option("--no-wait", help="Exit (code 4) when other runs work on what is left."),
     ] = False,
     idle: Annotated[
         str | None,
-        typer.Option(metavar="T", help="End after so long (90s, 15m, 2h) with nothing to do."),
+        typer.Option(metavar="T", help="Exit after this time (90s, 15m, 2h) without work."),
     ] = None,
     revise: Annotated[
         bool,
-        typer.Option("--revise", help="Continue a study that another file's spec was run with."),
+        typer.Option("--revise", help="Continue a study that was run from another spec file."),
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="STEP", help="Run these steps alone; what they need must be done."),
+        typer.Option(metavar="STEP", help="Run only these steps; their inputs must be finished."),
     ] = None,
     until: Annotated[
         list[str] | None,
-        typer.Option(metavar="STEP", help="Run these steps and what they need, nothing after."),
+        typer.Option(metavar="STEP", help="Run these steps and the steps they depend on."),
     ] = None,
     track: Annotated[
         list[str] | None,
@@ -248,13 +248,11 @@ def run(
 
 @app.command()
 def status(
-    spec: Annotated[
-        Path | None, typer.Argument(help="A study spec; every study without it.")
-    ] = None,
+    spec: Annotated[Path | None, typer.Argument(help="A study spec; all studies if none.")] = None,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every 5 s, until all is done.")] = (
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every 5 s until all is done.")] = (
         False
     ),
 ) -> None:
@@ -278,7 +276,9 @@ def explain(
     spec: Spec,
     step: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STEP]", help="Words of its name, a pattern, a key; all if none."),
+        typer.Argument(
+            metavar="[STEP]", help="Words of its name, a pattern or a key; all if none."
+        ),
     ] = None,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
@@ -300,10 +300,10 @@ def report(
     work_dir: WorkDir = WORK_DIR,
     form: Annotated[
         ReportFormat,
-        typer.Option("--format", help="The report to name or copy; text is printed."),
+        typer.Option("--format", help="text is printed; of md and html the path is."),
     ] = ReportFormat.md,
     output: Annotated[
-        Path | None, typer.Option("-o", help="Also copy the report of this format here.")
+        Path | None, typer.Option("-o", help="Also copy the report in this format here.")
     ] = None,
 ) -> None:
     """Write tables, figures and reports (md, html) of what is finished.
@@ -324,10 +324,14 @@ def report(
 def recommend(
     spec: Annotated[
         Path | None,
-        typer.Argument(help="A spec: its data are measured, its budgets or labels read."),
+        typer.Argument(help="A spec: measure its data, read its budgets or labels."),
     ] = None,
-    redundancy: Annotated[Level | None, typer.Option(help="Of the unlabelled images.")] = None,
-    budget: Annotated[Level | None, typer.Option(help="low: at most 10 % labelled.")] = None,
+    redundancy: Annotated[
+        Level | None, typer.Option(help="Redundancy of the unlabelled images.")
+    ] = None,
+    budget: Annotated[
+        Level | None, typer.Option(help="Labelling budget; low: at most 10 % labelled.")
+    ] = None,
     ssl: Annotated[
         bool | None, typer.Option("--ssl/--no-ssl", help="May training use unlabelled images?")
     ] = None,
@@ -373,7 +377,9 @@ for _command in (labelling.select, labelling.ingest, labelling.predict):
 
 @app.command()
 def completion(
-    shell: Annotated[Shell, typer.Argument(help="The shell to complete in.", show_default=False)],
+    shell: Annotated[
+        Shell, typer.Argument(help="The shell to write the script for.", show_default=False)
+    ],
 ) -> None:
     """Print a script that completes commands, options and files in a shell.
 
@@ -398,7 +404,7 @@ def doctor(work_dir: WorkDir = WORK_DIR, as_json: Json = False) -> None:
 @app.command()
 def work(
     key: Annotated[str, typer.Argument(help="A step's key.")],
-    store: Annotated[Path, typer.Option(help="The store with the step's recipe.")] = WORK_DIR
+    store: Annotated[Path, typer.Option(help="The store that has the step's recipe.")] = WORK_DIR
     / ".store",
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
 ) -> None:
@@ -441,7 +447,7 @@ def main() -> None:
             raise
         from alspec.cli import console
 
-        console.say_error(Interrupted("stopped by Ctrl-C; the same command goes on from here"))
+        console.say_error(Interrupted("stopped by Ctrl-C; run the same command again to continue"))
         sys.exit(ExitCode.CTRL_C)
 
 
@@ -461,4 +467,4 @@ def _prepare_streams() -> None:
 
 def _interrupt(number: int, _frame: object) -> None:
     name = signal.Signals(number).name
-    raise Interrupted(f"stopped by {name}; the same command goes on from here")
+    raise Interrupted(f"stopped by {name}; run the same command again to continue")

@@ -34,7 +34,11 @@ def check(name: str, seconds: float, memory_gib: float, *, as_json: bool) -> Exi
     else:
         for problem in problems:
             console.say_finding("[red]✗[/]", name, problem)
-        end = f"breaks {len(problems)} duties" if problems else "keeps its contract"
+        end = (
+            f"violates its contract in {len(problems)} points"
+            if problems
+            else "fulfils its contract"
+        )
         console.out.print(f"{plugins.maker(group, name)} {end}", markup=False)
     return ExitCode.BAD_INPUT if problems else ExitCode.DONE
 

@@ -121,7 +121,7 @@ def _find(config: Path) -> Path:
     for candidate in (config, *shipped):
         if candidate.is_file():
             return candidate.absolute()
-    why = "is neither here nor among the configs that mmsegmentation ships"
+    why = "exists neither here nor among the configs that mmsegmentation ships"
     raise _refused(config, f"{why}. Correct `model.config`")
 
 

@@ -25,7 +25,7 @@ def check_labels(methods: Sequence[Method]) -> None:
             problems.append(Problem("methods", what, loc=("methods", index, "name")))
         label = method.label.casefold()
         if label == FULL or (label == RANDOM and method.name != RANDOM):
-            what = f"the label `{label}` is kept for the baseline of that name; use another"
+            what = f"the label `{label}` is reserved for the baseline of that name; use another"
             problems.append(Problem("methods", what, loc=("methods", index, "label")))
     if problems:
         raise InputError(problems)

@@ -25,7 +25,7 @@ def caveats_of(cell: Cell, evidence: Sequence[Evidence], guide: Guide) -> Iterat
             yield from _lowered_by_ssl(cell, setting, guide)
     if len(evidence) == 1:
         where = _where(evidence[0], guide)
-        yield f"Only one setting of the paper stands behind this cell: {where}."
+        yield f"Only one setting of the paper supports this cell: {where}."
     yield from _other_winners_by_auc(evidence, guide)
     yield from _with_dropout(evidence, guide)
 
@@ -43,7 +43,7 @@ def _of_setting(setting: Evidence, guide: Guide) -> Iterator[str]:
     if setting.outside is not None:
         yield (
             f"On {where} {_title(setting.outside, guide)}, which the guide does not rank, "
-            f"stands {setting.outside.miou - advised.miou:.2f} mIoU points above {name}."
+            f"is {setting.outside.miou - advised.miou:.2f} mIoU points above {name}."
         )
     for random in _randoms(setting):
         if advised.miou < random.miou:

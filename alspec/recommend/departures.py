@@ -93,7 +93,7 @@ def notes(dataset: DatasetSpec, setting: Setting, paper: PaperSetting) -> Iterat
                 f"{POOL_IMAGES:,}."
             )
         case FollowingFrames() | AugmentedFrames():
-            yield "The pool is built like the paper's; its frames are drawn anew."
+            yield "The pool is built like the paper's; its frames are sampled anew."
     if paper.rows()[0].miou_at is None:
         yield (
             f"The paper does not say where its mIoU of {paper.budget} is read; here it is at "

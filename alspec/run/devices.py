@@ -97,7 +97,7 @@ def parse_devices(text: str | None) -> list[str]:
         else:
             slots += [f"cuda:{match['index'] or match['next'] or 0}"] * int(match["times"] or 1)
     if not slots:
-        raise InputError.at("--devices", f"`{text}` asks for no worker")
+        raise InputError.at("--devices", f"`{text}` names no worker")
     _check_gpus(slots)
     return slots
 
@@ -111,5 +111,5 @@ def _check_gpus(slots: list[str]) -> None:
         return
     there = len(visible_gpus())
     if max(wanted) >= there:
-        what = f"cuda:{max(wanted)} is not there; this machine shows {there} GPUs"
+        what = f"cuda:{max(wanted)} does not exist; this machine has {there} GPUs"
         raise InputError.at("--devices", f"{what}. `--devices cpu` always works")

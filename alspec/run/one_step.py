@@ -96,4 +96,4 @@ def _end_by(number: int) -> BaseException:
     if number == signal.SIGINT:
         return KeyboardInterrupt()
     name = signal.Signals(number).name
-    return Interrupted(f"stopped by {name}; the same command goes on from here")
+    return Interrupted(f"stopped by {name}; run the same command again to continue")

@@ -46,7 +46,7 @@ class FollowingFrames(Frozen):
 
     kind: Literal["frames"]
     size: int = Field(ge=1, description="images in the pool")
-    consecutive: int = Field(ge=0, description="following frames kept with each random frame")
+    consecutive: int = Field(ge=0, description="consecutive frames taken from each random frame on")
     seed: int = Field(default=0, ge=0, description="draws the pool; one pool for all study seeds")
 
     @model_validator(mode="after")

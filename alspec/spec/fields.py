@@ -85,7 +85,7 @@ class Template:
             if _SECRET & set(name.upper().split("_")):
                 raise PydanticCustomError(
                     "variable",
-                    "`{name}` reads like the name of a secret, which would stand in messages and "
+                    "`{name}` looks like the name of a secret, which would appear in messages and "
                     "in spec.yaml; name a folder's variable otherwise",
                     {"name": name},
                 )

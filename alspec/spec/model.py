@@ -93,7 +93,7 @@ class Training(Frozen):
     """SGD with a poly schedule, from pretrained weights in every cycle (paper, section 4)."""
 
     epochs: int = Field(default=100, ge=1)
-    batch_size: int = Field(default=8, ge=2, description="labelled images a step of SGD")
+    batch_size: int = Field(default=8, ge=2, description="labelled images per SGD step")
     lr: Positive = 1e-3
     head_lr_factor: Positive = 10.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

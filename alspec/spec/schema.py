@@ -30,7 +30,7 @@ _PERCENT_BUDGET = {
 }
 _EXTENDS = {
     "type": "string",
-    "description": "another spec file, beside this one: what this file does not say is read there",
+    "description": "another spec file, relative to this one; it gives what this file leaves out",
 }
 
 

@@ -64,7 +64,7 @@ def with_values(text: str, values: Mapping[str, str | None]) -> str:
 
         text, times = line.subn(changed, text)
         if times != 1:
-            raise ValueError(f"`{key}` stands {times} times in the template")
+            raise ValueError(f"`{key}` occurs {times} times in the template")
     return text
 
 

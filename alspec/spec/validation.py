@@ -49,7 +49,7 @@ def distinct(what: str, key: Callable[[object], Hashable] = lambda value: value)
             if key(value) in seen:
                 kind = PydanticCustomError(
                     "repeated",
-                    "the {what} `{value}` stands here a second time",
+                    "the {what} `{value}` is repeated",
                     {"what": what, "value": str(key(value)), "first": seen[key(value)]},
                 )
                 errors.append(InitErrorDetails(type=kind, loc=(index,), input=value))

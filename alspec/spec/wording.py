@@ -15,7 +15,7 @@ from alspec.spec.keys import keys_at, spec_model
 from alspec.spec.source import Loc, Source
 from alspec.spec.validation import nearest
 
-NO_TEMPLATE = "`${...}` stands for paths only; write the value itself"
+NO_TEMPLATE = "`${...}` is allowed in paths only; write the value itself"
 
 _PATTERNS = {NAME_PATTERN: "letters, digits and . _ + -, the first a letter or digit"}
 _QUOTES = "; put text like this in quotes"

@@ -153,7 +153,7 @@ def _compose(text: str, source: Source) -> yaml.Node | None:
 
 def _not_yaml(err: yaml.MarkedYAMLError) -> str:
     if err.problem and "'\\t'" in err.problem:
-        return "a tab stands where YAML wants spaces; indent with spaces"
+        return "a tab where YAML needs spaces; indent with spaces"
     began = f", {err.context}" if err.context else ""
     if err.context_mark and err.context_mark is not err.problem_mark:
         began += f" that began at line {err.context_mark.line + 1}"
@@ -205,7 +205,7 @@ def _keys(
             problems.append(source.at(span, f"{shown} text; put a key like this in quotes"))
         elif str(text) in seen:
             first = seen[str(text)].line + 1
-            what = f"the key `{text}` is repeated; it stands at line {first} already"
+            what = f"the key `{text}` is repeated; line {first} has it already"
             problems.append(source.at(span, what))
         else:
             seen[str(text)] = span

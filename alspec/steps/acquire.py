@@ -209,7 +209,7 @@ def features_grid(function: Any) -> int:
 def _check_choice(name: str, selected: Sequence[ImageId], offered: set[ImageId], n: int) -> None:
     """A choice is n different candidates, or the error names the package that made it."""
     if len(selected) != n:
-        raise PluginError(f"{maker(name)} chose {len(selected)} images where {n} were asked for")
+        raise PluginError(f"{maker(name)} chose {len(selected)} images instead of {n}")
     if len(set(selected)) != n:
         raise PluginError(f"{maker(name)} chose an image twice")
     foreign = [image for image in selected if image not in offered]

@@ -96,7 +96,7 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StoreError) as err:
         raise ValueError(f"it is no manifest: {err}") from err
     if not untouched:
-        raise ValueError("it is not as it was written")
+        raise ValueError("it was changed after it was written")
     if of != key:
         raise ValueError(f"it describes the step {of}")
     return step, described
@@ -142,7 +142,7 @@ def first_corruption(home: Path, artifacts: Mapping[str, Artifact]) -> tuple[Pat
         large_and_changed |= changed
     for entry in sorted(os.listdir(home)):  # noqa: PTH208 - a Path each is slow for 1,000 steps
         if entry not in artifacts and entry != MANIFEST and not _written_now(home / entry):
-            return home / entry, "it is not the step's"
+            return home / entry, "unexpected file"
     if large_and_changed:  # by a copy, which keeps no times: not to be hashed at every start
         with suppress(OSError):
             os.utime(home / MANIFEST)

@@ -79,9 +79,9 @@ def test_the_shares_in_one_line():
 
 
 def test_many_problems_of_one_kind_are_one_sentence():
-    many = [Problem(f"m{i}.png", f"values {i} stand for no class: `a` {i}") for i in range(9)]
+    many = [Problem(f"m{i}.png", f"values {i} belong to no class: `a` {i}") for i in range(9)]
     other = [Problem("x.png", "it is empty"), Problem("y.png", "it is empty")]
     first, *rest = grouped([*many, *other])
     assert first.where == "m0.png"
-    assert first.what == "values 0 stand for no class: `a` 0 (the first of 9 with this problem)"
+    assert first.what == "values 0 belong to no class: `a` 0 (the first of 9 with this problem)"
     assert rest == other

@@ -205,7 +205,7 @@ def test_json_is_the_contract():
             }
         ],
         "caveats": [
-            "Only one setting of the paper stands behind this cell: A2D2 Pool-11f 2-2 (Table 8).",
+            "Only one setting of the paper supports this cell: A2D2 Pool-11f 2-2 (Table 8).",
             "With few labels active learning is volatile; compare several seeds before trusting "
             "a gain.",
             FAR_DOMAINS,

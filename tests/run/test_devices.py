@@ -55,7 +55,7 @@ def test_other_words_are_refused(text):
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(devices.Path, "exists", lambda _: False)
-    with pytest.raises(InputError, match="cuda:2 is not there; this machine shows 2 GPUs"):
+    with pytest.raises(InputError, match="cuda:2 does not exist; this machine has 2 GPUs"):
         devices.parse_devices("cuda:2")
 
 

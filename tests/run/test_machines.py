@@ -92,4 +92,4 @@ def test_ctrl_c_says_what_sigterm_says(cli, monkeypatch):
     monkeypatch.setattr("alspec.cli.machine.doctor", interrupted)
     code, _, err = cli("doctor")
     assert code == 130
-    assert "stopped by Ctrl-C; the same command goes on from here" in err
+    assert "stopped by Ctrl-C; run the same command again to continue" in err

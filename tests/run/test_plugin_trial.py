@@ -101,7 +101,10 @@ def test_the_command_names_the_package_and_gives_an_exit_code(tmp_path, monkeypa
         exit_code, out, _ = cli("plugins", "check", "odd")
         assert exit_code == 2
         assert "version must be an integer" in out
-        assert "the acquisition function `odd` of alspec-odd 1.2 breaks 1 duties" in out
+        assert (
+            "the acquisition function `odd` of alspec-odd 1.2 violates its contract in 1 points"
+            in out
+        )
         exit_code, out, _ = cli("plugins", "check", "odd", "--json")
         assert exit_code == 2
         assert len(json.loads(out)["problems"]) == 1

@@ -84,7 +84,7 @@ def test_a_real_training_on_a_full_disk_and_on_one_with_room_for_its_weights(tmp
     leave(disk, WEIGHTS * 8 // 5)  # room for the weights, and none for a checkpoint
     code, out, err = run(tmp_path, work_dir)
     assert code == 0, err
-    assert "done: no checkpoint at iteration 1, the training goes on" in err
+    assert "done: no checkpoint at iteration 1, the training continues" in err
     assert "No space left on device" in err
     for name in ("classes", "runs"):
         made, expected = (folder / f"tiny/{name}.csv" for folder in (work_dir, whole))

@@ -35,13 +35,13 @@ CURATED = [
     ("full_example", "3", "1:8", "study: expected text, got 3; put text like this in quotes"),
     ("full_example", "x" * 81, "1:8", "at most 80 characters, got the text `xxx"),
     ("full_example", "", "1:7", "study: expected text, got nothing"),
-    ("full_example", "${USER}", "1:8", "study: `${...}` stands for paths only"),
+    ("full_example", "${USER}", "1:8", "study: `${...}` is allowed in paths only"),
     ("full_example", "a\nepochs: 3", "2:1", "epochs: unknown key."),
     ("kind: toy", "kind: cityscape_x", "4:11", "datasets.0.kind: no dataset kind `cityscape_x`"),
     ("kind: toy", "kind: toi", "4:11", "Did you mean `toy`?"),
     ("kind: toy", "kind: 3", "4:11", "datasets.0.kind: expected text, got 3"),
     ("    kind: toy\n", "", "3:5", "datasets.0: the key `kind` is missing (toy, folder,"),
-    ("name: tree", "name: video", "7:5", "datasets.1: the dataset `video` stands here a second"),
+    ("name: tree", "name: video", "7:5", "datasets.1: the dataset `video` is repeated"),
     ("name: tree", "nam: tree", "7:5", "datasets.1.nam: unknown key. Did you mean `name`?"),
     ("[64, 128]", "[64]", "5:17", "datasets.0.image_size: the list is too short; its item 2"),
     ("[64, 128]", "[64, 128, 3]", "5:17", "at most 2 in the list, got 3"),
@@ -62,7 +62,7 @@ CURATED = [
     ("n: 5", "n: 0", "13:10", "datasets.1.redundancy.n: expected a number of at least 1, got 0"),
     ("images: train\n", "\n", "7:5", "datasets.1: the key `images` is missing"),
     ("images: val", "image: val", "19:11", "datasets.1.val.image: unknown key. Did you mean `imag"),
-    ("images: train", "images: ${X:-train}", "14:13", "`${...}` stands for paths only"),
+    ("images: train", "images: ${X:-train}", "14:13", "`${...}` is allowed in paths only"),
     ("${ALSPEC_TEST_ROOT:-data}", "${ALSPEC_UNSET}", "9:11", "`export ALSPEC_UNSET=...`"),
     ("${ALSPEC_TEST_ROOT:-data}", "${ALSPEC_TEST ROOT}", "9:11", "write `${VAR}` or"),
     ("ignore: 11", "ignore: '11'", "17:13", "datasets.1.ignore: expected a whole number, got the"),
@@ -71,7 +71,7 @@ CURATED = [
     ("10-10\n", "10-10-10\n", "21:5", "or {name: 3k, unit: images, initial: 1000, step: 1000"),
     ("10-10\n", "nan-10\n", "21:5", "is not a budget"),
     ("10-10\n", "0-10\n", "21:5", "budgets.0: expected a number greater than 0, got 0"),
-    ("name: 3k", "name: 10-10", "22:5", "budgets.1: the budget `10-10` stands here a second time"),
+    ("name: 3k", "name: 10-10", "22:5", "budgets.1: the budget `10-10` is repeated"),
     ("unit: images", "unit: image", "22:22", "budgets.1.unit: the text `image` is not known. Did"),
     ("initial: 4", "initial: 4.5", "22:5", "budgets.1: a budget in images takes whole numbers"),
     ("initial: 4", "initial: '4'", "22:39", "initial: expected a number, got the text `4`"),
@@ -79,16 +79,16 @@ CURATED = [
     ("- random\n", "- randm\n", "24:5", "methods.0: no acquisition function `randm`. Did you mean"),
     ("- random\n", "- [random]\n", "24:5", "methods.0: expected a mapping of keys to values, got"),
     ("- random\n", "- {nme: random}\n", "24:6", "methods.0.nme: unknown key. Did you mean `name`?"),
-    ("label: sparse", "label: bald", "26:5", "the method `bald` stands here a second time"),
+    ("label: sparse", "label: bald", "26:5", "the method `bald` is repeated"),
     ("{every: 5}", "{every: 5.5}", "25:56", "methods.1.candidates.every: expected a whole number"),
     ("passes: 20", "passes: 1", "26:26", "methods.2.passes: expected a number of at least 2, got"),
     ("passes: 20", "passes: '20'", "26:26", "methods.2.passes: expected a whole number, got the"),
     ("passes: 20", "pases: 20", "26:18", "methods.2.pases: unknown key. Did you mean `passes`?"),
     ("[false, true]", "[0, true]", "27:7", "ssl.0: expected true or false, got 0"),
     ("[false, true]", "yes", "27:6", "ssl: expected true or false, got the text `yes`"),
-    ("[false, true]", "[true, true]", "27:13", "ssl.1: the value `True` stands here a second"),
+    ("[false, true]", "[true, true]", "27:13", "ssl.1: the value `True` is repeated"),
     ("[full]", "[half]", "28:13", "baselines.0: the text `half` is not known."),
-    ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "29:15", "the seed `0` stands here a second time"),
+    ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "29:15", "the seed `0` is repeated"),
     ("seeds: [0, 1, 2]", "seeds: []", "29:8", "seeds: expected at least 1 in the list, got 0"),
     ("seeds: [0, 1, 2]", "seeds: 3", "29:8", "seeds: expected a list, got 3"),
     ("config: my.py", "confg: my.py", "31:3", "model.confg: unknown key. Did you mean `config`?"),
@@ -120,7 +120,7 @@ def test_one_mistake_is_one_problem_at_its_place(problems, monkeypatch, old, new
     assert what in problem.what
     line, column = map(int, place.split(":"))
     shown, carets, *others = problem.excerpt.splitlines()
-    assert len(others) == (2 if "a second time" in problem.what else 0), "both lines are shown"
+    assert len(others) == (2 if "is repeated" in problem.what else 0), "both lines are shown"
     source = FULL.replace(old, new, 1).splitlines()[line - 1]
     assert shown.startswith(f"{line:>5} | ")
     if len(source) <= 100:

@@ -123,7 +123,7 @@ def test_declared_type_decides_in_plugins(load, monkeypatch):
     assert study.datasets[0].annotations == "/data/a"
     assert study.datasets[0].extra == "/data"
     for key in ("title", "anything"):
-        with pytest.raises(SpecError, match="stands for paths only"):
+        with pytest.raises(SpecError, match="is allowed in paths only"):
             load(text.replace("extra:", f"{key}:"))
 
 

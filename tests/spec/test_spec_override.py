@@ -63,7 +63,7 @@ def test_sections_that_the_file_lacks_are_made(tmp_path):
         ("methods.0.passes=3", "`methods.0` is `random`, without keys of its own"),
         ("seeds=[1", "not valid YAML"),
         ("seeds=!x [1]", "the tag `!x` is not allowed"),
-        ("study=${HOME}", "stands for paths only"),
+        ("study=${HOME}", "is allowed in paths only"),
         ("pretrained=${NOT_SET_ANYWHERE}", "`NOT_SET_ANYWHERE` is not set"),
         ("datasets.0.redundancy={n: 2}", "datasets.0.redundancy: the key `kind` is missing"),
         ("training", "write `--set key.key=value`"),

@@ -160,7 +160,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on(
     said = whole.trainer.perform(store, whole.step.key, fault=f"{point}:2:{cause}")
     assert said["code"] == 0, said
     (warning,) = said["warnings"]
-    assert re.match(r"no checkpoint at iteration \d, the training goes on: ", warning)
+    assert re.match(r"no checkpoint at iteration \d, the training continues: ", warning)
     assert CAUSES[cause] in warning
     assert str(store.checkpoints(whole.step.key)) in warning
     assert whole.is_made(store)

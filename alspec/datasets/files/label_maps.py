@@ -60,7 +60,7 @@ class ValueTable:
             values = np.unique(labels[known < 0])
             shown = ", ".join(str(value) for value in values[:_SHOWN])
             more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-            what = f"values {shown}{more} stand for no class: {self._meaning}"
+            what = f"values {shown}{more} belong to no class: {self._meaning}"
             raise DataError.at(path, what)
         return known.astype(np.uint8)
 
@@ -100,6 +100,6 @@ class ColourTable:
             most = np.argsort(-counts, kind="stable")[:_SHOWN]
             shown = ", ".join(f"#{colours[i]:06x} ({counts[i]:,} pixels)" for i in most)
             more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
-            what = f"colours {shown}{more} stand for no class: {self._meaning}"
+            what = f"colours {shown}{more} belong to no class: {self._meaning}"
             raise DataError.at(path, what)
         return known

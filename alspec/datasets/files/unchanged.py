@@ -73,7 +73,7 @@ class WatchedFiles:
     def _refuse_changed(self, path: str) -> None:
         if path in self._states and state_of(path) != self._states[path]:
             what = (
-                "it changed while a step was reading its dataset; nothing was kept of that step. "
+                "it changed while a step was reading its dataset; that step was discarded. "
                 "Run again to plan with the files as they are now"
             )
             raise DataError.at(path, what)

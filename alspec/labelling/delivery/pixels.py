@@ -46,7 +46,7 @@ def mask_of(
         if pixels is None or not values:
             more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
             listed = ", ".join(foreign[:5])
-            raise ValueError(f"its colours {listed}{more} stand for no class of the project")
+            raise ValueError(f"its colours {listed}{more} belong to no class of the project")
     if pixels is None or not values:
         raise ValueError("it is grey; this format has colours")
     return _by_value(pixels, expected)
@@ -58,7 +58,7 @@ def _by_value(pixels: Mask, expected: Expectation) -> Mask:
     if len(foreign):
         shown = ", ".join(map(str, foreign[:5]))
         last = len(expected.classes) - 1
-        raise ValueError(f"its values {shown} stand for no class; classes are 0 to {last}")
+        raise ValueError(f"its values {shown} belong to no class; classes are 0 to {last}")
     return mask
 
 

@@ -213,7 +213,7 @@ class BatchOutputs:
             raise InputError.at(
                 "model",
                 f"the decode head {type(head).__name__} does not end in a 1x1 convolution "
-                "`conv_seg`, whose gradients were asked for; choose another model or method",
+                "`conv_seg`, whose gradients the method needs; choose another model or method",
             )
         inputs: list[Tensor] = []
         handle = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))

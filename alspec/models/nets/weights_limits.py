@@ -50,7 +50,7 @@ def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         leased = tensor.numel() * tensor.element_size()
         if free is not None and leased > free:
-            why = f"its tensor `{name}` stands for {_in_words(leased)}, and {_in_words(free)}"
+            why = f"its tensor `{name}` expands to {_in_words(leased)}, and {_in_words(free)}"
             raise _refused(path, f"{why} of memory are free")
 
 

@@ -148,7 +148,9 @@ class Resume(Hook):  # type: ignore[misc]
         if stop or self._is_due(done):
             self._keep(runner, done)
         if stop:
-            raise Interrupted(f"stopped after iteration {done}; the same command goes on from here")
+            raise Interrupted(
+                f"stopped after iteration {done}; run the same command again to continue"
+            )
 
     def _is_due(self, done: int) -> bool:
         if self.keeping.iterations:
@@ -163,7 +165,7 @@ class Resume(Hook):  # type: ignore[misc]
             state = _state(runner, self.log, done, seconds)
             self.keeping.checkpoints.save(done, vars(state))
         except (OSError, StoreError) as err:
-            self.keeping.warn(f"no checkpoint at iteration {done}, the training goes on: {err}")
+            self.keeping.warn(f"no checkpoint at iteration {done}, the training continues: {err}")
         now = time.monotonic()
         self._due = now + max(self.keeping.seconds, (now - begun) / SHARE)
 

@@ -118,5 +118,5 @@ def parse_duration(text: str) -> float:
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", text.strip())
     if found is None:
-        raise InputError.at(text, "is no time. Write 90s, 15m or 2h")
+        raise InputError.at(text, "is not a duration. Write 90s, 15m or 2h")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]

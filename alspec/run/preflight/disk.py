@@ -77,7 +77,7 @@ def require_disk_space(room: DiskSpaceCheck) -> str:
         )
     if room.free < (1 + TOLERANCE) * room.need.peak:
         return (
-            f"The disk may become full: this run {room}. What is finished will stand; a training "
+            f"The disk may become full: this run {room}. Finished steps stay; a training "
             "without checkpoints starts anew after an interruption"
         )
     return ""

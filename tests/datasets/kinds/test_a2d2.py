@@ -75,7 +75,7 @@ def test_a_list_of_cameras(tmp_path):
     )
     with pytest.raises(ValidationError, match="cam_front_center"):
         opened("a2d2", tmp_path, cameras=["front_center"])
-    with pytest.raises(ValidationError, match="a second time"):
+    with pytest.raises(ValidationError, match="is repeated"):
         opened("a2d2", tmp_path, cameras=["cam_side_left", "cam_side_left"])
 
 
@@ -115,7 +115,7 @@ def test_an_unknown_colour_names_file_colour_and_count(tmp_path):
         dataset.read_mask(ids(dataset)[0])
     (problem,) = caught.value.problems
     assert problem.where == str(path)
-    assert "#010203 (3 pixels), #ff0001 (1 pixels) stand for no class" in problem.what
+    assert "#010203 (3 pixels), #ff0001 (1 pixels) belong to no class" in problem.what
 
 
 def test_the_miniature_has_the_official_colours(tree):

@@ -77,7 +77,7 @@ def test_of_both_kinds_label_ids_are_read_unless_the_spec_says_so(tmp_path):
 def test_unknown_values_are_told(tmp_path):
     path = frame(tmp_path, "ulm_000000_000019", values=((34, 7), (99, 7)))
     dataset = opened("cityscapes", tmp_path)
-    with pytest.raises(DataError, match="values 34, 99 stand for no class") as caught:
+    with pytest.raises(DataError, match="values 34, 99 belong to no class") as caught:
         dataset.read_mask(ids(dataset)[0])
     assert caught.value.problems[0].where == str(path)
 

@@ -93,7 +93,7 @@ def test_folders_do_not_overlap():
 
 def test_classes_are_several_and_different():
     assert "classes" in faults(classes=["one"])
-    assert "`b` stands here a second time" in str(faults(classes=["a", "b", "b"]))
+    assert "`b` is repeated" in str(faults(classes=["a", "b", "b"]))
     assert any(place.startswith("ignore") for place in faults(ignore=70000))
 
 

@@ -138,7 +138,7 @@ def test_values_name_the_classes(tmp_path):
     assert set(np.unique(merged).tolist()) == {0, 1}
     dropped = mask_of(tmp_path, classes=None, values={0: "bg", 4: "x"}, ignore=[255, 7])
     assert set(np.unique(dropped).tolist()) == {0, 1, IGNORE}
-    with pytest.raises(DataError, match="values 255 stand for no class"):
+    with pytest.raises(DataError, match="values 255 belong to no class"):
         mask_of(tmp_path, classes=None, values={0: "bg", 4: "x"})
 
 

@@ -93,7 +93,7 @@ def test_a_damaged_mat_is_named(with_sbd, content):
 
 def test_unknown_values_of_a_mat_are_told(with_sbd):
     mat(with_sbd / "SBD/dataset/cls/b.mat", np.full((3, 4), 21, np.uint8))
-    with pytest.raises(DataError, match="values 21 stand for no class"):
+    with pytest.raises(DataError, match="values 21 belong to no class"):
         opened("voc", with_sbd).read_mask("JPEGImages/b.jpg")
     mat(with_sbd / "SBD/dataset/cls/b.mat", np.zeros((3, 4)))
     with pytest.raises(DataError, match="float64"):

@@ -219,7 +219,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert same(trained("mc_dropout", tmp_path / "file/below"), whole("mc_dropout"))
-    assert "no checkpoint at iteration 1, the training goes on" in capsys.readouterr().err
+    assert "no checkpoint at iteration 1, the training continues" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("loader_workers", [1, 2])

@@ -97,7 +97,7 @@ def test_it_trains_with_loader_workers_and_where_its_log_has_no_room(trained, tm
     with FULL.open("w") as log:
         said = ask(store, [step.key, "f" * 64], log, **{KEEP_ITERATIONS: "1"})
     assert [one["event"] for one in said] == ["ready", "done", "failed"]
-    assert said[1]["message"].startswith("no checkpoint at iteration 1, the training goes on: ")
+    assert said[1]["message"].startswith("no checkpoint at iteration 1, the training continues: ")
     assert "no readable recipe" in said[2]["message"]
     made, expected = store.artifacts(step.key), whole.artifacts(step.key)
     assert made["weights.safetensors"] == expected["weights.safetensors"]

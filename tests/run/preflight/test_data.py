@@ -107,7 +107,7 @@ def test_the_same_fault_in_many_masks_is_one_sentence(tmp_path):
     with pytest.raises(DataError) as caught:
         checked([spec(tmp_path)])
     (problem,) = caught.value.problems
-    assert "values 7 stand for no class" in problem.what
+    assert "values 7 belong to no class" in problem.what
     assert "the first of 20" in problem.what
 
 
