@@ -197,7 +197,7 @@ def run(
     Raises:
         InputError: the spec, the data, the models or the disk do not allow it; for a project, one
             of the arguments from `loader_workers` on.
-        StepFailed: of a project, a step failed; what is finished is kept.
+        StepFailed: of a project, a step failed; finished steps stay in the store.
         StoreError: the store is corrupt again and again, or cannot be written.
     """
     if isinstance(spec, Project):

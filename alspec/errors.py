@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """Exit codes of the command line."""
 
     DONE = 0
     STEP_FAILED = 1
@@ -61,8 +61,8 @@ _ALONE = 2
 def grouped(problems: Sequence[Problem]) -> list[Problem]:
     """Problems of many files as one each: its first case, and of how many it is the first.
 
-    Two are of one kind when they differ in numbers, colours and what stands in backquotes alone;
-    up to two of a kind are told one by one.
+    Two are of one kind when they differ in numbers, colours and the text in backquotes alone;
+    up to two of a kind are listed one by one.
     """
     kinds: dict[tuple[str, tuple[str | int, ...]], list[Problem]] = {}
     for problem in problems:
@@ -115,16 +115,16 @@ class StoreError(AlspecError):
 
 
 class StepFailed(AlspecError):
-    """A step could not be finished; every other finished step stands."""
+    """A step could not be finished; all other finished steps stay in the store."""
 
 
 class Locked(AlspecError):
-    """Another living process holds what was asked for; what is finished stands."""
+    """Another living process has the lease of a needed step; finished steps stay in the store."""
 
     exit_code = ExitCode.LOCKED
 
 
 class Interrupted(AlspecError):
-    """The process was asked to stop; what is finished stands."""
+    """The process was interrupted; finished steps stay in the store."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -1,4 +1,4 @@
-"""The plugin door: names without import, loading on use, failures told by package."""
+"""The plugin door: names without import, loading on use, failures reported by package."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def declared(group: str) -> Sequence[Plugin]:
 
 @cache
 def load(group: str, name: str) -> Any:
-    """The object that `name` stands for.
+    """The object of this name.
 
     Raises:
         PluginError: no package offers the name, two do, or it could not be imported; the message

@@ -92,7 +92,7 @@ def select(
 
     Raises:
         InputError: the files do not allow it, or nothing is left to ask for.
-        StepFailed: a step failed; what is finished is kept.
+        StepFailed: a step failed; finished steps stay in the store.
     """
     wanted = selection.Wanted(images, method, anyway, trust_config)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
@@ -187,7 +187,7 @@ def run(
 
     Raises:
         InputError: nothing is labelled yet, or the files do not allow it.
-        StepFailed: a step failed; what is finished is kept.
+        StepFailed: a step failed; finished steps stay in the store.
     """
     folder, observer = project_folder(project, work_dir), observer_of(progress)
     slots = parse_devices(devices)

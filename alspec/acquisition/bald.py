@@ -23,7 +23,7 @@ def mutual_information(log_p_KBCHW: Tensor) -> Tensor:
     eq. (2), with dropout passes in place of the posterior (Gal et al., 2017).
 
     Args:
-        log_p_KBCHW: log-probabilities of K dropout passes, (K, B, C, H, W), K >= 2; -inf stands
+        log_p_KBCHW: log-probabilities of K dropout passes, (K, B, C, H, W), K >= 2; -inf means
             for p = 0.
 
     Returns:
@@ -47,7 +47,7 @@ class _Sums:
 
 
 def _over_passes(block_passes: Iterable[Iterable[base.Block]]) -> Tensor:
-    """The same of passes that come one by one, in equal blocks; only running sums are kept."""
+    """The same of passes that come one by one, in equal blocks; only running sums stay."""
     sums: list[_Sums] = []
     passes = 0
     for passes, blocks in enumerate(block_passes, start=1):

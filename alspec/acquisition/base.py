@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Family(str, Enum):
-    """The paper's families of methods, and the baselines that stand beside them in tables."""
+    """The paper's families of methods, and the baselines listed beside them in tables."""
 
     RANDOM = "random"
     SINGLE = "single"
@@ -147,7 +147,7 @@ class Candidates:
         labelled_positions: the place of each.
         features_ND: a feature vector for each candidate (need: features), else None.
         labelled_features_MD: the same for the labelled set (need: features), else None.
-        reduced_N: what the method's `reduce` kept of each candidate, (N, ...), where it has one.
+        reduced_N: `reduce` of the method, a row a candidate, (N, ...), where it has one.
         labelled_reduced_M: the same for the labelled set.
     """
 
@@ -193,7 +193,7 @@ class BatchAcquisition(Acquisition, Protocol):
     """Chooses a set of images together, or at random.
 
     A method of family batch that needs more than features also has `reduce(outputs) -> (B, ...)`:
-    what it wants kept of each image of a batch of `Outputs`. It is called for the candidates and
+    what it needs of each image of a batch of `Outputs`. It is called for the candidates and
     the labelled set, and comes back in `Candidates.reduced_N` and `labelled_reduced_M`.
 
     A method that needs nothing of a model and has `chooses_first = True` also chooses its own

@@ -28,7 +28,7 @@ _MAY_NEED = {
 
 
 def check_acquisition(name: str) -> list[str]:
-    """What is wrong with the acquisition function that `name` stands for.
+    """What is wrong with the acquisition function of this name.
 
     Args:
         name: its name on the entry point `alspec.acquisition`.
@@ -49,7 +49,7 @@ def check_acquisition(name: str) -> list[str]:
 
 
 def broken_duties(function: type[Acquisition]) -> list[str]:
-    """The same for the class itself, before it stands on an entry point."""
+    """The same for the class itself, before an entry point names it."""
     problems = list(_attempt("declaration", _declaration, function))
     if problems:
         return problems
@@ -65,7 +65,7 @@ def _attempt(
 ) -> Iterator[str]:
     try:
         yield from check(function)
-    except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything
+    except Exception as err:  # noqa: BLE001 - a plugin may raise anything
         yield f"{what}: raised {type(err).__name__}: {err}"
 
 

@@ -31,7 +31,7 @@ GUESSED = 8
 """First picks that are guessed, so that one pass over all pairs gives the gains after each."""
 
 SAMPLE = 512
-"""Rows that stand for all of them in a guess."""
+"""Rows that represent all of them in a first guess."""
 
 SHORTLIST = 64
 """Candidates for each guessed pick."""
@@ -175,7 +175,7 @@ class CoverageSearch:
             looked_at *= 2
 
     def _best_exactly(self, rows_U: Rows, upper_N: Gains) -> int:
-        """Of rows that bounds cannot tell apart, the one that float64 gains choose."""
+        """Of rows that bounds cannot separate, the one with the largest float64 gain."""
         if len(rows_U) == 1:
             return int(rows_U[0])
         rows_U = rows_U[np.argsort(-upper_N[rows_U], kind="stable")]
@@ -194,7 +194,7 @@ class CoverageSearch:
         return int(rows_U[gains_U >= gains_U.max() * (1 - TIE)].min())
 
     def _look_again(self, rows_U: Rows) -> None:
-        """Bring the gains of rows up to date: anew, or by what has grown since they were."""
+        """Bring the gains of rows up to date: recomputed, or increased by what was added since."""
         seen, level_U = np.unique(self._seen_N[rows_U], return_inverse=True)
         grown_X, before_LX = self._growth_since(seen.tolist())
         if 2 * len(grown_X) > len(self._covered_N):  # gathering these rows costs more than it saves

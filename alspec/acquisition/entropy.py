@@ -28,7 +28,7 @@ def mean_entropy(log_p_BCHW: Tensor) -> Tensor:
     High where the model is uncertain. Not scaled per image, so that images compare.
 
     Args:
-        log_p_BCHW: log-probabilities, (B, C, H, W), any float type; -inf stands for p = 0.
+        log_p_BCHW: log-probabilities, (B, C, H, W), any float type; -inf means p = 0.
 
     Returns:
         Entropies in nats, (B,), within [0, log C], in float32 or better. NaN stays NaN.

@@ -23,7 +23,7 @@ def js_divergence(log_p_BCHW: Tensor, log_p_mirror_BCHW: Tensor) -> Tensor:
     in Active Learning for Semantic Segmentation*, 2020).
 
     Args:
-        log_p_BCHW: log-probabilities of the images, (B, C, H, W); -inf stands for p = 0.
+        log_p_BCHW: log-probabilities of the images, (B, C, H, W); -inf means p = 0.
         log_p_mirror_BCHW: the same of the mirror images, already mirrored back.
 
     Returns:
@@ -48,7 +48,7 @@ def _log_mean(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 class EqualParams(base.Params):
-    """What stands for the disagreement of the two views.
+    """Disagreement of the two views.
 
     `js` is the Jensen-Shannon divergence; `entropy_sum` adds the entropies of both views;
     `mean_entropy` is the entropy of the averaged prediction.

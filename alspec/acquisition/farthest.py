@@ -24,7 +24,7 @@ SETTLED = 16
 """Rows whose distances are settled together, the farthest first; they are likely chosen next."""
 
 ALIKE = 32
-"""Rows that float32 does not tell apart, above which float64 is worth its price."""
+"""Number of rows that float32 cannot separate above which float64 pays off."""
 
 
 def farthest_first(features_ND: Tensor, centres_MD: Tensor, n: int) -> Rows:
@@ -129,7 +129,7 @@ class _Search:
         self._upper_N[row] = self._lower_N[row] = -np.inf
 
     def _sharpen(self) -> None:
-        """Look again in float64 at rows that float32 cannot tell apart."""
+        """Compare rows that float32 cannot separate again in float64."""
         self._distances = self._distances.in_float64()
         left_N = self._upper_N >= 0
         self._lower_N[left_N] = np.inf

@@ -1,4 +1,4 @@
-"""Herding: the images that stand for the others best, by greedy coverage of their directions.
+"""Herding: the images most typical of the others, by greedy coverage of their directions.
 
 MaxHerding (Bae et al., ECCV 2024) without weights, UHerding (Bae et al., ICLR 2025) with each
 image weighted by the model's uncertainty of it; written from the formula.
@@ -137,7 +137,7 @@ def least_distance(features_MD: Tensor) -> float | None:
 
 
 class HerdingParams(base.Params):
-    """How far an image stands for others, and whether uncertain ones count for more."""
+    """The kernel's width, and whether uncertain images weigh more."""
 
     bandwidth: float | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Random: candidates drawn uniformly without replacement, the baseline of every table."""
+"""Random: candidates sampled uniformly without replacement, the baseline of every table."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class Random:
     def select(
         self, candidates: base.Candidates, n: int, rng: np.random.Generator
     ) -> Sequence[ImageId]:
-        """The n different ids in the order drawn. Raises ValueError for n > N."""
+        """The n different ids in the order of sampling. Raises ValueError for n > N."""
         rows = rng.choice(len(candidates.ids), size=n, replace=False)
         return [candidates.ids[row] for row in rows]

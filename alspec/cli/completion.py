@@ -75,7 +75,7 @@ def _parameters(callback: object) -> Iterator[tuple[str, object, object]]:
 def _options(callback: object) -> Iterator[Option]:
     for name, kind, info in _parameters(callback):
         if isinstance(info, OptionInfo):
-            # In an annotation typer takes the first spelling for the default, and mends it later.
+            # In an annotation typer takes the first spelling for the default at first.
             written = [info.default, *(info.param_decls or ())]
             declared = [
                 part for each in written if isinstance(each, str) for part in each.split("/")

@@ -418,7 +418,7 @@ def work(
 
 
 def main() -> None:
-    """Run a command; errors of ours are told without a traceback and give their exit code."""
+    """Run a command; alspec's errors are printed without a traceback and give their exit code."""
     forget_current_folder()
     _prepare_streams()
     for name in ("SIGTERM", "SIGUSR1", "SIGHUP"):  # Windows has no SIGUSR1

@@ -44,7 +44,7 @@ def check(name: str, seconds: float, memory_gib: float, *, as_json: bool) -> Exi
 
 
 def new(name: str, folder: Path) -> None:
-    """Write a package and say how to go on."""
+    """Write a package and print the next commands."""
     from alspec.acquisition.new_package import write_package
 
     made = write_package(name, folder)

@@ -10,7 +10,7 @@ _BEGUN = 0.005
 """Share of all costs after which the clock starts: workers have loaded what they need."""
 
 _ENOUGH = 0.02
-"""Share of all costs that has to be measured before anything is said."""
+"""Share of all costs that has to be measured before an estimate is shown."""
 
 _LEAST_SECONDS = 5.0
 

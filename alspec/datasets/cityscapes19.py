@@ -1,4 +1,4 @@
-"""Cityscapes' classes, and the colours in which drawn streets show them."""
+"""Cityscapes' classes, and the colours in which rendered streets show them."""
 
 from __future__ import annotations
 

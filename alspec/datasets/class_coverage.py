@@ -72,7 +72,7 @@ def coverage_problems(
 def without_pixels(
     spec: DatasetSpec, classes: Sequence[str], pixels: Mapping[Split, NDArray[np.int64]]
 ) -> tuple[str, ...]:
-    """Classes of a kind's own list, such as VOC's 21, that no mask has: told, and no error.
+    """Classes of a kind's own list, such as VOC's 21, that no mask has: reported, and no error.
 
     They are in no mean, and nobody named them; a class that the spec names, or that one half alone
     has, is an error. `absent` silences those that are meant.

@@ -25,7 +25,7 @@ def check_dataset_kind(name: str) -> list[str]:
         return list(_broken_duties(plugins.load("alspec.datasets", name), name))
     except PluginError as err:
         return [str(err)]
-    except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything
+    except Exception as err:  # noqa: BLE001 - a plugin may raise anything
         return [f"declaration: raised {type(err).__name__}: {err}"]
 
 

@@ -24,7 +24,7 @@ class FactsCache:
     """Inspections without a problem, by key; loaded when opened, written by `save`.
 
     Args:
-        cache: where earlier processes kept them.
+        cache: where earlier processes saved them.
         dataset: the tree, and how its spec has it read.
     """
 

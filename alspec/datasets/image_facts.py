@@ -43,7 +43,7 @@ class TreeReader:
 
     Args:
         dataset: what reads them.
-        cache: where facts and digests were kept by earlier processes; nowhere if left out.
+        cache: where earlier processes saved facts and digests; nowhere if left out.
     """
 
     def __init__(self, dataset: Dataset, cache: ArrayCache = _NO_CACHE) -> None:

@@ -20,7 +20,7 @@ SAMPLED = 2000
 """Validation images that are compared with the pool, at most."""
 
 FEW = 0.05
-"""Share of byte-identical copies up to which they are told and no error."""
+"""Share of byte-identical copies up to which they are reported and no error."""
 
 _BLOCK = 256
 
@@ -118,7 +118,7 @@ def leakage_problems(name: str, found: Leakage) -> list[Problem]:
 
 
 def leakage_lines(found: Leakage) -> list[str]:
-    """What of a leakage is told: copies and the share of near-copies."""
+    """What is reported of a leakage: copies and the share of near-copies."""
     said = []
     if found.copies:
         said.append(f"{_copies(found)}: results on them are on training data")

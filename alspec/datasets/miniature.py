@@ -1,4 +1,4 @@
-"""Small drawn datasets in the official trees of cityscapes, voc and a2d2."""
+"""Small rendered datasets in the official trees of cityscapes, voc and a2d2."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def make(kind: str, folder: Path, drawing: Drawing) -> int:
         drawing: how much, how large, from which seed.
 
     Returns:
-        Images drawn, validation included.
+        Images rendered, validation included.
 
     Raises:
         InputError: a kind without miniature, too few images, or a folder that is not empty.

@@ -22,7 +22,7 @@ def open_dataset(spec: DatasetSpec, opened: dict[str, Dataset] | None = None) ->
     Args:
         spec: the dataset.
         opened: remembers datasets from call to call, so that several pools of one tree list it
-            once; what tells pools apart is then for the caller to read from its own spec.
+            once; the caller then reads from its own spec which pool it is.
 
     Raises:
         DataError: a small file that the spec names, such as a label map, cannot be read.

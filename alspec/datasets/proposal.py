@@ -38,7 +38,7 @@ class Proposal:
 
     Attributes:
         values: YAML by key.
-        notes: what was found, and what could not be told.
+        notes: what was found, and what could not be decided.
     """
 
     values: Mapping[str, str | None]
@@ -136,7 +136,7 @@ def paired_folders(folders: Sequence[ImageFolder]) -> Iterator[tuple[ImageFolder
     for same in by_names.values():
         masks = [folder for folder in same if holds_masks(folder)]
         images = [folder for folder in same if folder not in masks]
-        if len(same) > 1 and not images:  # grey images: names tell
+        if len(same) > 1 and not images:  # grey images: names decide
             images = [folder for folder in masks if not _MASK_WORDS.search(folder.path)]
             masks = [folder for folder in masks if folder not in images]
         if images and masks:

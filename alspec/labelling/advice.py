@@ -1,4 +1,4 @@
-"""Which method a project goes on with: the named one, or the guide's for what is measured."""
+"""Which method a project continues with: the named one, or the guide's for what is measured."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Role(str, Enum):
 
 
 class Verdict(str, Enum):
-    """What a delivery said of an image, and what became of it."""
+    """What came of an image in a delivery."""
 
     LABELLED = "labelled"
     REJECTED = "rejected"
@@ -69,7 +69,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Received:
-    """What one delivery said of a batch.
+    """What one delivery has for a batch.
 
     Attributes:
         sha256: of the delivery.
@@ -77,7 +77,7 @@ class Received:
         file: its name.
         images: verdict and details of each image of the batch, by id.
         refused: what of the delivery was not taken, and why.
-        hours: of work; None where nobody told.
+        hours: of work; None if unknown.
     """
 
     sha256: str
@@ -114,7 +114,7 @@ class Batch:
         return [row.id for row in self.rows if role in (None, row.role)]
 
     def verdicts(self) -> dict[ImageId, Record]:
-        """The last word on each image that any delivery had one for; `missing` is none."""
+        """The latest verdict on each image; `missing` is none."""
         found: dict[ImageId, Record] = {}
         for delivery in self.received:
             said = delivery.images.items()
@@ -196,7 +196,7 @@ def write_batch(
 
 
 def write_received(batch: Batch, received: Received) -> None:
-    """Record what a delivery said, as the last thing of its ingestion."""
+    """Record what came of a delivery, as the last step of its ingestion."""
     batch.folder.received.mkdir(exist_ok=True)
     write_json(
         batch.folder.received / f"{received.sha256}.json",

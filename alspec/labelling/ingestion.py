@@ -1,4 +1,4 @@
-"""Takes a delivery: what is labelled goes into the masks folder, the rest is told with reasons."""
+"""Takes a delivery: what is labelled goes into the masks folder, the rest is refused."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
     """Write an image's mask, whole or not at all.
 
     Args:
-        dataset: whose spec says which value or colour stands for which class.
+        dataset: whose spec says which value or colour means which class.
         image: one of its pool.
         mask_HW: class ids and `IGNORE`, of the image's size.
 
     Raises:
-        ValueError: it has pixels without a class, and the spec nothing that stands for them.
+        ValueError: it has pixels without a class, and the spec no value for them.
     """
     data = encoded(dataset.spec, mask_HW)
     path = dataset.mask_file(image)

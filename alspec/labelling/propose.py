@@ -31,7 +31,7 @@ class ProjectProposal:
 
     Attributes:
         text: YAML.
-        notes: what was found, and what could not be told.
+        notes: what was found, and what could not be decided.
     """
 
     text: str

@@ -25,7 +25,7 @@ class Services:
     Attributes:
         run_plan: runs steps.
         devices: names, one a process.
-        note: is told what is worth knowing, in a line.
+        note: called with a line of text worth knowing.
         progress: called with what is done, units done and in all.
         project: how the user calls the spec, for commands in texts.
     """
@@ -40,7 +40,7 @@ class Services:
         """Run a plan to its end.
 
         Raises:
-            StepFailed: a step failed; finished ones are kept.
+            StepFailed: a step failed; finished steps stay in the store.
         """
         summary = self.run_plan(plan)
         if summary.failed:

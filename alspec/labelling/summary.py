@@ -33,7 +33,7 @@ class BatchSummary:
         labelled: images.
         rejected: images.
         waiting: images.
-        hours: of work; None where nobody told.
+        hours: of work; None if unknown.
         corrected: share of the proposals' pixels that people changed, by the class they gave; the
             whole under the empty name; of images with a proposal alone.
     """
@@ -168,7 +168,7 @@ def _batch(state: State, batch: Batch, hours: float | None) -> BatchSummary:
 
 
 def _hours(batch: Batch) -> float | None:
-    """What people said, or what the tool measured."""
+    """As given by people, or as the tool measured."""
     said = [one.hours for one in batch.received if one.hours is not None]
     if said:
         return sum(said)

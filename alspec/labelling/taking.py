@@ -35,7 +35,7 @@ class Options:
 
     Attributes:
         accept_unchanged: a mask that is the proposal, pixel for pixel, counts.
-        hours: of work, where the tool does not tell.
+        hours: of work, where the tool does not record them.
         annotator: whose annotations count, by name, or `latest`.
     """
 
@@ -123,7 +123,7 @@ class Taking:
         return {**self._labelled(row, chosen), **said}
 
     def _of_one(self, given: Sequence[Delivered]) -> tuple[Delivered | None, str]:
-        """The annotation that counts; None, with the reason, where nobody said which."""
+        """The annotation that counts; None, with the reason, where it is undecided."""
         wanted = self.options.annotator
         if wanted and wanted != LATEST:
             given = [one for one in given if one.annotator == wanted]
@@ -164,13 +164,13 @@ class Taking:
         return read_labels(path).astype(np.uint8) if path.is_file() else None
 
     def _revise(self, row: Asked, mask: Mask) -> dict[str, object]:
-        """Replace a mask that is another one; it is kept in the batch's folder."""
+        """Replace a mask that differs; the old one moves to the batch's folder."""
         dataset, path = self.state.dataset, self.state.dataset.mask_file(row.id)
         try:
             if np.array_equal(dataset.read_mask_file(path), mask):
                 return {}
         except DataError:
-            pass  # whatever it is, it is kept
+            pass  # whatever it is, a copy stays
         name = f"{row.stem}-{sha256_of(path)[:12]}{path.suffix}"
         self.batch.folder.replaced.mkdir(exist_ok=True)
         kept = self.batch.folder.replaced / name

@@ -31,7 +31,7 @@ class Training:
         key: of its train step.
         steps: the labelled set and the training, without paths.
         labelled: images it was trained on.
-        images: SHA-256 of their ids, to tell revisions of one labelled set from another.
+        images: SHA-256 of their ids, which identifies revisions of one labelled set.
         ssl: with s4GAN.
         evaluations: steps that measured it, those of the last time.
         number: counts trainings in the order in which they were first done.
@@ -142,7 +142,7 @@ def run_training(
     """Do what is planned and record its training.
 
     Raises:
-        StepFailed: a step failed; finished ones are kept.
+        StepFailed: a step failed; finished steps stay in the store.
     """
     services.run(planned.plan)
     _record(folder, planned, choice.ssl)
@@ -172,7 +172,7 @@ def _all(folder: ProjectFolder) -> list[Training]:
         try:
             found.append(_training(json.loads(path.read_text("utf-8"))))
         except (OSError, ValueError, LookupError, TypeError):
-            continue  # it is a record alone: what it tells of can be trained again
+            continue  # it is a record alone: what it describes can be trained again
     return found
 
 

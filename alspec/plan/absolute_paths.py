@@ -23,7 +23,7 @@ def project_with_absolute_paths(project: Project) -> Project:
 
 
 def with_absolute_paths(study: Study) -> Study:
-    """The study with every path made absolute, links kept as they are, and label maps read.
+    """The study with every path made absolute, links left as they are, and label maps read.
 
     A config file that is not here stays as written: mmsegmentation may ship it.
 

@@ -59,7 +59,7 @@ def arms_of(study: Study) -> Iterator[Arm]:
 
 
 def methods_of(study: Study, arm: Arm) -> tuple[Method, ...]:
-    """The arm's methods; beside those that need dropout layers stands a Random of their own.
+    """The arm's methods; those that need dropout layers get a Random of their own.
 
     It is the study's first Random, label and candidates included; `random` where there is none.
     """

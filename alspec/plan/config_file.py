@@ -42,7 +42,7 @@ def _canonical(path: Path) -> str:
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
-    """A docstring, or another value that stands alone."""
+    """A docstring, or another bare value."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
@@ -67,11 +67,11 @@ def is_shipped(config: Path) -> bool:
 
 
 def require_trust(study: Study, *, trusted: bool) -> None:
-    """Refuse a study whose config file would be run although nobody said that it may.
+    """Refuse a study whose config file would be run without being trusted.
 
     Args:
         study: what is to be run.
-        trusted: the user said so.
+        trusted: by the user, on the command line.
 
     Raises:
         InputError: the config is not mmsegmentation's own, and not trusted.
@@ -90,7 +90,7 @@ def runnable_config(identity: Mapping[str, object], local_paths: Mapping[str, st
     """The config file that a training may run; None where the model has none.
 
     Args:
-        identity: what stands in the step's key, with the planned `config_sha256`.
+        identity: what is part of the step's key, with the planned `config_sha256`.
         local_paths: the file as `config`, and as `trusted_config` the SHA-256 that the user trusts.
 
     Raises:

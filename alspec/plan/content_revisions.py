@@ -3,7 +3,7 @@
 A dataset's fingerprint is of names and sizes: cheap, and the same in every version. So that labels
 rewritten at the same size are noticed all the same, a store records the SHA-256 over all files at
 first sight of a fingerprint. While they hold the same, keys are as they always were; once they hold
-something else, keys have that SHA-256 as their `content`, and steps are done anew. What a store
+something else, keys have that SHA-256 as their `content`, and steps are recomputed. What a store
 has of the first content stays, and is right again when the files are put back.
 """
 

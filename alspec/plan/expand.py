@@ -42,7 +42,7 @@ def expand(
     Args:
         study: what is compared.
         trust_config: training may run the study's own MMSegmentation config file.
-        contents: tells of files that hold something else than a store first saw at the same size.
+        contents: detects files that hold something else than a store first saw at the same size.
 
     Raises:
         InputError: files that are not there, a budget that a pool cannot fill, or names that

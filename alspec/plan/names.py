@@ -1,4 +1,4 @@
-"""Refuses labels that stand for something else, and names that would share a file."""
+"""Refuses labels that are reserved, and names that would share a file."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def open_pools(study: Study, contents: ContentRevisions | None = None) -> list[L
 
     Args:
         study: what is planned.
-        contents: tells of files that changed at the same size; nobody does if None.
+        contents: detects files that changed at the same size; not checked if None.
 
     Raises:
         InputError: what is wrong with any of them, each problem with its place in the spec.
@@ -133,7 +133,7 @@ def split_identity(
     """
     apart = dataset.spec.VALIDATION_ONLY if split is Split.POOL else frozenset()
     kept = dataset.spec.recipe_fields("redundancy", *apart)
-    if dataset.spec.root and dataset.spec.image_size:  # files are resized; drawn images are not
+    if dataset.spec.root and dataset.spec.image_size:  # files are resized; rendered images are not
         kept["resizing"] = RESIZING
     revisions = dataset.spec.revisions if revisions is None else revisions
     if content := revisions.get(split.value):

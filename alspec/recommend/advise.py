@@ -1,4 +1,4 @@
-"""Asks the guide on behalf of a study or of a folder of images: what is not said is measured."""
+"""Asks the guide on behalf of a study or of a folder of images: what is not given is measured."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _other_winners_by_auc(evidence: Sequence[Evidence], guide: Guide) -> Iterato
 
 
 def _with_dropout(evidence: Sequence[Evidence], guide: Guide) -> Iterator[str]:
-    """How often BALD stands above what is advised, and whether its architecture does too."""
+    """How often BALD is above what is advised, and whether its architecture does too."""
     pairs: list[tuple[str, float, float]] = []
     for setting in evidence:
         rows = {(row.method, row.ssl, row.mc_dropout): row for row in setting.rows}

@@ -71,7 +71,7 @@ def _compared(
 
 
 def _parameters(study: Study, paper: PaperSetting) -> Iterator[tuple[str, object, object]]:
-    """Parameters of the methods that are compared; alspec's defaults stand for the paper's."""
+    """Parameters of the methods that are compared; alspec's defaults are the paper's."""
     rows = {row.method for row in paper.rows()}
     for method in study.methods:
         if paper_method(method) in rows:

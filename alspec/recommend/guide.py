@@ -151,7 +151,7 @@ def _entry(cell: Cell, facts: Facts, guide: Guide) -> Entry:
 def level_of_budget(
     last_percent: float, last_images: int | None = None
 ) -> Literal["low", "between", "high"]:
-    """Where a budget stands in the guide, by what is labelled at its end.
+    """Where a budget lies in the guide, by what is labelled at its end.
 
     Low is at most 10 % of the pool (2-2), high at least 50 % (10-10). The paper also calls its 3K
     task high, 7.5 % of a large pool: 3,000 images or more are therefore high whatever their share.

@@ -47,7 +47,7 @@ class FamilyOfMethods(_Frozen):
 
 
 class PaperDataset(_Frozen):
-    """A dataset of the paper: its name for people, and the redundancy it stands for."""
+    """A dataset of the paper: its name for people, and its redundancy."""
 
     title: str
     redundancy: Level

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SETTING = ("dataset", "pool", "budget", "method", "ssl", "mc_dropout", "labelled_percent")
-"""What tells labelled sets apart, beside the seed."""
+"""What identifies a labelled set, beside the seed."""
 
 PAIRED = (*SETTING, "seed", "cycle")
 

@@ -1,4 +1,4 @@
-"""What speaks against claiming anything from a comparison, found in its numbers alone."""
+"""Reasons against a claim from a comparison, found in its numbers alone."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def curve_table(
 ) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Header and rows of training.csv: a row an epoch of each labelled set's training.
 
-    Labelled sets that share a training repeat its rows; `train_key` tells.
+    Labelled sets that share a training repeat its rows; see `train_key`.
 
     Args:
         sets: rows of results.csv.

@@ -33,7 +33,7 @@ BySeed = Mapping[int, float]
 
 
 class Outcome(Enum):
-    """What can be said of a method against another."""
+    """Outcome of a method against another."""
 
     WIN = "win"
     LOSS = "loss"
@@ -73,7 +73,7 @@ class Difference:
         together: the interval that holds together with the others of its family.
         outcome: by the margin and `together`.
         seeds_to_decide: seeds with which this mean and this spread would decide it; None where it
-            is decided, where fewer than 2 seeds tell no spread, and beyond `MOST_SEEDS`.
+            is decided, where fewer than 2 seeds give no spread, and beyond `MOST_SEEDS`.
         p: of the exact sign-flip test, two-sided; None where its least p could not pass.
     """
 

@@ -1,4 +1,4 @@
-"""Whether s4GAN did anything in a training: what it accepted, and whether D told maps apart."""
+"""Whether s4GAN did anything in a training: what it accepted, and whether D learnt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST_ACCEPTED = 0.05
 """Mean share of accepted images below which s4GAN's self-training does next to nothing."""
 
 LEAST_APART = 0.05
-"""Difference of D's mean scores of true and of predicted maps below which it tells nothing."""
+"""Difference of D's mean scores of true and of predicted maps below which D learnt nothing."""
 
 COLUMNS = ("accepted", "score_real", "score_fake")
 """Of epochs.csv, written for trainings with s4GAN alone."""

@@ -35,7 +35,7 @@ def measured(
 ) -> dict[str, Pace]:
     """The paces of finished steps that ran on a kind of device, by `Workload.timing_key`.
 
-    Nothing is verified: a file that cannot be read tells nothing.
+    Nothing is verified: a file that cannot be read is skipped.
 
     Args:
         plan: of the steps.
@@ -58,7 +58,7 @@ def measured(
 def record_throughput(
     paces: Mapping[str, Pace], store: Store, device: str, *, calibrated: bool = False
 ) -> None:
-    """Keep paces for later plans; a calibration does not replace what a study's steps told."""
+    """Save paces for later plans; a calibration does not replace what a study's steps measured."""
     today = datetime.date.today().isoformat() if calibrated else ""
     kept = saved_throughput(store, device) if calibrated else {}
     for like, pace in paces.items():
@@ -71,7 +71,7 @@ def record_throughput(
 
 
 def saved_throughput(store: Store, device: str) -> dict[str, Pace]:
-    """What `record_throughput` kept for a kind of device."""
+    """What `record_throughput` saved for a kind of device."""
     found = {}
     for path in sorted(_folder(store).glob("*.json")):
         said = _read(path)

@@ -41,7 +41,7 @@ class Timed:
     Attributes:
         plan: the sample's.
         store: with its steps.
-        keys: those of them that tell how fast the device is.
+        keys: those of them that measure how fast the device is.
     """
 
     plan: Plan

@@ -17,7 +17,7 @@ from alspec.system.provenance import versions
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `needed` tells a fault from a remark."""
+    """One check; `needed` distinguishes an error from a remark."""
 
     name: str
     works: bool

@@ -16,7 +16,7 @@ ABSENT = "nothing"
 
 
 class State(str, Enum):
-    """How a step stands."""
+    """State of a step, and why it will run."""
 
     DONE = "done"
     NEW = "never run"

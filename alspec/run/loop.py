@@ -228,7 +228,7 @@ class _Loop:
         outcome, message = event.outcome, event.message
         failpoints.at("step.ended", event.key)
         if self._is_finished(step):  # the store says so, whatever became of the worker
-            # A step that was done may have said in spite of what.
+            # A step that was done may have a warning.
             message = message if outcome is Outcome.DONE else ""
             outcome = Outcome.DONE
         elif outcome is Outcome.DONE:

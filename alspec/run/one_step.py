@@ -1,4 +1,4 @@
-"""One step in this process: leased like a run's, kept on a signal, committed."""
+"""One step in this process: leased like a run's, checkpointed on a signal, committed."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def run_to_publication(
         store: where its steps are committed.
         run_steps: runs the steps it is given.
         publish: reads the store and writes tables and report.
-        tell: hears of each corrupt step.
+        tell: called with each corrupt step.
         among: the steps that are wanted; None for all.
 
     Returns:

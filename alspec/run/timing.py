@@ -51,7 +51,7 @@ def estimate(plan: Plan, store: Store, todo: Collection[StepKey], slots: Sequenc
 def costs_of(
     plan: Plan, store: Store, todo: Collection[StepKey], device: str
 ) -> Mapping[StepKey, float]:
-    """The cost of each step: seconds where they can be told, else a relative measure."""
+    """The cost of each step: seconds where they can be estimated, else a relative measure."""
     loads = workloads(plan)
     paces = _paces(plan, loads, store, todo, device_kind(device))
     return step_seconds(loads, paces) or step_costs(plan)

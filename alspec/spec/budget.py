@@ -21,7 +21,7 @@ _PERCENT_BUDGET = re.compile(f"({_NUMBER})-({_NUMBER})")
 class Budget(Frozen):
     """How many images are labelled: `initial`, then `step` more a cycle, `cycles` sets in all.
 
-    `10-10` stands for 10 % + 4 x 10 %, five labelled sets (paper, section 4).
+    `10-10` means 10 % + 4 x 10 %, five labelled sets (paper, section 4).
     """
 
     name: Name

@@ -57,7 +57,7 @@ _SAME: Mapping[str, tuple[str, ...]] = {
 
 
 def meant_key(loc: Loc, source: Source) -> str | None:
-    """The key that an unknown one stands for, rather one that is not there yet.
+    """The key that an unknown one probably means, preferably one that is not there yet.
 
     Returns:
         A key of the same mapping, or a dotted path to one elsewhere in the spec; None for neither.
@@ -79,7 +79,7 @@ def meant_key(loc: Loc, source: Source) -> str | None:
 
 
 def _same(word: str, known: Sequence[str]) -> str | None:
-    """The key that other tools call by this word."""
+    """The key that other tools call by this name."""
     folded = re.sub("[^a-z0-9]", "", word.lower())
     return next((name for name in known if folded in _SAME.get(name, ())), None)
 

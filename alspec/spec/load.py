@@ -134,7 +134,7 @@ def located(
     Args:
         path: the spec file.
         problems: those with a `loc` get `where` and `excerpt`, from the deepest part of the loc
-            that stands in the file; the others stay as they are.
+            that is in the file; the others stay as they are.
         overrides: what `load_study` was given.
     """
     source, _ = _read(path, overrides)

@@ -11,7 +11,7 @@ from alspec.spec.fields import Frozen, Name
 from alspec.spec.validation import plugin_model, tag_missing, together, validate_plugin
 
 METHOD_KEYS = ("name", "label", "candidates")
-"""What any method may have in a spec; the function's own parameters stand beside them."""
+"""What any method may have in a spec; the function's own parameters are beside them."""
 
 
 class Candidates(Frozen):
@@ -30,7 +30,7 @@ class Method(Frozen):
 
 
 def method_from_yaml(value: object) -> object:
-    """`entropy` or `{name: bald, passes: 20}`: parameters stand beside the name in the spec."""
+    """`entropy` or `{name: bald, passes: 20}`: parameters are beside the name in the spec."""
     if isinstance(value, str):
         value = {"name": value}
     return method_of(value) if isinstance(value, Mapping) else value

@@ -10,7 +10,7 @@ from alspec.spec.yaml_text import parse_yaml
 
 
 def apply_overrides(source: Source, overrides: Sequence[str]) -> list[Problem]:
-    """Set values of the spec, in order; `*` stands for every item of a list.
+    """Set values of the spec, in order; `*` means every item of a list.
 
     Args:
         source: the spec, changed in place.

@@ -1,4 +1,4 @@
-"""What can be said of a plugin before it is used: its package, what it is, what it takes."""
+"""Facts of a plugin before it is used: its package, what it is, what it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Parameter:
 
     Attributes:
         name: the key.
-        type: its values, in a word or two.
+        type: of its values, as `whole number`.
         default: as YAML writes it; None for a key that must be given.
         about: one line.
     """

@@ -1,4 +1,4 @@
-"""The frozen model of a labelling project: images of which some have masks, and how to go on."""
+"""The frozen model of a labelling project: images, some with masks, and how to choose more."""
 
 from __future__ import annotations
 

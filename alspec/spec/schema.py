@@ -190,7 +190,7 @@ def _of_plugin(group: str, name: str, attribute: str) -> type[BaseModel] | None:
 
 
 def _accept_percent_budgets(schema: Schema | None) -> None:
-    """A budget may be written as `10-10` wherever a list of budgets stands."""
+    """A budget may be written as `10-10` wherever a list of budgets is."""
     for part in _lists_in(schema):
         part["items"] = {"anyOf": [_PERCENT_BUDGET, part["items"]]}
 

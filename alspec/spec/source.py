@@ -73,7 +73,7 @@ class Source:
     ) -> Problem:
         """A problem at the deepest place that `loc` leads to.
 
-        Parts of the loc that lead nowhere are skipped, such as a key that is missing.
+        Parts of the loc that do not exist are skipped, such as a key that is missing.
 
         Args:
             loc: the place.
@@ -111,7 +111,7 @@ class Source:
         return value
 
     def known(self, loc: Loc) -> Loc:
-        """The parts of a loc that stand in the spec."""
+        """The parts of a loc that are in the spec."""
         known: Loc = ()
         for part in loc:
             if (*known, part) in self.positions:

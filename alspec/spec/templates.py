@@ -1,4 +1,4 @@
-"""Specs to start from: commented, with the lines that tell editors where their schema is."""
+"""Specs to start from: commented, with the lines that point editors to their schema."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def with_values(text: str, values: Mapping[str, str | None]) -> str:
     """A template with other values for some of its keys, which may be commented out in it.
 
     Args:
-        text: a template in which each of the keys stands once, on a line of its own.
+        text: a template in which each of the keys occurs once, on a line of its own.
         values: YAML by key; None comments a key out.
     """
     for key, value in values.items():

@@ -100,7 +100,7 @@ def tag_missing(tag: str, value: Mapping[str, object], known: Collection[str]) -
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a typo or a part of it stands for, or None when none is near."""
+    """The known word nearest to a typo or a part, or None when none is near."""
     folded = {name.lower().replace("-", "_"): name for name in known}
     word = word.lower().replace("-", "_")
     near = difflib.get_close_matches(word, folded, n=1, cutoff=0.5)

@@ -1,7 +1,7 @@
 """Small artifacts that a report shows: first picks, predictions beside truth, features in 2-D.
 
 They follow from what a step has at hand anyway, and are in no step's key: a store without them is
-whole. Thumbnails are encoded anew, so they carry no EXIF.
+whole. Thumbnails are re-encoded, so they carry no EXIF.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of a stranger's code from a step: whatever it raises names the plugin and its package."""
+"""Calls of a plugin's code from a step: whatever it raises names the plugin and its package."""
 
 from __future__ import annotations
 

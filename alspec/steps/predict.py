@@ -98,7 +98,7 @@ Part = tuple[slice, slice]
 def tiles(
     height: int, width: int, side: int = TILE, margin: int = MARGIN
 ) -> Iterator[tuple[Part, Part, Part]]:
-    """Parts that cover an image once, each with a margin where the image goes on.
+    """Parts that cover an image once, each with a margin where the image continues.
 
     Returns:
         For each part what is predicted, what of the image it is good for, and where that lies in

@@ -169,7 +169,7 @@ def initial_segmentor(
 
 
 def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
-    """Raise StepFailed for weights that the last update made NaN or infinite: no loss tells."""
+    """Raise StepFailed for weights that the last update made NaN or infinite: no loss shows it."""
     wrong = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if wrong:
         raise StepFailed(

@@ -1,4 +1,4 @@
-"""Tries the models of train steps as their trainings would, and tells what is wrong with them.
+"""Tries the models of train steps as their trainings would, and reports what is wrong with them.
 
 `python -m alspec.steps.try_models` reads a JSON list on standard input, each item a train `step`
 and the `scorings` that read its model (`method`, `params`), and answers with a list for each item:
@@ -34,7 +34,7 @@ class ModelTrial(TypedDict):
 
 
 def findings_of(asked: ModelTrial) -> Iterator[dict[str, str]]:
-    """What stands in the way of a training and of what follows it; notes where nothing does."""
+    """Problems of a training and of what follows it; notes where there are none."""
     from alspec.steps.trial import Scoring, try_model
 
     step = Step.from_json(asked["step"])

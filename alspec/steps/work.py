@@ -64,7 +64,7 @@ class WorkerContext:
         to_log(text)
 
     def frames(self, dataset: Dataset, size: tuple[int, int] | None = None) -> PixelSource:
-        """The images of a dataset, kept while that dataset is worked on.
+        """The images of a dataset, cached while that dataset is worked on.
 
         Args:
             dataset: where they are read.
@@ -106,7 +106,7 @@ class StepContext:
 
     @property
     def keeping(self) -> CheckpointPolicy:
-        """Where and how often this step's training is kept."""
+        """Where and how often this step's training writes checkpoints."""
         worker_context = self.worker_context
         return CheckpointPolicy(
             Checkpoints(self.store.checkpoints(self.step.key), self._training()),
@@ -142,7 +142,7 @@ class StepContext:
     def planned_dataset(self, split: Split) -> Iterator[Dataset]:
         """The dataset, as long as the files of a split are what this step's key says.
 
-        They are listed anew when the block begins; a file that changes inside the block is an
+        They are listed again when the block begins; a file that changes inside the block is an
         error when it is read. A dataset that cannot watch its files is listed again at the end.
 
         Raises:

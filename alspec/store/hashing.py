@@ -18,7 +18,7 @@ _State: TypeAlias = tuple[str, int, int, int, int, int]
 """Path, device, inode, size, and the times of the last change of content and of anything."""
 
 _known: dict[_State, str] = {}
-"""By path and the state that the file was read in; never written down, so every run reads anew."""
+"""By path and the state that the file was read in; in memory alone, so every run reads again."""
 
 
 def sha256_once(path: Path) -> str:
@@ -40,7 +40,7 @@ def sha256_once(path: Path) -> str:
 def as_planned(path: Path, sha256: str) -> Iterator[None]:
     """Read a file inside the block that is, while it is read, the one that was hashed before.
 
-    It is hashed before the block and, if it changed so lately that its times could not tell, once
+    It is hashed before the block and, if it changed so lately that its times cannot show it, once
     more after it; for a file that rests, the hash of an earlier block serves.
 
     Args:

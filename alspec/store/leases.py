@@ -167,7 +167,7 @@ class Leases:
                 self.release(key)
 
     def touch(self) -> None:
-        """Tell other machines that this process lives."""
+        """Renew the heartbeat, so that other machines see that this process lives."""
         for path in list(self._mine.values()):
             with suppress(OSError):
                 os.utime(path)

@@ -1,4 +1,4 @@
-"""Tells who else may write in a store: whoever can, can decide what a run finds and runs."""
+"""Checks who else may write in a store: whoever can, can decide what a run finds and runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_owners(store: Path, study: Path | None = None) -> Iterator[str]:
     """Warnings of those folders of a store and of a study that others can write in.
 
     A folder is fine that belongs to this user or to root, or is shared with a group of this
-    user's, and that not everybody can write in. Systems without users have nothing to tell.
+    user's, and that not everybody can write in. Systems without users are not checked.
 
     Args:
         store: its root; need not be there.

@@ -44,7 +44,7 @@ class BatchFolder:
 
     @property
     def received(self) -> Path:
-        """What each delivery said, `<sha256 of the delivery>.json`."""
+        """What came of each delivery, `<sha256 of the delivery>.json`."""
         return self.root / "received"
 
     @property
@@ -53,7 +53,7 @@ class BatchFolder:
         return self.root / "replaced"
 
     def hand_over(self, tool: str) -> Path:
-        """The hand-over for a tool; it can be made again."""
+        """The hand-over for a tool; it can be recomputed."""
         return self.root / tool
 
 

@@ -240,7 +240,7 @@ class Store:
     # ---- recipes: all a worker needs to know of a step
 
     def recipe_path(self, key: str) -> Path:
-        """Where the description of a step stands while it waits to be run."""
+        """Where the description of a step lies while it waits to be run."""
         return self.folders.recipes / f"{_safe(key)}.json"
 
     def write_recipe(self, step: StepRecord) -> None:
@@ -252,7 +252,7 @@ class Store:
 
     @property
     def images(self) -> Path:
-        """Where decoded images are kept; it can be removed at any time."""
+        """Cache of decoded images; it can be removed at any time."""
         return self.folders.images
 
     @property
@@ -301,7 +301,7 @@ class Store:
         return self.folders.checked / f"{_safe(what)}.json"
 
     def checkpoints(self, key: str) -> Path:
-        """Where a step keeps what it would go on from; not there when the step is done."""
+        """Where a step writes its checkpoints; not there when the step is done."""
         return self.folders.checkpoints / _safe(key)
 
     def checkpointed(self) -> list[Path]:

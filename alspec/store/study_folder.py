@@ -14,7 +14,7 @@ from alspec.system import failpoints
 from alspec.system.atomic import append_text
 
 WORK_DIR = Path("work_dirs")
-"""Where studies, projects and their store are, unless said otherwise."""
+"""Default directory of studies, projects and their store."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StudyFolder:
 
     @property
     def root(self) -> Path:
-        """Where the study's own files stand."""
+        """Folder of the study's own files."""
         return self.work_dir / self.study
 
     @property

@@ -1,4 +1,4 @@
-"""Arrays on disk that can be made again: named, written whole, and forgotten when unreadable."""
+"""Cached arrays on disk: named, written whole, and ignored when unreadable."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from alspec.errors import InputError
 FAULT = "ALSPEC_FAULT"
 """`<point>:<n>:<cause>`: what happens when a process passes a point the n-th time.
 
-The cause is `kill`, `stop` (the process stands still, to be killed from outside), or an error of
+The cause is `kill`, `stop` (the process is suspended, to be killed from outside), or an error of
 the disk by its name, as `ENOSPC`.
 """
 

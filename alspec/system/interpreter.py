@@ -1,6 +1,6 @@
 """Starts Python processes of alspec's own that import only what is installed.
 
-Neither the folder that the caller stands in nor a `PYTHON*` variable of the caller decides what
+Neither the caller's current folder nor a `PYTHON*` variable of the caller decides what
 such a process imports: a `cv2.py` beside somebody's spec stays a file. Flags that would do this
 alone (`-P`, `PYTHONSAFEPATH`) came with Python 3.11; what is done here holds for 3.10 as well.
 """

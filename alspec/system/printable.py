@@ -23,7 +23,7 @@ PLAIN = {
     "≤": "<=", "≥": ">=", "→": "->", "“": '"', "”": '"', "’": "'", "·": "-", "⚠": "!", "│": "|",
     "━": "-", "╸": "-", "╺": "-",
 }  # fmt: skip
-"""What stands for a sign where the output has no such character."""
+"""Replacement for a sign where the output has no such character."""
 
 ERRORS = "alspec.plain"
 """Name of the handler that `register_plain_output` makes known to Python's codecs."""

@@ -1,4 +1,4 @@
-"""Names processes, so that another one can tell later whether they still live."""
+"""Identifies processes, so that another one can find out later whether they still live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARK = re.compile(r"([0-9a-f]{8})-(\d+)-[0-9a-f]{8}$")
 def here() -> str:
     """Names this start of this machine and, in a container, its process numbers, in 8 digits.
 
-    Machines are cloned with their host names; when each was started tells them apart.
+    Machines are cloned with their host names; their boot times distinguish them.
     """
     try:
         numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, a name
@@ -30,7 +30,7 @@ def here() -> str:
 
 
 def boot() -> str:
-    """Names the time since this machine was started; empty where the system does not tell."""
+    """Identifies this boot of the machine; empty where the system does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -38,7 +38,7 @@ def boot() -> str:
 
 
 def start_of(process: int) -> str:
-    """When a process started; tells it from a later one of the same number. Empty if unknown."""
+    """When a process started; later ones of the same number differ. Empty if unknown."""
     fields = _fields(process)
     return fields[19] if len(fields) > 19 else ""
 
@@ -68,7 +68,7 @@ def is_abandoned(name: str) -> bool:
 def is_left_behind(path: Path) -> bool:
     """Whether a file on its way was left by a process that is gone.
 
-    One of another machine, or of this one before it was started anew, has been when nothing
+    One of another machine, or of this one before it was restarted, has been when nothing
     touched the file for a day; writing one takes seconds.
     """
     if is_abandoned(path.name):

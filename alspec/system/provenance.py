@@ -23,5 +23,5 @@ def versions() -> dict[str, str]:
 
 
 def machine(device: str) -> dict[str, object]:
-    """Host, device and versions, as they stand in a step's artifacts."""
+    """Host, device and versions, as a step's artifacts record them."""
     return {"host": socket.gethostname(), "device": device, "versions": versions()}

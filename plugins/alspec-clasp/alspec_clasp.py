@@ -29,7 +29,7 @@ def entropies(log_p_BCHW: Tensor) -> Tensor:
     """Mean over the pixels of H, and of p_c H for each class, in nats.
 
     Args:
-        log_p_BCHW: log-probabilities, (B, C, H, W); -inf stands for p = 0.
+        log_p_BCHW: log-probabilities, (B, C, H, W); -inf means p = 0.
 
     Returns:
         (B, 1 + C): s, then s_c; the s_c of an image add up to its s.

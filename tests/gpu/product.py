@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 from alspec import plugins
 from alspec.acquisition.coreset import k_center
 from alspec.datasets.base import Split

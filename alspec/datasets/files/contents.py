@@ -52,7 +52,7 @@ class FileContents:
     """The digests of a tree's files, cached by size, times of change and inode.
 
     Args:
-        cache: where earlier processes kept them.
+        cache: where earlier processes saved them.
         root: the tree; one tree's digests are cached together.
     """
 

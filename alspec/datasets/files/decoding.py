@@ -17,7 +17,7 @@ from PIL import UnidentifiedImageError
 from alspec.errors import DataError
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W), values as they stand in the file."""
+"""(H, W), values as in the file."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MASK_FORMATS = ("PNG", "BMP", "TIFF", "GIF", "JPEG")
@@ -106,7 +106,7 @@ def plain_jpeg_size(path: str) -> tuple[int, int] | None:
 
 
 def _in_words(err: Exception, formats: Sequence[str]) -> str:
-    """What stands in the way of reading an image, and what to do; good files are not blamed."""
+    """Why an image cannot be read, and what to do; only for files that are really bad."""
     if isinstance(err, FileNotFoundError):
         return "no such file; it is a link to nothing, or was removed since"
     if isinstance(err, PermissionError):
@@ -160,8 +160,8 @@ def read_rgb(
             beyond are cut off.
 
     Raises:
-        DataError: not a readable image, one with more than 8 bits or 3 bands that nothing is said
-            about, or one that its EXIF data rotate, whose mask would not lie on it.
+        DataError: not a readable image, one with more than 8 bits or 3 bands without `range`
+            or `bands`, or one that its EXIF data rotate, whose mask would not lie on it.
     """
 
     def decode(image: PillowImage.Image) -> NDArray[np.uint8]:

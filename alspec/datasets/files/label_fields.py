@@ -1,4 +1,4 @@
-"""What a spec says of the masks of a tree: which value or colour stands for which class."""
+"""What a spec says of the masks of a tree: which value or colour means which class."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ class LabelFields(Frozen):
             raise failure("ignore", item, ("ignore",), {"why": why})
 
     def _named(self, item: int | str) -> str | None:
-        """The class that an ignored value or colour stands for."""
+        """The class of an ignored value or colour."""
         if self.values is not None and isinstance(item, int):
             return self.values.get(item)
         if isinstance(self.colours, dict):
             return self.colours.get(str(item).lower())
-        return None  # a class that `ignore` takes by its position lacks pixels, which is told
+        return None  # a class that `ignore` takes by its position lacks pixels, which is reported
 
     @property
     def ignored(self) -> tuple[int | str, ...]:

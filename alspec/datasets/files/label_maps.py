@@ -23,7 +23,7 @@ _UNKNOWN = 254
 
 
 class ValueTable:
-    """Which class each value of a mask stands for.
+    """Which class each value of a mask means.
 
     Args:
         classes: value to class id or `IGNORE`.
@@ -66,7 +66,7 @@ class ValueTable:
 
 
 class ColourTable:
-    """Which class each colour of a mask stands for.
+    """Which class each colour of a mask means.
 
     Args:
         classes: RGB to class id or `IGNORE`.

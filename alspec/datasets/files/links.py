@@ -15,7 +15,7 @@ def refuse_outside(root: Path, files: Iterable[ListedFile]) -> None:
 
     Args:
         root: of the dataset; it may itself be a link.
-        files: as listed; those that are gone are for the reading to tell.
+        files: as listed; reading reports those that are gone.
 
     Raises:
         DataError: the first file, or folder on the way to it, that leads out of the root.

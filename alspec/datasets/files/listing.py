@@ -18,7 +18,7 @@ from alspec.errors import DataError, Problem, grouped
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff"})
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
-"""Suffixes of files that cannot be masks, and are told of where a mask is missing."""
+"""Suffixes of files that cannot be masks, and are named where a mask is missing."""
 
 _SHOWN = 20
 _NUMBERS = re.compile("([0-9]+)")
@@ -217,7 +217,7 @@ def _by_key(
         else:
             found[key] = file
     if any(files.lossy(file.name) is not None for file in listed):
-        return found  # told with the images that lack a mask
+        return found  # reported with the images that lack a mask
     if needed and not found and not problems:
         folder = root.absolute() if len(files.folders) > 1 else root.absolute() / files.folders[0]
         problems.append(Problem(str(folder), f"no {files.what}", loc=files.loc))

@@ -15,7 +15,7 @@ from alspec.datasets.base import Frame, ImageId
 from alspec.system.array_cache import ArrayCache
 
 FEWEST = 2000
-"""Files below which listing anew is as quick."""
+"""Number of files below which listing again is as quick."""
 
 _VERSION = 1
 

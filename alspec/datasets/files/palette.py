@@ -73,7 +73,7 @@ def overlay(image_HW3: Image, mask_HW: Mask, classes: int, opacity: float = 0.5)
 def classes_of_colours(
     pixels_HW3: NDArray[np.uint8], classes: Mapping[Colour, int]
 ) -> tuple[Mask, list[str]]:
-    """Class ids of coloured pixels, and the colours that stand for none, in hexadecimal."""
+    """Class ids of coloured pixels, and the colours of no class, in hexadecimal."""
     packed = pixels_HW3.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     found, places = np.unique(packed, return_inverse=True)
     known = {red << 16 | green << 8 | blue: own for (red, green, blue), own in classes.items()}

@@ -1,6 +1,6 @@
 """Images and masks at another size, the pixels that MMSegmentation's own pipeline has.
 
-That pipeline decodes with OpenCV, alspec with Pillow, which tells damaged files. PNG cannot differ;
+That pipeline decodes with OpenCV, alspec with Pillow, which finds damaged files. PNG cannot differ;
 JPEG does not where both decode with libjpeg-turbo, as their wheels do (a test compares).
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESIZING = 2
-"""Raised when resizing gives other pixels; stands in the keys of what is resized."""
+"""Raised when resizing gives other pixels; part of the keys of what is resized."""
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ class ValSequences(Frozen):
 
 
 class ValFraction(Frozen):
-    """A share of the images that measures, drawn by whole sequences."""
+    """A share of the images for validation, sampled by whole sequences."""
 
     fraction: float = Field(gt=0, lt=1)
     seed: int = Field(default=0, ge=0, description="draws the sequences")

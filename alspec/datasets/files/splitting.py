@@ -1,4 +1,4 @@
-"""One tree to the pool and the validation set: by lists, by sequences, or drawn."""
+"""One tree to the pool and the validation set: by lists, by sequences, or at random."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def divided(
     Args:
         pairs: of the whole tree, in time order.
         val: which sequences measure, or what share.
-        has_sequences: the spec names videos; otherwise each image is drawn for itself.
+        has_sequences: the spec names videos; otherwise each image is sampled on its own.
 
     Raises:
         DataError: a sequence is unknown, or one half stays empty.

@@ -1,4 +1,4 @@
-"""Tells of a file whether it changed since a step began to rely on it."""
+"""Detects files that changed since a step began to rely on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dataset kind `toy`: driving-like video with masks, drawn from a seed; no files."""
+"""The dataset kind `toy`: driving-like video with masks, rendered from a seed; no files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec, Size
 
 GENERATOR = 1
-"""Raised when the same spec is drawn differently; part of the fingerprint."""
+"""Raised when the same spec is rendered differently; part of the fingerprint."""
 
 MOST_FRAMES = 1_000_000
 """In a split."""
@@ -28,7 +28,7 @@ _NUMBERS = {Split.POOL: 0, Split.VAL: 1}
 
 
 class Spec(DatasetSpec):
-    """How much video is drawn; each sequence is a drive along a street of its own."""
+    """How much video is rendered; each sequence is a drive along a street of its own."""
 
     kind: Literal["toy"]
     root: None = Field(default=None, description="a toy has no files")
@@ -57,7 +57,7 @@ _Spec: TypeAlias = Spec  # in the class below, `Spec` is its attribute
 
 
 class Toy:
-    """Streets drawn from a seed, with Cityscapes' 19 classes.
+    """Streets rendered from a seed, with Cityscapes' 19 classes.
 
     Neighbouring frames are near-copies, sequences differ in layout, colours and light, and a rare
     class is in every second sequence only, so that it matters which images are labelled.
@@ -97,11 +97,11 @@ class Toy:
         return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
     def read_image(self, image: ImageId) -> Image:
-        """The image, drawn at the spec's image size, (H, W, 3)."""
+        """The image, rendered at the spec's image size, (H, W, 3)."""
         return self._draw(image)[0]
 
     def read_mask(self, image: ImageId) -> Mask:
-        """The labels, drawn at the spec's image size, (H, W); every pixel has a class."""
+        """The labels, rendered at the spec's image size, (H, W); every pixel has a class."""
         return self._draw(image)[1]
 
     def check(self) -> Iterator[Sequence[Problem]]:

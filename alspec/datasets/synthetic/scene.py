@@ -1,4 +1,4 @@
-"""What stands where along a street drawn from a seed; distances in metres, no pixels."""
+"""What is where along a street generated from a seed; distances in metres, no pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RARE = (
 """Of each pair a sequence has one class, and the next sequence the other; bicycles have riders."""
 
 CELL = 9.0
-"""Length of a piece of street that is drawn from its own seed."""
+"""Length of a piece of street that is generated from its own seed."""
 SIGHT = 80.0
 """How far one sees."""
 BEHIND = 30.0
@@ -57,7 +57,7 @@ class Street:
     """One sequence: the road, the weather, the traffic, and how densely its sides are built.
 
     Attributes:
-        entropy: what the pieces of street are drawn from.
+        entropy: what seeds the pieces of street.
         rare: the rare classes this street has.
         road: half width of the road.
         sidewalk: width of the sidewalks.
@@ -180,7 +180,7 @@ def _cyclists(rare: frozenset[Label], road: float, rng: np.random.Generator) -> 
 
 @lru_cache(maxsize=4096)
 def things(seed: int, split: int, sequence: int, cell: int) -> tuple[Thing, ...]:
-    """What stands in the piece of street that begins at `cell * CELL` metres."""
+    """What is in the piece of street that begins at `cell * CELL` metres."""
     scene = street(seed, split, sequence)
     rng = np.random.default_rng((*scene.entropy, 1, cell))
     found: list[Thing] = []

@@ -65,11 +65,11 @@ class Delivered:
     Attributes:
         name: flat, without extension.
         mask: (H, W) class ids and `IGNORE`; None where there is none.
-        rejected: somebody said that it cannot be labelled.
-        annotator: who; empty where the tool does not tell.
+        rejected: marked as impossible to label.
+        annotator: who; empty where the tool does not record it.
         when: when it was last changed, as the tool writes it; sorts.
         seconds: of work.
-        submitted: a person has said that it is done.
+        submitted: a person marked it as done.
         contested: share of pixels that regions of two classes claimed.
     """
 

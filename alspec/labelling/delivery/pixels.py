@@ -31,7 +31,7 @@ def mask_of(
         data: the file.
         size: height, width that it must have; looked at before anything is unpacked.
         expected: the project's classes.
-        colours: what colours stand for; black is unlabelled unless it is among them.
+        colours: class of each colour; black is unlabelled unless it is among them.
         values: grey values, and the indices of a palette without these colours, are class ids.
 
     Raises:

@@ -69,7 +69,7 @@ def flat_name(batch: int, rank: int, image: ImageId) -> str:
 
 
 def reject_tag(classes: Sequence[str]) -> str:
-    """The tag for rejected images; another word where a class has it."""
+    """The tag for rejected images; a different one where a class has that name."""
     tag = REJECT
     while tag in classes:
         tag += "-image"

@@ -14,7 +14,7 @@ Output: TypeAlias = "Tensor | list[Output] | tuple[Output, ...]"
 
 
 class CachedPrefix:
-    """What a network computes before its first dropout draws, kept from one pass to the next.
+    """What a network computes before its first dropout layer, cached between passes.
 
     The first pass notes the outputs of all modules that end before a module in training mode is
     called (while sampling, those are the dropout layers alone), outermost ones only. Later passes

@@ -1,4 +1,4 @@
-"""Tells which images' outputs are finite; while scoring, without waiting for the device."""
+"""Finds the images whose outputs are not finite; while scoring, without waiting for the device."""
 
 from __future__ import annotations
 

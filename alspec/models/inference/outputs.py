@@ -192,7 +192,7 @@ class BatchOutputs:
     def gradients_BCD(self) -> Tensor:
         """Gradient of the mean cross-entropy by the last layer's weights, (B, C, D).
 
-        Predicted classes stand for labels, at the decode head's own resolution. For a 1x1
+        Predicted classes serve as labels, at the decode head's own resolution. For a 1x1
         convolution that gradient is mean over pixels of (p - y) x^T with y one-hot (BADGE, Ash et
         al., ICLR 2020, Proposition 1).
 

@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and colours of training images, drawn from a generator."""
+"""Random scale, crop, flip and colours of training images, from a random generator."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Batches(TorchDataset[Batch]):
 
 
 def colours_of(draws: Sequence[Draw]) -> Tensor | None:
-    """The colour changes of a batch, (B, 7); None where none are drawn."""
+    """The colour changes of a batch, (B, 7); None without colour changes."""
     colours = [draw.colour for draw in draws if draw.colour]
     return as_tensor(colours) if colours else None
 

@@ -36,7 +36,7 @@ FREE_BYTES = 1 << 30
 """DiskSpaceCheck that is left on the disk: steps and checkpoints go before decoded images."""
 
 _THERE = 1 << 32
-"""Tells the mark of a row whose checksum is 0 from no mark."""
+"""Distinguishes a row whose checksum is 0 from a row not written."""
 
 
 class ImageCache:
@@ -73,7 +73,7 @@ class ImageCache:
 
     @classmethod
     def of(cls, root: Path, dataset: Dataset, size: tuple[int, int]) -> ImageCache | None:
-        """The cache of a dataset below `root`; None, and a word, where there can be none."""
+        """The cache of a dataset below `root`; None, after a warning, where there can be none."""
         about = _about(dataset, size)
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         kind = re.sub(r"[^\w-]", "_", dataset.kind)
@@ -94,12 +94,12 @@ class ImageCache:
         return None if row is None else self._rows[what].read(row)
 
     def has(self, what: str, image: ImageId) -> bool:
-        """Whether the pixels were written; `get` also tells whether they are whole."""
+        """Whether the pixels were written; `get` also checks whether they are whole."""
         row = self._row.get(image)
         return row is not None and self._rows[what].is_marked(row)
 
     def put(self, what: str, image: ImageId, pixels: NDArray[np.uint8]) -> bool:
-        """Keep pixels; false, with a word the first time, where they cannot be kept."""
+        """Save pixels; false, after one warning, where they cannot be saved."""
         row = self._row.get(image)
         if row is None or self._full or (what == "mask" and not self._masks):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias, TypedDict
 
-from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 import torch
 from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor

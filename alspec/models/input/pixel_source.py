@@ -1,4 +1,4 @@
-"""Where a step gets pixels from: files decoded once, kept on disk or in memory."""
+"""Where a step gets pixels from: files decoded once, cached on disk or in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Wanted = tuple[str, ImageId]
 
 @dataclass
 class PixelSource:
-    """A dataset's images and masks, decoded once: kept on disk, or in memory up to `CACHE_BYTES`.
+    """A dataset's images and masks, decoded once: cached on disk, or in memory up to `CACHE_BYTES`.
 
     Images of sizes of their own stay in memory, as does what the disk does not take. Channels are
     stored one after another, as nets read them. Masks are read only when asked for: scoring an

@@ -20,7 +20,7 @@ def affordable_workers(feed: Feed, workers: int, warn: Callable[[str], None]) ->
     Args:
         feed: the training's batches.
         workers: processes asked for.
-        warn: is told of what is missing and what to do.
+        warn: called with what is missing and what to do.
     """
     if not workers or not hasattr(os, "statvfs"):
         return workers

@@ -58,7 +58,7 @@ class Global:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Stands where the file has an object of some class."""
+    """Placeholder for an object of some class in the file."""
 
     of: str
 

@@ -9,7 +9,7 @@ import warnings
 from importlib.machinery import ModuleSpec
 from typing import NoReturn
 
-from alspec.models.nets import yapf_cache  # isort: skip  (mends the imports of mmengine)
+from alspec.models.nets import yapf_cache  # isort: skip  (needed by the imports of mmengine)
 
 __all__ = ["import_mmseg", "use_mmseg_scope", "yapf_cache"]
 
@@ -41,7 +41,7 @@ def _stand_in() -> types.ModuleType:
 def import_mmseg() -> None:
     """Import mmseg's models once, quietly, with a stand-in for the ops where there are none.
 
-    The stand-in is removed again: mmengine asks later whether compiled ops exist, and must hear no.
+    The stand-in is removed again: mmengine looks later for compiled ops, and must find none.
     """
     if "mmseg.models" in sys.modules:
         return

@@ -5,7 +5,7 @@ B = images, C = classes, H, W = pixels.
 
 from __future__ import annotations
 
-from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 import torch
 from mmseg.models.decode_heads import decode_head
 from mmseg.models.losses import CrossEntropyLoss

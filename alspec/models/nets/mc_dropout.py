@@ -47,7 +47,7 @@ def _conv_blocks(head: nn.Module) -> list[tuple[str, nn.Module]]:
 def add_decoder_dropout(model: EncoderDecoder, rate: float = RATE) -> None:
     """Put three `Dropout2d` into a segmentor's decoder.
 
-    Two stand between its blocks, one before the classifier. The first follows the block that
+    Two are between its blocks, one before the classifier. The first follows the block that
     fuses the scales (`bottleneck`, as in ASPP heads) or else the third block from the end, the
     second the block before the last. Parameter names stay as they were, so that checkpoints load
     with and without the layers.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from alspec.models.nets import yapf_cache  # isort: skip  (mends the next import)
+from alspec.models.nets import yapf_cache  # isort: skip  (needed by the next import)
 from mmengine.config import Config
 
 from alspec.datasets.base import IGNORE
@@ -87,7 +87,7 @@ def _by_bare_names(part: Any) -> Any:
 
 
 def _plain(path: Path, name: str, part: object) -> Any:
-    """A part of a config, if it is all literals, tuples told from lists as MMSegmentation does."""
+    """A part of a config, if it is all literals; tuples stay tuples, which MMSegmentation needs."""
     try:
         return ast.literal_eval(repr(part))
     except (ValueError, SyntaxError) as err:

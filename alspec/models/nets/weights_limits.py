@@ -44,7 +44,7 @@ def refuse_excess(path: Path) -> None:
 
 
 def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that share a few stored values, but stand for more than the memory holds."""
+    """Refuse tensors that share a few stored values, but expand to more than fits into memory."""
     free = free_memory()
     _refuse_count(path, len(tensors))
     for name, tensor in tensors.items():

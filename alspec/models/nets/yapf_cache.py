@@ -3,7 +3,7 @@
 MMEngine imports yapf, and yapf keeps its parsed grammar as pickles in the user's cache folder. It
 renames a new pickle into place before all of it is written: a process that starts at that moment,
 or any process after one that was killed there, ends with an EOFError. The cache is not needed, so
-a file that cannot be read is removed and the grammar parsed anew.
+a file that cannot be read is removed and the grammar parsed again.
 """
 
 from __future__ import annotations

@@ -38,15 +38,15 @@ class Checkpoints:
     training: str = ""
 
     def save(self, position: int, state: Mapping[str, object]) -> None:
-        """Write a checkpoint; the older ones go when the new one stands and reads back right.
+        """Write a checkpoint; the older ones are removed once the new one reads back right.
 
         Args:
             position: iterations done.
             state: plain data and tensors, nested in mappings, lists and tuples.
 
         Raises:
-            OSError: it cannot be written; the older ones stand.
-            StoreError: what was written does not read back; the older ones stand.
+            OSError: it cannot be written; the older ones stay.
+            StoreError: what was written does not read back; the older ones stay.
         """
         failpoints.at("checkpoint.state", self.folder)
         data = _to_bytes(state, self._about(position))
@@ -69,7 +69,7 @@ class Checkpoints:
         failpoints.at("checkpoint.saved", path)
 
     def valid(self) -> Iterator[dict[str, Any]]:
-        """The states that can be gone on from, the newest first.
+        """The states to resume from, the newest first.
 
         Files that are corrupt, or of another training or position than their place says, are
         removed.

@@ -95,12 +95,12 @@ def fit(
         seeds: where the random numbers come from; torch's global generator is seeded from them.
         device: where to train.
         progress: called after every iteration.
-        keeping: where checkpoints are written, and gone on from: the weights are the same bits.
+        keeping: where checkpoints are written and resumed from: the weights are the same bits.
         loader_workers: processes that prepare batches; the bits do not depend on it.
 
     Raises:
         StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
-        Interrupted: the training was asked to stop, and was kept.
+        Interrupted: the training was asked to stop; it stopped after checkpointing.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
     training = recipe.training

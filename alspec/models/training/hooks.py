@@ -104,7 +104,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
             self.refuse_infinite(done)
 
     def state(self) -> LogState:
-        """What `load` takes to go on from here."""
+        """What `load` takes to continue from here."""
         return {
             "epochs": self.epochs,
             "ended": self._ended,
@@ -114,7 +114,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
         }
 
     def load(self, state: LogState, device: torch.device) -> None:
-        """Go on from what `state` gave."""
+        """Continue from what `state` gave."""
         self.epochs = list(state["epochs"])
         self._ended, self._count = state["ended"], state["count"]
         self._sums = {name: total.to(device) for name, total in state["sums"].items()}

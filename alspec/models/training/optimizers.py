@@ -1,6 +1,6 @@
 """Optimizer and learning rates of a training: the paper's SGD, one of the spec, or a config's own.
 
-A schedule is kept in shares of a training, for its length follows from the labelled images: the
+A schedule is given in shares of a training, for its length follows from the labelled images: the
 warm-up of 1,500 of a config's 160,000 iterations becomes 0.94 % of the iterations here.
 """
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 import mmseg.engine.optimizers  # registers the constructors that configs name
 import torch
 from mmengine.config import ConfigDict
@@ -62,11 +62,11 @@ class Schedule(Protocol):
         ...
 
     def state_dict(self) -> Mapping[str, object]:
-        """What `load_state_dict` takes to go on from here."""
+        """What `load_state_dict` takes to continue from here."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` gave."""
         ...
 
 

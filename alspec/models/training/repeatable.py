@@ -1,6 +1,6 @@
 """Has a training on a GPU repeat its bits: the passes that torch adds up in no fixed order.
 
-cuDNN is told to be deterministic, and cuBLAS is with the workspace that workers set. Two backward
+cuDNN is set to be deterministic, and cuBLAS is with the workspace that workers set. Two backward
 passes of segmentation nets are left, which add with atomics: bilinear upsampling, and max pooling
 of maps whose channels come last. `torch.use_deterministic_algorithms` would take an upsampling that
 sorts every pixel, and refuse losses that repeat themselves.

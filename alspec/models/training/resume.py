@@ -1,4 +1,4 @@
-"""Writes a training's whole state at the boundary of a step, and goes on from it bit for bit."""
+"""Writes a training's whole state at the boundary of a step, and resumes from it bit for bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def to_log(text: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a training goes on from, as a checkpoint holds it.
+    """All that a training resumes from, as a checkpoint holds it.
 
     Attributes:
         made_on: what must be the same for the same bits.
@@ -64,14 +64,14 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
-    """Where and how often a training is kept.
+    """Where and how often a training writes checkpoints.
 
     Attributes:
         checkpoints: its checkpoints.
         seconds: between two of them.
         iterations: between two of them, in place of the seconds.
-        stop: set by whoever wants the training to be kept and ended.
-        warn: is told of a checkpoint that could not be written; the training goes on.
+        stop: set to have the training write a checkpoint and end.
+        warn: called when a checkpoint could not be written; the training continues.
     """
 
     checkpoints: Checkpoints
@@ -81,7 +81,7 @@ class CheckpointPolicy:
     warn: Callable[[str], None] = to_log
 
     def state_for(self, model: nn.Module, device: torch.device) -> TrainingState | None:
-        """The newest state that this model on this device can go on from exactly, if any."""
+        """The newest state that this model on this device can resume from exactly, if any."""
         shapes = _shapes(model.state_dict())
         for state in self.checkpoints.valid():
             if state.get("made_on") == _made_on(device) and _shapes(state["model"]) == shapes:
@@ -91,7 +91,7 @@ class CheckpointPolicy:
 
 @LOOPS.register_module()
 class PositionedLoop(IterBasedTrainLoop):  # type: ignore[misc]
-    """MMEngine's loop, without skipping batches: the sampler starts where the training goes on."""
+    """MMEngine's loop, without skipping batches: the sampler starts where the training resumes."""
 
     def run(self) -> nn.Module:
         """Train from the position that `before_train` leaves to the end."""

@@ -178,7 +178,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         """One step of S and one of D, both on the one forward pass of each.
 
         Neither's weights change before both have their gradients, so the scores that teach S serve
-        D too; each backward pass is told whose parameters it is for.
+        D too; each backward pass is restricted to one module's parameters.
 
         Args:
             data: `labelled` and `unlabelled`, each as the preprocessor takes it.
@@ -247,7 +247,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         confidence = fake.detach().sigmoid()
         accepted = confidence > self.weights.threshold
         matching = feature_matching(real_features.detach(), fake_features)
-        # A look at what was accepted holds a GPU up; a processor is spared a loss that is zero.
+        # Reading what was accepted would stall a GPU; a processor is spared a loss that is zero.
         if logits.is_cuda or bool(accepted.any()):
             training = self_training(logits, accepted, padding)
         else:

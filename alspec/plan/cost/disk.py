@@ -31,7 +31,7 @@ DISCRIMINATOR_BYTES = 11_106_052
 """Weights of s4GAN's discriminator, float32, 19 classes."""
 
 CHECKPOINTS = 3
-"""Of a training at work: two are kept, and a third is written before the oldest goes."""
+"""Checkpoints of a training at work: two stay, and a third is written before the oldest goes."""
 
 STEP_BYTES = 24 * 1024
 """Manifest, tables and folder of a finished step, in whole blocks of the disk."""
@@ -47,7 +47,7 @@ class DiskNeed:
     Attributes:
         least: at the fullest moment, without checkpoints and decoded images: a run goes on where
             these cannot be written.
-        peak: at the fullest moment, all told.
+        peak: at the fullest moment, in all.
         end: when all is done; negative where weights go that nobody reads any more.
         known: whether the model's size is known; if not, all are without weights.
     """
@@ -81,7 +81,7 @@ def disk_need(
 
 
 def disk_bytes(plan: Plan) -> int:
-    """Bytes that the finished study takes, all told."""
+    """Bytes that the finished study takes, in all."""
     return disk_need(plan, plan.steps.keys(), (), 1).end
 
 

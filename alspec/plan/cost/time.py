@@ -43,7 +43,7 @@ def step_seconds(
 ) -> Mapping[StepKey, float] | None:
     """The seconds of each step's own work.
 
-    A step whose like was never measured is told from its relatives by a rule of thumb: scoring
+    A step without timings is extrapolated from similar steps by a heuristic: scoring
     from other scoring, else from training.
 
     Args:
@@ -73,7 +73,7 @@ def _unit_seconds(
 ) -> Mapping[tuple[str, bool | None], float]:
     """Median seconds of an image of factor 1, by relation and whether it was trained on.
 
-    Under None stand both together.
+    The key None has both together.
     """
     measured: dict[tuple[str, bool | None], list[float]] = {}
     for load in {load.timing_key: load for load in loads.values()}.values():

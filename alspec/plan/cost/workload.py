@@ -21,8 +21,8 @@ class Workload:
     Attributes:
         images: that a model is run on; 0 for a step that runs none.
         timing_key: text; steps that have it in common take equally long an image on equal devices.
-        model_key: text; of steps that have it in common one can be told from another by `factor`.
-        factor: the cost of an image, in those of supervised training; a rule of thumb.
+        model_key: text; times of steps that have it in common differ by `factor`.
+        factor: the cost of an image, in those of supervised training; a heuristic.
         trains: whether the images are trained on.
     """
 

@@ -66,7 +66,7 @@ class ModelFacts(JsonArtifact):
 
     Attributes:
         config: MMSegmentation's model config as Python's literals; JSON would turn tuples, which
-            MMSegmentation tells apart, into lists.
+            MMSegmentation distinguishes, into lists.
         mc_dropout: with dropout layers in the decoder.
         precision: that it was trained in.
     """

@@ -1,4 +1,4 @@
-"""What an executor owes the loop, and the words they exchange."""
+"""The contract between executors and the loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alspec.plan.step import StepKey
 
 
 class Outcome(Enum):
-    """How a step ended, with its symbol, word and colour on a terminal."""
+    """How a step ended, with its symbol, name and colour on a terminal."""
 
     DONE = ("✓", "done", "green")
     FAILED = ("✗", "failed", "red")
@@ -38,7 +38,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A step ended; `message` says why where it was not done, `log` where the rest stands."""
+    """A step ended; `message` says why if it was not done, `log` names the log file."""
 
     key: StepKey
     outcome: Outcome
@@ -50,7 +50,7 @@ Event: TypeAlias = Progressed | Ended
 
 
 class Executor(Protocol):
-    """Duties. **Submit** returns at once. **Wait** never raises for a lost job: it tells of it.
+    """Duties. **Submit** returns at once. **Wait** never raises for a lost job: it reports it.
 
     **Close** ends whatever is at work and leaves no process behind. An executor moves keys; whether
     a step is done, the store says.

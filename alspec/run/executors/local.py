@@ -24,7 +24,7 @@ from alspec.system.interpreter import python_command, python_environment
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
-"""For glibc: memory of a finished iteration is kept for the next one, not handed back and cleared
+"""For glibc: memory of a finished iteration is reused for the next one, not returned and cleared
 page by page; a tenth of the time of a small s4GAN training. Users' own settings come first."""
 
 
@@ -76,7 +76,7 @@ class LocalExecutor:
             return None
 
     def close(self) -> None:
-        """End every worker with its children, and wait for it; a training is kept before."""
+        """End every worker with its children, and wait for it; a training checkpoints before."""
         with self._lock:
             workers = [worker for worker in self._workers if worker is not None]
         try:
@@ -141,7 +141,7 @@ class LocalExecutor:
 
 
 def _last_line(log: Path) -> list[str]:
-    """What a worker said last; nothing where its log is gone."""
+    """Last line of a worker's log; empty where its log is gone."""
     try:
         return log.read_text("utf-8", errors="replace").strip().splitlines()[-1:]
     except OSError:
@@ -150,7 +150,7 @@ def _last_line(log: Path) -> list[str]:
 
 def _tell(worker: _Worker, line: str) -> None:
     stdin = worker.process.stdin
-    # The reader thread tells of a worker that is gone.
+    # The reader thread reports a worker that is gone.
     with suppress(OSError, ValueError):
         if stdin:
             stdin.write(f"{line}\n")

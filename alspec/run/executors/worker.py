@@ -213,7 +213,7 @@ def main() -> None:
 
 
 def _logged(err: AlspecError) -> str:
-    """Its text; where a stranger's code is the cause, the log shows the author the line."""
+    """Its text; where a plugin is the cause, the log shows its author the line."""
     if err.__cause__ is not None:
         traceback.print_exception(err)
     return str(err)

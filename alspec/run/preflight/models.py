@@ -30,7 +30,7 @@ _LOC: Mapping[str, tuple[str, ...]] = {
     "checkpoint": ("model", "checkpoint"),
     "config": ("model", "config"),
 }
-"""Where each of a model's files stands in the spec."""
+"""Where the spec names each of a model's files."""
 
 _DECIDING = ("model", "classes", "mc_dropout", "training", "s4gan")
 

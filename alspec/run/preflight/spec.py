@@ -27,7 +27,7 @@ def require_own_folder(study: Study, folder: StudyFolder, *, revise: bool) -> No
     Args:
         study: what is to be run, with absolute paths.
         folder: the study's.
-        revise: the user goes on with that study by this spec.
+        revise: the user continues that study with this spec.
 
     Raises:
         InputError: the folder belongs to another file's spec, which differs; the message lists how.
