@@ -58,9 +58,9 @@ class FeaturesParams(Params):
     )
 
     @model_serializer(mode="wrap")
-    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """One cell says nothing, so that keys of before there were more hold."""
-        dumped: dict[str, Any] = handler(self)
+        dumped: dict[str, object] = handler(self)
         return {k: v for k, v in dumped.items() if k != "grid" or v != 1}
 
 
