@@ -29,7 +29,7 @@ class DrawnProject:
 
     def __init__(self, root, images=30, labelled=0, **changes):
         self.root = root
-        self.truths = {}
+        self.truths: dict[str, np.ndarray] = {}
         for number in range(images):
             self.draw(f"seq{number % 3}/{number:03d}.png", number)
         for image in sorted(self.truths)[:labelled]:

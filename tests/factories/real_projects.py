@@ -105,7 +105,7 @@ class RealProject:
 
 def rounds(real, tool, place, batches=5, method=None):
     """Batches through a tool; yields what each came to."""
-    asked = set()
+    asked: set[str] = set()
     for number in range(1, batches + 1):
         began = time.monotonic()
         made = place.select(real.project, method=method, to=tool)
@@ -135,7 +135,7 @@ def main():
 
     from alspec.labelling import hand_over
 
-    hand_over.predict_images = predict_here
+    setattr(hand_over, "predict_images", predict_here)  # noqa: B010 - a stand-in
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         own = f"{options.name}-{options.tool}-{options.method or 'auto'}-{options.seed}"
         real = RealProject(options.name, options.data, Path(folder), seed=options.seed, project=own)

@@ -13,6 +13,7 @@ from alspec.plan.dag import LabelledSet, Plan, Run, Setting
 from alspec.plan.kinds import ACQUIRE, EVALUATE, POOL, TRAIN, Kind
 from alspec.plan.step import Step, StepKey
 from alspec.spec.model import Budget, DatasetSpec, Evaluation, Method, Study
+from alspec.store.manifest import StepRecord
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_array, write_csv, write_json, write_text
@@ -25,6 +26,16 @@ FAMILIES = {
 }  # fmt: skip
 GAIN = {"random": 0, "uniform": 0.6, "entropy": 2.4, "equal": 2.0, "coreset": 3.4, "bald": 1.5}
 Wanted = Callable[[Run, LabelledSet], bool]
+
+
+def _record(key: str) -> StepRecord:
+    """A step's description of which nothing but the key is read."""
+    return {
+        "key": key,
+        "recipe": {"kind": "", "version": 1, "params": {}, "inputs": {}},
+        "places": {},
+        "label": "",
+    }
 
 
 def everything(run: Run, labelled: LabelledSet) -> bool:
@@ -104,7 +115,8 @@ class MadeStudy:
         sets = []
         for cycle, count in enumerate(counts):
             percent = 100 * count / self.pool_images
-            who = {"seed": seed, "ssl": ssl, "dropout": mc_dropout, "images": count}
+            who: dict[str, object] = {"seed": seed, "ssl": ssl}
+            who |= {"dropout": mc_dropout, "images": count}
             rng = np.random.default_rng([seed, ssl, mc_dropout, count])
             quality = 52 + 6 * np.log10(percent) + 1.5 * ssl + rng.normal(0, 0.35)
             if cycle:  # the initial set is every method's own
@@ -138,7 +150,7 @@ class MadeStudy:
 
     def _commit(self, store: Store, wanted: Wanted) -> None:
         for pool in self.pools.values():
-            with store.draft(pool, {}) as draft:
+            with store.draft(pool, _record(pool)) as draft:
                 if self.listed:
                     rows = [(image, image.partition("/")[0]) for image in self.images]
                     write_csv(draft / "pool.csv", ("id", "sequence"), rows)
@@ -156,15 +168,15 @@ class MadeStudy:
                 if not wanted(run, labelled) or store.is_done(labelled.evaluate):
                     continue
                 if labelled.acquire and not store.is_done(labelled.acquire):
-                    with store.draft(labelled.acquire, {}) as draft:
+                    with store.draft(labelled.acquire, _record(labelled.acquire)) as draft:
                         ids = self.choice(run, labelled)
                         write_text(draft / "labelled.txt", "".join(f"{i}\n" for i in ids))
                         seconds = 2.0 + labelled.cycle
                         write_json(draft / "acquire.json", {"seconds": seconds, "device": "cpu"})
-                with store.draft(labelled.train, {}) as draft:
+                with store.draft(labelled.train, _record(labelled.train)) as draft:
                     described = {"seconds": 1234.5678, "device": "NVIDIA H100", "iterations": 9}
                     write_json(draft / "train.json", described)
-                with store.draft(labelled.evaluate, {}) as draft:
+                with store.draft(labelled.evaluate, _record(labelled.evaluate)) as draft:
                     np.save(draft / "confusion.npy", self.confusions[labelled.evaluate])
                     write_json(draft / "evaluate.json", {"classes": list(CLASSES), "images": 5})
 

@@ -6,11 +6,14 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from alspec.plan.kinds import KINDS
 from alspec.run.executors import worker
+from alspec.steps.work import WorkerContext
 from alspec.store.store import Store
 from alspec.system import failpoints
 from fakes.trainer import Server
@@ -19,10 +22,10 @@ from fakes.trainer import Server
 class Trainer(Server):
     """Performs steps of a store in forks; what each came to is a mapping."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(Path(), "fakes.forked_steps")
 
-    def perform(self, store, key, **asked):
+    def perform(self, store: Store, key: str, **asked: object) -> Any:
         """`code`, what progress was `told`, `warnings`, `error` and how often points were passed.
 
         Args:
@@ -33,7 +36,7 @@ class Trainer(Server):
         return self.run(store.root, key=key, **asked)
 
 
-def serve():
+def serve() -> None:
     worker_context = worker.prepare("cpu")
     for kind in KINDS.values():
         worker.performer_of(kind)
@@ -55,10 +58,10 @@ def serve():
         print(json.dumps({"code": code, "told": told, **rest}), flush=True)
 
 
-def _perform(worker_context, asked, write):
+def _perform(worker_context: WorkerContext, asked: Mapping[str, Any], write: int) -> None:
     pipe = os.fdopen(write, "w")
 
-    def say(**words):
+    def say(**words: object) -> None:
         pipe.write(json.dumps(words) + "\n")
         pipe.flush()
 

@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
+from collections.abc import Callable, Sequence
 
 import torch
 
 from alspec.errors import Problem
+from alspec.plan.step import StepKey
 from alspec.run.executors import worker
-from alspec.run.executors.base import Ended, Outcome
-from alspec.steps.predict import predict
+from alspec.run.executors.base import Ended, Event, Executor, Outcome, Workplace
+from alspec.run.prediction import Files
+from alspec.steps.predict import PredictionJob, predict
+from alspec.steps.work import WorkerContext
 from alspec.store.store import Store
 
 
 class InProcess:
     """Does a step when it is waited for."""
 
-    def __init__(self, place):
+    def __init__(self, place: Workplace) -> None:
         self.store = Store(place.store)
-        self.queue = deque()
-        self.context = None
+        self.queue: deque[StepKey] = deque()
+        self.context: WorkerContext | None = None
         torch.set_num_threads(1)  # as a worker; many threads on busy cores wait for one another
 
     @property
-    def free_slots(self):
+    def free_slots(self) -> int:
         return 2 - len(self.queue)
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         pass
 
-    def submit(self, key):
+    def submit(self, key: StepKey) -> None:
         self.queue.append(key)
 
-    def wait(self, timeout_seconds):
+    def wait(self, timeout_seconds: float) -> Event | None:
         if not self.queue:
             return None
         key = self.queue.popleft()
         if self.context is None:
-            from alspec.steps.work import WorkerContext
-
             self.context = WorkerContext(torch.device("cpu"), images=self.store.images)
         try:
             step = worker.described_step(self.store, key)
@@ -49,13 +51,25 @@ class InProcess:
             return Ended(key, Outcome.FAILED, f"{type(err).__name__}: {err}")
         return Ended(key, Outcome.DONE)
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
-def predict_here(store, train, images, *, size, classes, devices, progress):
+_: type[Executor] = InProcess
+
+
+def predict_here(
+    store: Store,
+    train: str,
+    images: Sequence[Files],
+    *,
+    size: Sequence[int] | None,
+    classes: int,
+    devices: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> list[Problem]:
     """`run.prediction.predict_images` without processes."""
-    job = {
+    job: PredictionJob = {
         "store": str(store.root),
         "train": train,
         "size": size,

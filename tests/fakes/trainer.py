@@ -11,41 +11,47 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 from unittest import mock
 
 import numpy as np
 from factories.toy import TOY
 
 from alspec import api
+from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.kinds import ACQUIRE, POOL, TRAIN
+from alspec.plan.kinds.acquire import labelled_images
 from alspec.plan.kinds.train import WEIGHTS
-from alspec.plan.step import Step
-from alspec.run.executors.base import Ended, Outcome
+from alspec.plan.step import Step, StepKey
+from alspec.run.executors.base import Ended, Event, Executor, Outcome, Workplace
+from alspec.run.loop import RunSummary
 from alspec.run.observer import Silence
 from alspec.spec.model import Study
+from alspec.store.leases import Holder
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json, write_text
 
 
-def tiny_plan(**changes):
+def tiny_plan(**changes: object) -> Plan:
     return expand(Study.model_validate({**TOY, **changes}))
 
 
-STUDIES = {
+STUDIES: Mapping[str, Mapping[str, object]] = {
     "tiny": {},
     "other": {"study": "other", "methods": ["random", "entropy", "coreset"], "keep": "none"},
 }
 """What studies that a server runs together change in the tiny one; they have steps in common."""
 
 
-def numbers_of(*parts):
+def numbers_of(*parts: object) -> np.random.Generator:
     """A generator that depends on everything it is given."""
     digest = hashlib.sha256(b"\0".join(str(part).encode() for part in parts)).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
@@ -72,7 +78,7 @@ def perform(step: Step, store: Store, folder: Path) -> None:
         trained = store.file(inputs["train"], WEIGHTS).read_bytes() if "train" in inputs else b""
         left = [one for one in ids if one not in before]
         rows = numbers_of(step.key, *before, trained).permutation(len(left))
-        chosen = [left[row] for row in rows[: step.params["images"] - len(before)]]
+        chosen = [left[row] for row in rows[: labelled_images(step.params) - len(before)]]
         write_text(folder / "selected.txt", "".join(f"{i}\n" for i in chosen))
         write_text(folder / "labelled.txt", "".join(f"{i}\n" for i in (*before, *chosen)))
         write_json(folder / "acquire.json", {"seconds": 1.0, "device": "cpu"})
@@ -94,23 +100,27 @@ def perform(step: Step, store: Store, folder: Path) -> None:
 class FakeTrainer:
     """Performs steps in this process, and notes in a file which it began and ended."""
 
-    def __init__(self, place, notes=None):
+    def __init__(self, place: Workplace | Path | str, notes: Path | str | None = None) -> None:
         """At a place, or with two slots for a store whose root is given."""
-        self.root = Path(getattr(place, "store", place))
-        self.slots, self.notes = max(1, len(getattr(place, "devices", "ab"))), notes
-        self.queue, self.silence = deque(), SimpleQueue()
+        self.slots, self.notes = 2, notes
+        if isinstance(place, Workplace):
+            self.root, self.slots = place.store, max(1, len(place.devices))
+        else:
+            self.root = Path(place)
+        self.queue: deque[StepKey] = deque()
+        self.silence: SimpleQueue[None] = SimpleQueue()
 
     @property
-    def free_slots(self):
+    def free_slots(self) -> int:
         return self.slots - len(self.queue)
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         pass
 
-    def submit(self, key):
+    def submit(self, key: StepKey) -> None:
         self.queue.append(key)
 
-    def wait(self, timeout_seconds):
+    def wait(self, timeout_seconds: float) -> Event | None:
         if not self.queue:
             with suppress(Empty):
                 self.silence.get(timeout=min(timeout_seconds, 0.02))
@@ -126,40 +136,55 @@ class FakeTrainer:
         self.note(f"ended {key}")
         return Ended(key, Outcome.DONE)
 
-    def note(self, words):
+    def note(self, words: str) -> None:
         if self.notes:
             with Path(self.notes).open("a") as file:  # short lines appended are whole
                 file.write(f"{words} {os.getpid()}\n")
 
-    def close(self):
+    def close(self) -> None:
         pass
+
+
+_: type[Executor] = FakeTrainer
 
 
 class Heard(Silence):
     """An observer that records notes, how steps ended and who has leases."""
 
-    def __init__(self):
-        self.notes, self.ends, self.holders = [], [], []
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.ends: list[tuple[Outcome, str]] = []
+        self.holders: list[Holder] = []
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def ended(self, step, outcome, message, log):
+    def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
         self.ends.append((outcome, message))
 
-    def held(self, step, holder):
+    def held(self, step: Step, holder: Holder) -> None:
         self.holders.append(holder)
 
 
-def drawn(album):
+def drawn(album: object) -> dict[str, bytes]:
     """In place of `Album.draw`: drawing takes a second and none of it matters here."""
     return {"toy.svg": b"<svg/>", "toy.png": b"a figure"}
 
 
-def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
+def run_study(
+    work_dir: Path,
+    plan: Plan,
+    notes: Path | str | None = None,
+    executor: Executor | None = None,
+    observer: Heard | None = None,
+    **how: Any,
+) -> tuple[RunSummary, list[str]]:
     """`api.run` with a made-up trainer and figure, on no real disk: its summary, and its notes."""
     observer = observer or Heard()
-    make = (lambda _: executor) if executor else partial(FakeTrainer, notes=notes)
+
+    def make(place: Workplace) -> Executor:
+        return executor or FakeTrainer(place, notes)
+
     with mock.patch("os.fsync"), mock.patch("alspec.report.album.Album.draw", drawn):
         done = api.run(
             plan.study, devices="cpu:2", work_dir=work_dir, progress=observer, executor=make, **how
@@ -167,7 +192,7 @@ def run_study(work_dir, plan, notes=None, executor=None, observer=None, **how):
     return done.summary, observer.notes
 
 
-def results_of(work_dir, plan):
+def results_of(work_dir: Path, plan: Plan) -> dict[str, bytes]:
     """Everything a study publishes: path to bytes. The report names its folder, so that is cut."""
     root = StudyFolder(work_dir, plan.study.study).root
     cut = str(work_dir).encode()
@@ -178,7 +203,7 @@ def results_of(work_dir, plan):
     }
 
 
-def importing_tests():
+def importing_tests() -> dict[str, str]:
     """The environment of a process that imports this folder's modules."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -186,7 +211,7 @@ def importing_tests():
 class Server:
     """Starts runs that can be killed, and tells how each process of them ended."""
 
-    def __init__(self, folder, module="fakes.trainer"):
+    def __init__(self, folder: Path, module: str = "fakes.trainer") -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, str(folder / "first")],
             stdin=subprocess.PIPE,
@@ -194,19 +219,22 @@ class Server:
             text=True,
             env=importing_tests(),
         )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.asked, self.answers = self.process.stdin, self.process.stdout
 
-    def run(self, work_dir, **asked):
-        self.process.stdin.write(json.dumps({"work_dir": str(work_dir), **asked}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+    def run(self, work_dir: Path, **asked: object) -> Any:
+        self.asked.write(json.dumps({"work_dir": str(work_dir), **asked}) + "\n")
+        self.asked.flush()
+        return json.loads(self.answers.readline())
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
+    def close(self) -> None:
+        self.asked.close()
+        self.answers.close()
         self.process.wait()
 
 
-def serve():
+def serve() -> None:
     """Read runs from standard input, JSON a line; run each in forks, and tell how they ended."""
     plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
     plans["kept"] = tiny_plan(keep="all")
@@ -226,19 +254,19 @@ def serve():
 class Together(FakeTrainer):
     """Takes no step before all processes of a round would: all studies have said what they need."""
 
-    def __init__(self, place, notes, together):
+    def __init__(self, place: Path, notes: str | None, together: Barrier) -> None:
         super().__init__(place, notes)
-        self.together = together
+        self.together: Barrier | None = together
 
     @property
-    def free_slots(self):
+    def free_slots(self) -> int:
         if self.together:
             self.together.wait()
             self.together = None
         return super().free_slots
 
 
-def _fork(plan, asked, together):
+def _fork(plan: Plan, asked: Mapping[str, Any], together: Barrier) -> int:
     fork = os.fork()
     if fork:
         return fork
