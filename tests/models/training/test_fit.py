@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,8 @@ from alspec.errors import StepFailed
 from alspec.models.nets.build import build_segmentor
 from alspec.models.nets.config import model_config
 from alspec.models.training import fit as fit_module
-from alspec.models.training import optimizers
 from alspec.models.training.fit import Seeds, Trained, fit, iterations_of
+from alspec.models.training.optimizers import Recipe
 from alspec.spec.model import S4GAN, Training
 
 CPU = torch.device("cpu")
@@ -127,7 +128,7 @@ def test_a_diverged_training_fails_and_names_the_loss(s4gan: S4GAN | None) -> No
     training = Training(epochs=8, batch_size=2, lr=1e30)
     with pytest.raises(StepFailed, match=r"decode\.loss_ce.*Lower training\.lr"):
         trained(s4gan, training=training)
-    assert not any(name.startswith("alspec-training") for name in MessageHub._instance_dict)
+    assert not MessageHub.check_instance_created("alspec-training")
 
 
 class Rates:
@@ -163,7 +164,8 @@ def test_rates_follow_the_poly_schedule_towards_zero(monkeypatch: pytest.MonkeyP
 
 def test_every_parameter_is_trained_once_the_head_s_at_their_own_rate() -> None:
     model: Any = build()
-    backbone, head = optimizers._sgd(model, QUICK, torch.device("cpu")).param_groups
+    wrapper = Recipe(QUICK).optimiser(model, torch.device("cpu"), bfloat16=False)
+    backbone, head = wrapper.optimizer.param_groups
     assert {id(p) for p in head["params"]} == {id(p) for p in model.decode_head.parameters()}
     assert {id(p) for p in backbone["params"]} == {id(p) for p in model.backbone.parameters()}
     assert head["lr"] == pytest.approx(10 * backbone["lr"])
@@ -182,13 +184,17 @@ def test_progress_counts_every_iteration() -> None:
 
 def test_nothing_of_mmengine_grows_from_training_to_training(supervised: Trained) -> None:
     kinds = (MMLogger, MessageHub, DefaultScope, Visualizer)
-    before = [dict(kind._instance_dict) for kind in kinds]
+
+    def alive() -> list[int]:
+        gc.collect()
+        return [sum(isinstance(one, kind) for one in gc.get_objects()) for kind in kinds]
+
+    before = alive()
     assert supervised.iterations
     for _ in range(2):
         trained(S4GAN())
-    assert [dict(kind._instance_dict) for kind in kinds] == before
-    names = {name for kind in kinds for name in kind._instance_dict}
-    assert not any(name.startswith("alspec-training") for name in names)
+    assert alive() == before
+    assert not any(kind.check_instance_created("alspec-training") for kind in kinds)
 
 
 def test_the_model_stays_on_the_device_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
