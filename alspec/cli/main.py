@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
-import signal
 import sys
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +16,15 @@ from alspec.cli.options import (
     WORK_DIR,
     Devices,
     Json,
+    Level,
     Overrides,
+    ReportFormat,
+    Shell,
     Spec,
     TrustConfig,
     WorkDir,
 )
-from alspec.errors import AlspecError, ExitCode, InputError, Interrupted
-from alspec.system.interpreter import forget_current_folder
-from alspec.system.printable import ERRORS, register_plain_output
+from alspec.cli.process import exit_codes
 
 app = typer.Typer(
     help="Which images to label for semantic segmentation: active learning studies in one file.",
@@ -37,29 +34,6 @@ app = typer.Typer(
 )
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(datasets_app, name="datasets")
-
-
-class Level(str, Enum):
-    """Low or high."""
-
-    low = "low"
-    high = "high"
-
-
-class ReportFormat(str, Enum):
-    """What a report is written as."""
-
-    md = "md"
-    html = "html"
-    text = "text"
-
-
-class Shell(str, Enum):
-    """Shells that can be completed in."""
-
-    bash = "bash"
-    zsh = "zsh"
-    fish = "fish"
 
 
 class ExecutorName(str, Enum):
@@ -418,53 +392,9 @@ def work(
 
 
 def main() -> None:
-    """Run a command; alspec's errors are printed without a traceback and give their exit code."""
-    forget_current_folder()
-    _prepare_streams()
-    for name in ("SIGTERM", "SIGUSR1", "SIGHUP"):  # Windows has no SIGUSR1
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _interrupt)
-    try:
+    """Run a command."""
+    with exit_codes():
         if sys.argv[1:] in [["completion", shell.value] for shell in Shell]:
             completion(Shell(sys.argv[2]))  # typer would load pydantic for it, at every new shell
-            return
-        app(prog_name="alspec")
-    except AlspecError as error:
-        from alspec.cli import console
-
-        console.say_error(error)
-        sys.exit(error.exit_code)
-    except OSError as error:  # a folder that may not be read, output that is full or closed
-        from alspec.cli import console
-        from alspec.system.atomic import describe_os_error
-
-        console.say_error(InputError.at(error.filename or "output", describe_os_error(error)))
-        _close_output()
-        sys.exit(ExitCode.BAD_INPUT)
-    except (KeyboardInterrupt, SystemExit) as ended:
-        if isinstance(ended, SystemExit) and ended.code != ExitCode.CTRL_C:
-            raise
-        from alspec.cli import console
-
-        console.say_error(Interrupted("stopped by Ctrl-C; run the same command again to continue"))
-        sys.exit(ExitCode.CTRL_C)
-
-
-def _close_output() -> None:
-    """Have Python not try again to write what standard output did not take."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _prepare_streams() -> None:
-    """Have signs and names come out in any locale; typer's own output as well."""
-    register_plain_output()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ERRORS)
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    name = signal.Signals(number).name
-    raise Interrupted(f"stopped by {name}; run the same command again to continue")
+        else:
+            app(prog_name="alspec")

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Level(str, Enum):
+    """Low or high."""
+
+    low = "low"
+    high = "high"
+
+
+class ReportFormat(str, Enum):
+    """What a report is written as."""
+
+    md = "md"
+    html = "html"
+    text = "text"
+
+
+class Shell(str, Enum):
+    """Shells that can be completed in."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
 
 Spec = Annotated[Path, typer.Argument(help="The study spec, a YAML file.", show_default=False)]
 ProjectSpec = Annotated[

@@ -78,20 +78,10 @@ def predict_images(
     readers = [
         threading.Thread(target=_read, args=(each, answers), daemon=True) for each in processes
     ]
-    problems: list[Problem] = []
     try:
         for reader in readers:
             reader.start()
-        done, open_readers = 0, len(readers)
-        while open_readers:
-            line = answers.get()
-            if line is None:
-                open_readers -= 1
-                continue
-            done += 1
-            if "what" in line:
-                problems.append(Problem(line["where"], line["what"]))
-            progress(done, len(images))
+        problems, done = _collected(answers, len(readers), len(images), progress)
         codes = [each.process.wait() for each in processes]
         if any(codes) or done < len(images):
             raise StepFailed(_why(processes))
@@ -101,6 +91,27 @@ def predict_images(
             each.process.wait()
             each.log.close()
     return problems
+
+
+def _collected(
+    answers: SimpleQueue[dict[str, str] | None],
+    readers: int,
+    images: int,
+    progress: Callable[[int, int], None],
+) -> tuple[list[Problem], int]:
+    """What is wrong with images, and how many were answered for, when all readers have ended."""
+    problems: list[Problem] = []
+    done = 0
+    while readers:
+        answer = answers.get()
+        if answer is None:
+            readers -= 1
+            continue
+        done += 1
+        if "what" in answer:
+            problems.append(Problem(answer["where"], answer["what"]))
+        progress(done, images)
+    return problems, done
 
 
 @dataclass

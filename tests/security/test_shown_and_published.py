@@ -188,7 +188,7 @@ def test_status_does_not_end_in_a_traceback_where_output_is_not_utf_8(alspec, en
     ended = alspec("status", "--work-dir", tmp_path, env={"PYTHONIOENCODING": encoding})
     assert (ended.returncode, ended.stderr) == (0, "")
     code = (
-        "from alspec.cli.main import _prepare_streams; _prepare_streams()\n"
+        "from alspec.cli.process import prepare_streams; prepare_streams()\n"
         "from alspec.cli.console import say_table; say_table('t', ('a',), [('●○ ✓',)])"
     )
     shown = subprocess.run(

@@ -113,10 +113,7 @@ def fit(
     learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations)
     learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
-    state = keeping.state_for(learner.model, device) if keeping else None
-    resume = Resume(keeping, state, log) if keeping else None
-    start = state.position if state else 0
-    del state  # as large as the training itself
+    resume, start = _resumed(keeping, learner.model, log, device)
     positions = FromPosition(start, iterations)
     loader_workers = affordable_workers(feed, loader_workers, keeping.warn if keeping else to_log)
     loader = feed.loader(positions, device, loader_workers)
@@ -130,13 +127,28 @@ def fit(
         hooks = [QuietRuntimeInfo(), log, *([resume] if resume else [])]
         runner = learner.runner(loader, iterations, hooks, Path(scratch))
         torch.manual_seed(seeds.dropout)
-        started = time.perf_counter()
-        try:
-            runner.train()
-        finally:
-            runner.close()
-        seconds = time.perf_counter() - started + (resume.seconds_before if resume else 0.0)
+        seconds = _seconds_of(runner) + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
+
+
+def _resumed(
+    keeping: CheckpointPolicy | None, model: nn.Module, log: TrainingLog, device: torch.device
+) -> tuple[Resume | None, int]:
+    """The hook that restores the newest checkpoint and writes others, and iterations done."""
+    if keeping is None:
+        return None, 0
+    state = keeping.state_for(model, device)
+    return Resume(keeping, state, log), state.position if state else 0
+
+
+def _seconds_of(runner: StepRunner) -> float:
+    """Train to the end; the wall time."""
+    started = time.perf_counter()
+    try:
+        runner.train()
+    finally:
+        runner.close()
+    return time.perf_counter() - started
 
 
 def _feed(
