@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alspec.acquisition.base import (
+    Acquisition,
     BatchAcquisition,
     Candidates,
     Family,
@@ -200,7 +201,7 @@ def _with_outputs(
     )
 
 
-def features_grid(function: Any) -> int:
+def features_grid(function: Acquisition) -> int:
     """Cells along a side of the image in which a function wants features averaged."""
     params = getattr(function, "params", None)
     return params.grid if isinstance(params, FeaturesParams) else 1
