@@ -66,7 +66,7 @@ def test_not_finite():
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        ("a: 1\nb: 2\na: 3", "3:1", "the key `a` is repeated; it stands at line 1 already"),
+        ("a: 1\nb: 2\na: 3", "3:1", "the key `a` is repeated; line 1 has it already"),
         ("x: {a: 1, 'a': 3}", "1:11", "repeated"),
         ("a: !!python/object/apply:os.system [ls]", "1:4", "the tag `!!python/object"),
         ("a: !!str 3", "1:4", "the tag `!!str` is not allowed"),

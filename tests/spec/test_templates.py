@@ -42,7 +42,7 @@ def test_values_are_replaced_and_comments_stay():
     dataset = yaml.safe_load(text)["datasets"][0]
     assert (dataset["root"], dataset["sequence"]) == ("/my data", "^(..)")
     assert text.count("#") == template("folder").count("#") - 1
-    with pytest.raises(ValueError, match="`colour` stands 0 times"):
+    with pytest.raises(ValueError, match="`colour` occurs 0 times"):
         with_values(template("folder"), {"colour": "red"})
 
 

@@ -106,7 +106,7 @@ def test_memory_that_runs_out_is_left_to_the_worker_to_explain(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda candidates, n: candidates.ids[: n - 1], "chose 1 images where 2"),
+        (lambda candidates, n: candidates.ids[: n - 1], "chose 1 images instead of 2"),
         (lambda candidates, n: candidates.ids[:1] * n, "twice"),
         (lambda candidates, n: ["elsewhere", *candidates.ids[1:n]], "elsewhere, which is not"),
         (lambda candidates, n: None, "NoneType"),

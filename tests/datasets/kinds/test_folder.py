@@ -305,7 +305,7 @@ def test_16_bit_masks(tree):
     values[0, 0] = 256
     values[1, 1] = 65535
     Image.fromarray(values).save(path)
-    with pytest.raises(DataError, match="values 256, 65535 stand"):
+    with pytest.raises(DataError, match="values 256, 65535 belong"):
         Folder(spec(tree)).read_mask("train/s2_9.png")
 
 
