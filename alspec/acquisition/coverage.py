@@ -5,14 +5,14 @@ U, X = rows taken together as candidates and as what they cover.
 
 A candidate's gain, sum over x of w(x) max(k(x, u) - m(x), 0), only shrinks as the coverage m grows
 (it is submodular), so an old gain bounds it from above, and only candidates of the largest bounds
-are looked at again (Minoux, 1978). That costs products with those rows alone whose coverage has
-grown since: after t picks about one row in t.
+are looked at again (Minoux, 1978). The first look at a candidate multiplies it with all rows, and
+keeps those that it reaches: would cover better. Those only become fewer, so a later look takes no
+product at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,12 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alspec.acquisition.kernel import DirectionKernel
+from alspec.acquisition.reach import Reach, Reaches
 
 Rows = NDArray[np.int64]
 Gains = NDArray[np.float64]
 
-LOOKED_AT = 32
+LOOKED_AT = 64
 """Candidates that are looked at again together at first; doubled while the best is not found."""
+
+MULTIPLIED = 256
+"""Candidates that are multiplied with all rows together, where enough are left."""
 
 GUESSED = 8
 """First picks that are guessed, so that one pass over all pairs gives the gains after each."""
@@ -36,19 +40,14 @@ SAMPLE = 512
 SHORTLIST = 64
 """Candidates for each guessed pick."""
 
+HELD = 0.4
+"""Bytes of what candidates reach that are held, as a share of the features' own."""
+
 TIE = 1e-9
 """Gains that differ by less than this share are equal: float64 sums of equal rows may differ."""
 
 NO_GAIN = 1e-12
 """Mean gains below this are nothing: what is left lies on what is covered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """What one pick changed: the rows whose coverage grew, and their coverage before."""
-
-    rows: Tensor
-    before: Tensor
 
 
 class CoverageSearch:
@@ -65,11 +64,13 @@ class CoverageSearch:
         self._light_N = self._weights_N.to(self._kernel.dtype)
         self._nothing = NO_GAIN * float(self._weights_N.sum())
         self._covered_N = exact.nearest(labelled_MD)
-        self._grown: list[_Growth] = []
+        self._picks = 0
         count = len(features_ND)
+        self._reaches = Reaches(int(HELD * features_ND.numel() * features_ND.element_size()))
         # Gains as of `seen` picks, wrong by `error` at most, of rows that are still open.
         self._gain_N, self._error_N = np.zeros(count), np.zeros(count)
         self._seen_N = np.zeros(count, dtype=np.int64)
+        self._new_N = np.ones(count, dtype=bool)  # never multiplied with all rows
         self._open_N = np.ones(count, dtype=bool)
 
     def rows(self, n: int) -> Rows:
@@ -100,7 +101,7 @@ class CoverageSearch:
     def _set_gains(self, gain_N: Gains) -> None:
         self._gain_N = gain_N
         self._error_N = self._kernel.error * (gain_N + float(self._weights_N @ self._covered_N))
-        self._seen_N[:] = len(self._grown)
+        self._seen_N[:] = self._picks
 
     def _guess(self, n: int) -> tuple[list[int], list[Tensor]]:
         """Likely first picks, and the coverage before each and after the last."""
@@ -114,7 +115,9 @@ class CoverageSearch:
         for _ in range(n):
             guessed.append(self._next())
             coverages.append(self._covered_N.clone())
-        self._covered_N, self._grown = start.clone(), []
+        self._covered_N, self._picks = start.clone(), 0
+        self._reaches.clear()  # of more coverage than there is again
+        self._new_N[:] = True
         self._open_N[:] = True
         return guessed, coverages
 
@@ -159,7 +162,7 @@ class CoverageSearch:
 
     def _best(self) -> int:
         """The open row of the largest gain, the lowest of equal ones."""
-        looked_at, picks = LOOKED_AT, len(self._grown)
+        looked_at, picks = LOOKED_AT, self._picks
         while True:
             upper_N = np.where(self._open_N, self._gain_N + self._error_N, -np.inf)
             if upper_N.max() <= self._nothing:
@@ -171,8 +174,21 @@ class CoverageSearch:
                 return self._best_exactly(np.flatnonzero(upper_N >= lower), upper_N)
             if len(due) > looked_at:
                 due = due[np.argpartition(-upper_N[due], looked_at - 1)[:looked_at]]
-            self._look_again(due)
+            self._look_again(self._with_company(due, upper_N))
             looked_at *= 2
+
+    def _with_company(self, due: Rows, upper_N: Gains) -> Rows:
+        """Rows to look at, and where a product must be made for some, those that come next."""
+        new = int(self._new_N[due].sum())
+        if not 0 < new < MULTIPLIED:
+            return due
+        others_N = self._new_N & self._open_N
+        others_N[due] = False
+        others = np.flatnonzero(others_N)
+        room = MULTIPLIED - new
+        if len(others) > room:
+            others = others[np.argpartition(-upper_N[others], room - 1)[:room]]
+        return np.concatenate([due, others])
 
     def _best_exactly(self, rows_U: Rows, upper_N: Gains) -> int:
         """Of rows that bounds cannot separate, the one with the largest float64 gain."""
@@ -180,71 +196,51 @@ class CoverageSearch:
             return int(rows_U[0])
         rows_U = rows_U[np.argsort(-upper_N[rows_U], kind="stable")]
         gains_U = np.full(len(rows_U), -np.inf)
-        covered = float(self._weights_N @ self._covered_N)
         for start in range(0, len(rows_U), LOOKED_AT):
             if upper_N[rows_U[start]] < gains_U.max() * (1 - TIE):
                 break
             part = slice(start, start + LOOKED_AT)
-            near_X = self._kernel.near(rows_U[part], self._covered_N)
+            near = np.unique(np.concatenate([reach.rows for reach in self._reach(rows_U[part])]))
+            near_X = torch.from_numpy(near.astype(np.int64)).to(self._weights_N.device)
             gain = self._exact.gains(rows_U[part], self._covered_N, self._weights_N, near_X)
             gains_U[part] = self._gain_N[rows_U[part]] = gain
+            covered = float(self._weights_N[near_X] @ self._covered_N[near_X])
             self._error_N[rows_U[part]] = self._exact.error * (gain + covered)
         if gains_U.max() <= self._nothing:
             return int(np.argmax(self._open_N))
         return int(rows_U[gains_U >= gains_U.max() * (1 - TIE)].min())
 
     def _look_again(self, rows_U: Rows) -> None:
-        """Bring the gains of rows up to date: recomputed, or increased by what was added since."""
-        seen, level_U = np.unique(self._seen_N[rows_U], return_inverse=True)
-        grown_X, before_LX = self._growth_since(seen.tolist())
-        if 2 * len(grown_X) > len(self._covered_N):  # gathering these rows costs more than it saves
-            gain_U = self._kernel.gains(rows_U, self._covered_N, self._light_N)
-            covered = float(self._weights_N @ self._covered_N)
-            self._gain_N[rows_U] = gain_U
-            self._error_N[rows_U] = self._kernel.error * (gain_U + covered)
-        else:
-            lost_U = self._kernel.gains_between(
-                rows_U,
-                grown_X,
-                (before_LX, level_U),
-                self._covered_N[grown_X],
-                self._light_N[grown_X],
-            )
-            covered = float(self._weights_N[grown_X] @ self._covered_N[grown_X])
-            self._gain_N[rows_U] = np.maximum(self._gain_N[rows_U] - lost_U, 0)
-            self._error_N[rows_U] += self._kernel.error * covered
-        self._seen_N[rows_U] = len(self._grown)
+        """Recompute the gains of rows, from what they reach."""
+        reaches = self._reach(rows_U)
+        weights_N, covered_N = _on_host(self._weights_N), _on_host(self._covered_N)
+        for row, reach in zip(rows_U.tolist(), reaches, strict=True):
+            self._gain_N[row], total = reach.gain_and_total(weights_N, covered_N)
+            self._error_N[row] = self._kernel.error * total
+            self._reaches.hold(row, reach.left(covered_N, 1 + 2 * self._kernel.error))
+        self._seen_N[rows_U] = self._picks
+        self._new_N[rows_U] = False
 
-    def _growth_since(self, seen: list[int]) -> tuple[Tensor, Tensor]:
-        """The rows covered better than after the first of some counts of picks, and how well then.
-
-        Args:
-            seen: counts of picks, ascending.
-
-        Returns:
-            (X,) rows, and (L, X) their coverage after each count.
-        """
-        oldest_N = self._covered_N.clone()
-        for growth in reversed(self._grown[seen[0] :]):
-            oldest_N[growth.rows] = growth.before
-        grown_X = (self._covered_N > oldest_N).nonzero()[:, 0]
-        before_LX = self._covered_N.new_empty((len(seen), len(grown_X)))
-        at_N, picks = self._covered_N.clone(), len(self._grown)
-        for level in reversed(range(len(seen))):
-            for growth in reversed(self._grown[seen[level] : picks]):
-                at_N[growth.rows] = growth.before
-            picks = seen[level]
-            before_LX[level] = at_N[grown_X]
-        return grown_X, before_LX
+    def _reach(self, rows_U: Rows) -> list[Reach]:
+        """What each of some rows reaches, and perhaps no longer does."""
+        held = [self._reaches.get(row) for row in rows_U.tolist()]
+        missing = np.array([reach is None for reach in held])
+        if not missing.any():
+            return [reach for reach in held if reach is not None]
+        found = iter(self._kernel.reaches(rows_U[missing], self._covered_N))
+        return [Reach(*next(found)) if reach is None else reach for reach in held]
 
     def _cover(self, row: int) -> None:
-        """Let a chosen row cover what is near it; where that is close to what was, in float64."""
-        roughly_N = self._kernel.column(row)
-        error_N = 2 * self._kernel.error * roughly_N
-        maybe_X = (roughly_N + error_N >= self._covered_N).nonzero()[:, 0]
-        near_X = self._exact.column(row, maybe_X)
-        near_X[maybe_X == row] = 1.0
-        grown = near_X > self._covered_N[maybe_X]
-        rows = maybe_X[grown]
-        self._grown.append(_Growth(rows, self._covered_N[rows]))
-        self._covered_N[rows] = near_X[grown]
+        """Let a chosen row cover what it reaches, in float64."""
+        (reach,) = self._reach(np.array([row]))
+        at_X = torch.from_numpy(reach.rows.astype(np.int64)).to(self._weights_N.device)
+        kernel_X = self._exact.column(row, at_X)
+        kernel_X[at_X == row] = 1.0
+        self._covered_N[at_X] = torch.maximum(self._covered_N[at_X], kernel_X)
+        self._picks += 1
+
+
+def _on_host(tensor_N: Tensor) -> NDArray[np.float64]:
+    """The same numbers, the same memory where the tensor is on the CPU."""
+    host: NDArray[np.float64] = tensor_N.cpu().numpy()
+    return host

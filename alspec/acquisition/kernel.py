@@ -7,6 +7,7 @@ channels, M = other rows, U = rows as columns of the kernel, X = rows as its row
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ class DirectionKernel:
             kernel_SN[:, rows] = self._values(rows, unit_SD, squared_S).T
         return kernel_SN
 
-    def column(self, row: int, rows_X: Tensor | None = None) -> Tensor:
-        """The kernel of one row with some rows, or with all, in float64."""
+    def column(self, row: int, rows_X: Tensor) -> Tensor:
+        """The kernel of one row with some rows, in float64."""
         unit_1D, squared_1 = self._units(slice(row, row + 1)), self._squared_N[row : row + 1]
         parts = [
             self._values(part, unit_1D, squared_1)[:, 0].double() for part in self._parts(rows_X)
@@ -78,15 +79,26 @@ class DirectionKernel:
                 best_N[rows] = torch.maximum(best_N[rows], values_X)
         return best_N
 
-    def near(self, rows_U: NDArray[np.int64], covered_N: Tensor) -> Tensor:
-        """The rows whose kernel with some may lie above their coverage, rounding allowed for."""
+    def reaches(
+        self, rows_U: NDArray[np.int64], covered_N: Tensor
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.floating[Any]]]]:
+        """Of each of some rows, the rows that it may cover better, and its kernel with them.
+
+        Rounding is allowed for: of a row that is not among them, the exact kernel is no larger than
+        its coverage.
+        """
         unit_UD, squared_U = self._columns(rows_U)
-        found = []
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
         for rows in self._tiles(len(covered_N)):
-            most_X = self._values(rows, unit_UD, squared_U).amax(dim=1).double()
-            may = most_X * (1 + 2 * self.error) >= covered_N[rows]
-            found.append(may.nonzero()[:, 0] + rows.start)
-        return torch.cat(found)
+            values_XU = self._values(rows, unit_UD, squared_U)
+            least_X1 = (covered_N[rows, None] / (1 + 2 * self.error)).to(self.dtype)
+            at_X, of_U = (values_XU >= least_X1).nonzero(as_tuple=True)
+            found.append((of_U, at_X + rows.start, values_XU[at_X, of_U]))
+        columns, at, values = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+        order = np.argsort(columns, kind="stable")
+        ends = np.searchsorted(columns[order], np.arange(1, len(rows_U)))
+        split_rows = np.split(at[order].astype(np.int32), ends)
+        return list(zip(split_rows, np.split(values[order], ends), strict=True))
 
     def gains(
         self,
@@ -102,35 +114,6 @@ class DirectionKernel:
             values_XU = self._values(rows, unit_UD, squared_U)
             values_XU.sub_(covered_N[rows].to(self.dtype)[:, None]).clamp_min_(0)
             total_U += weights_N[rows].to(self.dtype) @ values_XU
-        return _on_host(total_U)
-
-    def gains_between(
-        self,
-        rows_U: NDArray[np.int64],
-        rows_X: Tensor,
-        low: tuple[Tensor, NDArray[np.int64]],
-        high_X: Tensor,
-        weights_X: Tensor,
-    ) -> NDArray[np.float64]:
-        """Weighted sums over some rows of what the kernel lies above `low`, up to `high`, (U,).
-
-        Args:
-            rows_U: the columns.
-            rows_X: the rows.
-            low: levels (L, X), and which of them each column has, (U,).
-            high_X: for all columns.
-            weights_X: of the rows.
-        """
-        unit_UD, squared_U = self._columns(rows_U)
-        total_U = torch.zeros(len(rows_U), dtype=torch.float64, device=unit_UD.device)
-        low_LX = low[0].to(self.dtype)
-        level_U = torch.from_numpy(low[1]).to(unit_UD.device)
-        for part in self._tiles(len(rows_X)):
-            values_XU = self._values(rows_X[part], unit_UD, squared_U)
-            low_XU = low_LX[:, part].T[:, level_U]
-            values_XU = torch.minimum(values_XU, high_X[part, None].to(self.dtype))
-            values_XU.sub_(low_XU).clamp_min_(0)
-            total_U += weights_X[part].to(self.dtype) @ values_XU
         return _on_host(total_U)
 
     def _values(self, rows: Tensor | slice, unit_UD: Tensor, squared_U: Tensor) -> Tensor:

@@ -94,6 +94,20 @@ def test_with_labels_weights_and_other_bandwidths(kind: str, h: float) -> None:
     assert found == brute_force(features, labelled, 60, h, weights)
 
 
+@pytest.mark.parametrize("held", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["clusters", "video", "duplicates"])
+def test_what_is_forgotten_is_looked_at_again(
+    kind: str, held: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "HELD", held)
+    monkeypatch.setattr(coverage, "MULTIPLIED", 16)
+    monkeypatch.setattr(coverage, "LOOKED_AT", 4)
+    features = made(kind).astype(np.float32)
+    assert max_herding(features, features[:0], 60).tolist() == brute_force(
+        features, features[:0], 60
+    )
+
+
 def test_a_guess_that_fails_changes_no_pick(monkeypatch: pytest.MonkeyPatch) -> None:
     features = made("video", 400)
     expected = brute_force(features, features[:0], 40)

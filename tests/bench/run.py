@@ -38,7 +38,8 @@ def measured(chosen: Sequence[str]) -> Iterator[Figure]:
 
 def _row(figure: Figure) -> str:
     holds = "yes" if figure.holds else "**no**"
-    return f"| {figure.name} | {figure.ratio:.2f} | {figure.goal:g} | {holds} | {figure.measured} |"
+    cells = [figure.name, f"{figure.ratio:.2f}", f"{figure.goal:g}", holds]
+    return f"| {' | '.join([*cells, figure.measured, _processor()])} |"
 
 
 def _processor() -> str:
@@ -47,7 +48,10 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    widest = next((name for name in ("avx512f", "avx2") if f" {name} " in f"{flags} "), "")
+    model = models[0] if models else platform.processor()
+    return f"{model} ({widest.removesuffix('f').upper()})" if widest else model
 
 
 def machine() -> str:
@@ -78,8 +82,8 @@ def page(figures: Sequence[Figure], before: str, chosen: Sequence[str]) -> str:
 A ratio says how many times better than the reference, which is measured in the same run; a limit
 stands as what is allowed over what was measured. Larger is better everywhere.
 
-| figure | ratio | goal | holds | measured |
-|---|---:|---:|---|---|
+| figure | ratio | goal | holds | measured | processor |
+|---|---:|---:|---|---|---|
 {table}
 """
 
@@ -98,7 +102,14 @@ def main() -> None:
     figures = list(measured(chosen))
     if options.json:
         rows = [
-            {"name": f.name, "ratio": f.ratio, "goal": f.goal, "holds": f.holds} for f in figures
+            {
+                "name": f.name,
+                "ratio": f.ratio,
+                "goal": f.goal,
+                "holds": f.holds,
+                "processor": _processor(),
+            }
+            for f in figures
         ]
         print(json.dumps(rows, indent=2))
     if options.write:
