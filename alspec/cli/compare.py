@@ -31,24 +31,29 @@ def compare(first: Path, second: Path, work_dir: Path, *, as_json: bool) -> None
     if as_json:
         console.say_json({"first": str(first), "second": str(second), "rows": records})
         return
-    header = ("dataset", "budget", "method", "labelled", "seeds", "first", "second", "difference")
-    title = f"{first} and {second}: mIoU, means over the seeds that both have"
-    rows = [_cells({str(key): value for key, value in row.items()}) for row in records]
-    console.say_table(title, header, rows)
+    header = ("method", "labelled", "seeds", "first", "second", "difference", "95 % interval")
+    tables: dict[str, list[tuple[object, ...]]] = {}
+    for row in records:
+        cells = {str(key): value for key, value in row.items()}
+        where = f"{cells['dataset']}, budget {cells['budget']}"
+        tables.setdefault(where, []).append(_cells(cells))
+    for where, rows in tables.items():
+        title = f"{where}: mIoU of {first} and {second}, means over the seeds that both have"
+        console.say_table(title, header, rows)
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
     arm = (" SSL" if row["ssl"] else "") + (" dropout" if row["mc_dropout"] else "")
-    spread = f" ± {row['sd']:.2f}" if row["seeds"] > 1 else ""
+    known = row["low"] is not None
+    interval = f"{row['low']:+.2f} to {row['high']:+.2f}" if known else "–"
     return (
-        row["dataset"],
-        row["budget"],
         f"{row['method']}{arm}",
         f"{row['labelled_percent']:g} %",
         row["seeds"],
         f"{row['first']:.2f}",
         f"{row['second']:.2f}",
-        f"{row['difference']:+.2f}{spread}",
+        f"{row['difference']:+.2f}",
+        interval,
     )
 
 

@@ -67,7 +67,7 @@ summary { cursor: pointer; color: var(--blue); padding: .3rem 0; }
   body { padding: 1rem .9rem 3rem; }
   h1 { font-size: 1.5rem; }
   th, td { padding: .35rem .5rem; }
-  tbody th { white-space: normal; min-width: 6.5rem; overflow-wrap: anywhere; }
+  tbody th { white-space: normal; min-width: 7.6rem; overflow-wrap: anywhere; }
   main section:first-child { padding: .1rem .8rem .6rem; }
   ul { padding-left: 1.2rem; }
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alspec.results.intervals import t_interval
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -23,7 +25,7 @@ def compare(first: DataFrame, second: DataFrame) -> DataFrame:
     Returns:
         A row for each setting, method and labelled share that both have: `seeds`, `first` and
         `second` (mean mIoU in percent), `difference` (second less first), its standard deviation
-        over seeds `sd` (NaN for one seed).
+        over seeds `sd` (NaN for one seed), and its 95 % t interval `low`, `high` (from 3 seeds on).
     """
     rows = first.merge(second, on=list(PAIRED), suffixes=("_first", "_second"))
     rows = rows.dropna(subset=["miou_first", "miou_second"])
@@ -36,6 +38,8 @@ def compare(first: DataFrame, second: DataFrame) -> DataFrame:
             second=("miou_second", "mean"),
             difference=("difference", "mean"),
             sd=("difference", "std"),
+            low=("difference", lambda apart: t_interval(list(apart)).low),
+            high=("difference", lambda apart: t_interval(list(apart)).high),
         )
         .reset_index()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from alspec.spec.load import load_study
 from alspec.store.study_folder import StudyFolder
 
 LIMIT = 1.5
+REPEATS = 5
 
 SPEC = f"""
 study: finished
@@ -47,6 +49,14 @@ def figures() -> Iterator[Figure]:
                     perform(step, store, draft)
         first, said = run_command("run", "study.yaml", home=home)
         assert f"{len(plan.steps)} were done before" in said
-        took = seconds_of("run", "study.yaml", home=home)
-    measured = f"{took:.2f} s of {LIMIT} s, {len(plan.steps)} steps"
+        before = _computing()
+        took = seconds_of("run", "study.yaml", home=home, repeats=REPEATS)
+        busy = (_computing() - before) / REPEATS
+    measured = f"{took:.2f} s of {LIMIT} s ({busy:.2f} s of it computing), {len(plan.steps)} steps"
     yield Figure("rerun", LIMIT / took, 1, f"{measured} ({first:.1f} s with the report to write)")
+
+
+def _computing() -> float:
+    """Seconds of processors that finished children have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

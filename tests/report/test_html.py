@@ -148,9 +148,13 @@ def test_payloads_are_inert_in_a_terminal(payload):
 def test_class_names_of_any_kind_are_inert_in_a_whole_report(tmp_path, monkeypatch, start):
     names = tuple(PAYLOADS[start : start + 5])
     monkeypatch.setattr(factories.study, "CLASSES", names)
-    made = MadeStudy(methods=("random", "entropy"), ssl=(False,), seeds=(0,), full=False)
+    made = MadeStudy(
+        methods=("random", "entropy"), ssl=(False,), seeds=(0,), full=False, pool_images=40,
+        listed=True,
+    )  # fmt: skip
     document, album = document_of(made, made.in_folder(tmp_path).store)
     files = album.draw()
+    assert "camvid_10-10_bought.svg" in files
     for name in (name for name in files if name.endswith(".svg")):
         ElementTree.fromstring(files[name])
     found = checked(to_html(document, files))

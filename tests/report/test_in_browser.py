@@ -40,7 +40,7 @@ pytestmark = [
 def page(tmp_path_factory):
     made = MadeStudy(
         methods=("random", "entropy", "equal", "coreset"), dropout=("random", "bald"),
-        seeds=(0, 1, 2),
+        seeds=(0, 1, 2), pool_images=200, listed=True,
     )  # fmt: skip
     folder = made.in_folder(tmp_path_factory.mktemp("study"))
     publish(made.plan, folder)

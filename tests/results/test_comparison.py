@@ -30,6 +30,15 @@ def test_means_are_over_the_seeds_that_both_have():
     assert found["difference"].tolist() == [2, 0]
     assert found["sd"][0] == pytest.approx(np.std([3, 1], ddof=1))
     assert np.isnan(found["sd"][1])
+    assert found["low"].isna().all()
+
+
+def test_an_interval_takes_three_seeds():
+    first = table({(seed, 0): 40.0 for seed in range(3)})
+    found = compare(first, table({(0, 0): 41.0, (1, 0): 42.0, (2, 0): 43.0}))
+    half = 4.302653 / np.sqrt(3)  # t at 0.975 with 2 degrees of freedom; sd is 1
+    assert found["low"][0] == pytest.approx(2 - half, abs=1e-4)
+    assert found["high"][0] == pytest.approx(2 + half, abs=1e-4)
 
 
 def test_what_one_study_lacks_or_could_not_measure_is_left_out():
