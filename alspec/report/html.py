@@ -36,6 +36,9 @@ _MARKS = {
 _PAIRS = re.compile(
     f"{STRONG[0]}([^\ue000-\ue003]*){STRONG[1]}|{CODE[0]}([^\ue000-\ue003]*){CODE[1]}"
 )
+_PERCENT = re.compile(r"(?<=\d) %")
+"""A number and its percent sign stay on one line."""
+
 _ODD = re.compile("[\ue000-\ue003]")
 
 
@@ -52,7 +55,7 @@ def to_html(document: Document, files: Mapping[str, bytes]) -> str:
 def inline(sentences: str) -> str:
     """Sentences as inline HTML; marks that do not pair are dropped."""
     marked = _PAIRS.sub(_element, escape(sentences, quote=True))
-    return _ODD.sub("", marked)
+    return _PERCENT.sub("&nbsp;%", _ODD.sub("", marked))
 
 
 def _element(found: re.Match[str]) -> str:

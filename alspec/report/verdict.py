@@ -48,7 +48,7 @@ def sentences_of(comparison: Comparison) -> list[str]:
         sentences.append(f"{by}, {_ranking(auc, 'AUC')}{_basis(auc, comparison)}.")
     if not sentences:
         return [_nothing_yet(comparison)]
-    opening = "" if comparison.at_initial_set or miou is None else _advice(miou, auc)
+    opening = "" if comparison.at_initial_set or miou is None else _advice(comparison, miou, auc)
     missing = [entry for entry in comparison.methods if not entry.miou]
     if missing and len(comparison.methods) > 1:
         sentences.append(f"No result at this budget yet: {_names(missing)}.")
@@ -99,7 +99,7 @@ def _never_predicted(doubt: Doubts) -> str:
     return f"{counted(len(counts), 'method')} {never} {several} {of}"
 
 
-def _advice(miou: Standing, auc: Standing | None) -> str:
+def _advice(comparison: Comparison, miou: Standing, auc: Standing | None) -> str:
     """The first words: what to do, or what would let one know."""
     best = text(miou.best.name)
     margin = miou.over_random or miou.over_next
@@ -120,7 +120,20 @@ def _advice(miou: Standing, auc: Standing | None) -> str:
     if auc and auc.over_random and auc.over_random.difference.outcome is Outcome.WIN:
         winner = auc.over_random
         return strong(f"{text(auc.best.name)} beats {text(winner.other.name)} by AUC.")
-    return f"{strong('Undecided.')}{_would_decide(margin.difference)}"
+    return f"{strong(_undecided(comparison, best))}{_would_decide(margin.difference)}"
+
+
+def _undecided(comparison: Comparison, best: str) -> str:
+    """What is sure all the same, where the highest mean is not."""
+    found = over_random(comparison)
+    if not found:
+        return "Undecided."
+    names = {entry.key: text(entry.name) for entry in comparison.methods}
+    winners = [names[key] for key, each in found.items() if each.outcome is Outcome.WIN]
+    if not winners:
+        return "Undecided: no method beats random for sure."
+    beat = "beats" if len(winners) == 1 else "beat"
+    return f"{listed(winners)} {beat} random; {best}, the highest, not for sure."
 
 
 def _random_first(found: Standing) -> str:

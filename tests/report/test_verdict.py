@@ -51,7 +51,7 @@ def test_a_winner_over_random_with_a_close_runner_up_only_beats_random():
 
 def test_what_is_undecided_says_how_many_seeds_would_decide():
     found = said(entry("random", 60, 61, 62), entry("entropy", 61, 65, 62.5))
-    assert found.startswith("**Undecided.** About ")
+    assert found.startswith("**Undecided: no method beats random for sure.** About ")
     assert "seeds (" in found
 
 
@@ -72,6 +72,13 @@ def test_a_margin_over_one_of_many_seeds_is_no_claim():
     found = said(entry("random", 60, None), entry("entropy", 70, 71))
     assert "10.00 above random (so far over seed 0 alone)" in found
     assert "No decision" in found
+
+
+def test_a_sure_win_is_told_beside_an_unsure_leader():
+    found = said(
+        entry("random", 60, 61, 62), entry("coreset", 62, 63.1, 64), entry("entropy", 60, 64, 70)
+    )
+    assert found.startswith("**coreset beats random; entropy, the highest, not for sure.**")
 
 
 def test_random_may_win():
