@@ -87,8 +87,9 @@ def worth(
         margin: gain that a batch is worth.
 
     Returns:
-        The advice and its figures; intervals from resampling the images, and leaving out each
-        measure in turn where four are there.
+        The advice and its figures; intervals of the gains from resampling the images, from how far
+        the measures lie from their curve (a training anew would give another measure), and from
+        leaving out each measure in turn where four are there.
     """
     resampled = _resampled(confusions, rng)
     points = [
@@ -99,7 +100,8 @@ def worth(
         return Worth(Advice.CANNOT_TELL, points)
     sizes = np.asarray(labelled, float)
     own = np.array([[point[1] for point in points]])
-    curves = fit(sizes, np.concatenate([own, resampled]), _left_out(len(labelled), len(resampled)))
+    noisy = resampled + rng.normal(0, _scatter(sizes, own), resampled.shape)
+    curves = fit(sizes, np.concatenate([own, noisy]), _left_out(len(labelled), len(noisy)))
     now = sizes[-1]
     gains = [_gain(curves, now, more) for more in (now + batch, 2 * now)]
     low, high = gains[0].low, gains[0].high
@@ -136,6 +138,13 @@ def _resampled(confusions: Sequence[NDArray[np.int64]], rng: np.random.Generator
         flat = drawn @ matrices.reshape(images, -1).astype(float)
         columns.append(_mious(flat.reshape(RESAMPLES, classes, classes)))
     return np.stack(columns, axis=1)
+
+
+def _scatter(sizes_K: Values, own_1K: Values) -> float:
+    """Standard deviation of measures around their curve, which has two parameters beside c."""
+    ((a, b, c),) = fit(sizes_K, own_1K, np.ones_like(own_1K))
+    left = own_1K[0] - (a - b * sizes_K**-c)
+    return float(np.sqrt((left**2).sum() / (len(left) - 2)))
 
 
 def _left_out(points: int, resamples: int) -> Values:

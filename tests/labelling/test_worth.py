@@ -71,6 +71,15 @@ def test_noise_over_few_images_says_that_it_cannot_tell():
     assert found.next_batch.low < 0.5 < found.next_batch.high
 
 
+@pytest.mark.parametrize("measured", [(25.2, 24.5, 25.7), (40.4, 40.3, 45.4, 44.1, 45.6)])
+def test_measures_that_scatter_more_than_images_explain_are_no_ground_to_stop(measured):
+    """A model trained anew is another one, which no number of check images shows."""
+    sizes = 20 * np.arange(1, len(measured) + 1)
+    found = worth(sizes, [matrices(q) for q in measured], 20, np.random.default_rng(0))
+    assert found.advice is not Advice.STOP
+    assert found.next_batch.high > 0.5
+
+
 def test_two_measures_are_too_few():
     found = worth((20, 40), [matrices(40), matrices(50)], 20, np.random.default_rng(0))
     assert (found.advice, found.next_batch) == (Advice.CANNOT_TELL, None)
