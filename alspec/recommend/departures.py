@@ -26,6 +26,7 @@ _USUAL_SIZE = (256, 512)
 _S4GAN = {"pascal-voc": S4GAN(threshold=0.6, discriminator_lr=1e-4)}
 _USUAL_S4GAN = S4GAN(threshold=0.7, discriminator_lr=2.5e-5)
 _CLASS_MAP = "release19"
+_FOLLOWERS = {5, 11, 21}
 _NOT_IN_THE_PAPER = {"precision", "crop", "scale", "scale_step", "compile"}
 
 
@@ -112,13 +113,13 @@ def authors_code(study: Study, dataset: DatasetSpec) -> Iterator[str]:
     if told:
         yield (
             f"The authors' code, with which the paper's figures were made, is not in all as its "
-            f"text says: {told}. This study follows the text; `specs/as_released` has what of it a "
-            "spec can say."
+            f"text says: {told}. In this the study follows the text; `specs/as_released` follows "
+            "the code where a spec can."
         )
     if dataset.kind == "a2d2" and study.training.flip:
         yield "The authors' code mirrors no image of A2D2 (`training.flip: false`)."
     match dataset.redundancy:
-        case FollowingFrames(size=size, consecutive=following) if following and size == POOL_IMAGES:
+        case FollowingFrames(consecutive=following) if following in _FOLLOWERS:
             yield f"The authors' lists hold groups of {following} frames, not of 1 + {following}."
 
 
