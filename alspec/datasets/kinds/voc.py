@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidatorFunctionWrapHandler, field_validator
 
 from alspec.datasets.base import Frame, ImageId, Mask, Split
 from alspec.datasets.files.contents import ListedFile
@@ -82,6 +82,11 @@ class Spec(LabelFields, RootedSpec):
         "name of another list in ImageSets/Segmentation",
     )
     val: ListName = Field(default="val", description="the list of the images that measure")
+
+    @field_validator("classes", mode="wrap")
+    @classmethod
+    def _none_are_vocs(cls, given: object, handler: ValidatorFunctionWrapHandler) -> object:
+        return handler(given) if given not in ((), []) else ()  # as a spec comes back from JSON
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ def test_train_aug_is_derived_from_sbd(with_sbd):
     assert ids(opened("voc", with_sbd, train="train")) == ["JPEGImages/a.jpg"]
 
 
+def test_its_spec_comes_back_from_json_as_workers_are_given_it(with_sbd):
+    spec = opened("voc", with_sbd).spec
+    assert type(spec).model_validate(spec.model_dump(mode="json")) == spec
+
+
 def test_png_masks_of_sbd_come_before_mat(with_sbd):
     save(with_sbd / "VOC2012/SegmentationClassAug/b.png", np.full((3, 4), 20))
     dataset = opened("voc", with_sbd)
