@@ -9,7 +9,6 @@ processes alone.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -135,11 +134,12 @@ def run(
     devices: str | None = ...,
     work_dir: str | Path = ...,
     progress: Progress = ...,
-    executor: ExecutorFactory | None = ...,
-    loader_workers: int = ...,
+    executor: ExecutorFactory | str | None = ...,
     trust_config: bool = ...,
+    jobs: int | None = ...,
+    loader_workers: int = ...,
     wait: bool = ...,
-    idle_seconds: float = ...,
+    idle_seconds: float | None = ...,
     revise: bool = ...,
     only: Sequence[str] = ...,
     until: Sequence[str] = ...,
@@ -152,7 +152,7 @@ def run(
     devices: str | None = ...,
     work_dir: str | Path = ...,
     progress: Progress = ...,
-    executor: ExecutorFactory | None = ...,
+    executor: ExecutorFactory | str | None = ...,
     trust_config: bool = ...,
 ) -> ProjectResults: ...
 def run(
@@ -161,11 +161,12 @@ def run(
     devices: str | None = None,
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
-    executor: ExecutorFactory | None = None,
+    executor: ExecutorFactory | str | None = None,
     trust_config: bool = False,
+    jobs: int | None = None,
     loader_workers: int = 0,
     wait: bool = True,
-    idle_seconds: float = math.inf,
+    idle_seconds: float | None = None,
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
@@ -178,14 +179,18 @@ def run(
 
     Args:
         spec: as `load` gives it.
-        devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; every GPU that is there if None.
+        devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; the spec's if None, else every GPU
+            that is there, or on a cluster one GPU a job.
         work_dir: where the folder of the study or project and the store are.
         progress: hears what happens.
-        executor: makes the executor of the steps; local worker processes if None.
+        executor: `local`, `slurm` or `ray`, the spec's if None; or what makes an executor.
         trust_config: training may run the spec's own MMSegmentation config, which is code.
+        jobs: how many pilots a cluster is asked for; the spec's if None.
         loader_workers: processes that prepare a training's batches; no result depends on it.
-        wait: for steps that other runs have the leases of, when nothing else is left.
-        idle_seconds: how long to wait for them at a time, before the run ends.
+        wait: for steps that other runs have the leases of, when nothing else is left; on a
+            cluster for its jobs.
+        idle_seconds: how long to wait for them at a time, before the run ends; for ever if None,
+            on a cluster as the spec has it for its pilots.
         revise: continue a study that another file's spec was run with.
         only: names of steps to run (words, a pattern, a key), whose inputs are done.
         until: names of steps to run with all that they are made from.
@@ -196,14 +201,14 @@ def run(
 
     Raises:
         InputError: the spec, the data, the models or the disk do not allow it; for a project, one
-            of the arguments from `loader_workers` on.
+            of the arguments from `jobs` on, or a cluster.
         StepFailed: of a project, a step failed; finished steps stay in the store.
         StoreError: the store is corrupt again and again, or cannot be written.
     """
     if isinstance(spec, Project):
         from alspec import projects
 
-        if any((loader_workers, not wait, idle_seconds < math.inf, revise, only, until, track)):
+        if any((jobs, loader_workers, not wait, idle_seconds, revise, only, until, track)):
             what = "is a labelling project: `run` takes no argument after `trust_config` for it"
             raise InputError.at(spec.project, what)
         return projects.run(
@@ -211,7 +216,7 @@ def run(
             devices=devices,
             work_dir=work_dir,
             progress=progress,
-            executor=executor,
+            executor=_of_this_machine(spec, executor),
             trust_config=trust_config,
         )
     return studies.run(
@@ -220,6 +225,7 @@ def run(
         work_dir=work_dir,
         progress=progress,
         executor=executor,
+        jobs=jobs,
         loader_workers=loader_workers,
         trust_config=trust_config,
         wait=wait,
@@ -229,6 +235,17 @@ def run(
         until=until,
         track=track,
     )
+
+
+def _of_this_machine(
+    project: Project, executor: ExecutorFactory | str | None
+) -> ExecutorFactory | None:
+    """The executor of a project, trained a model at a time. Raises InputError for a cluster."""
+    asked = project.execution.executor if executor is None else executor
+    if isinstance(asked, str) and asked != "local":
+        what = "is a labelling project, which trains a model at a time, on this machine"
+        raise InputError.at(project.project, f"{what}: --executor local, not {asked}")
+    return None if isinstance(executor, str) else executor
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults | ProjectResults:

@@ -96,7 +96,7 @@ def select(
     """
     wanted = selection.Wanted(images, method, anyway, trust_config)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots = parse_devices(devices)
+    slots = parse_devices(devices or project.execution.devices)
     with opened(project) as project:
         services = services_of(
             project, folder, slots, observer, executor=executor, trusted=trust_config
@@ -166,7 +166,8 @@ def predict(
         StepFailed: a process ended early; what was written is whole.
     """
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots, source = parse_devices(devices), Path(images) if images is not None else None
+    slots = parse_devices(devices or project.execution.devices)
+    source = Path(images) if images is not None else None
     with opened(project) as project:
         services = services_of(project, folder, slots, observer)
         return masks.predict(
@@ -190,7 +191,7 @@ def run(
         StepFailed: a step failed; finished steps stay in the store.
     """
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots = parse_devices(devices)
+    slots = parse_devices(devices or project.execution.devices)
     with opened(project) as project:
         services = services_of(
             project, folder, slots, observer, executor=executor, trusted=trust_config

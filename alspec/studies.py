@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from alspec.errors import InputError, SpecError
 from alspec.plan.config_file import require_trust
@@ -16,17 +17,14 @@ from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.run.devices import parse_devices
 from alspec.run.observer import Progress, observer_of
-from alspec.spec.load import dump_study, load_study, locate_errors
+from alspec.spec.execution import Execution
+from alspec.spec.load import load_study, locate_errors
 from alspec.spec.model import Study
 from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
 
 if TYPE_CHECKING:
-    from alspec.plan.step import Step, StepKey
     from alspec.report.study_results import StudyResults
-    from alspec.results.leaks import SplitLeak
-    from alspec.run.events import EventLog
     from alspec.run.executors.base import ExecutorFactory
-    from alspec.run.loop import RunSummary
 
 
 def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WORK_DIR) -> Plan:
@@ -93,11 +91,12 @@ def run(
     devices: str | None = None,
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
-    executor: ExecutorFactory | None = None,
+    executor: ExecutorFactory | str | None = None,
+    jobs: int | None = None,
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
-    idle_seconds: float = math.inf,
+    idle_seconds: float | None = None,
     revise: bool = False,
     only: Sequence[str] = (),
     until: Sequence[str] = (),
@@ -105,20 +104,7 @@ def run(
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
 
-    Args:
-        study: as `load` gives it.
-        devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; every GPU that is there if None.
-        work_dir: where the study's folder and the store are.
-        progress: hears what happens.
-        executor: makes the executor of the steps; local worker processes if None.
-        loader_workers: processes that prepare a training's batches; no result depends on it.
-        trust_config: training may run the study's own MMSegmentation config, which is code.
-        wait: for steps that other runs have the leases of, when nothing else is left.
-        idle_seconds: how long to wait for them at a time, before the run ends.
-        revise: continue a study that another file's spec was run with.
-        only: names of steps to run (words, a pattern, a key), whose inputs are done.
-        until: names of steps to run with all that they are made from.
-        track: experiment trackers that hear of results: tensorboard, mlflow, wandb, ….
+    The arguments are those of `api.run`.
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -130,14 +116,19 @@ def run(
     from alspec.report.publish import publish_what_changed
     from alspec.report.study_results import StudyResults
     from alspec.report.tracking import tracking
+    from alspec.run.cluster_steps import ClusterSteps, require_trust_in_jobs
     from alspec.run.events import EventLog
     from alspec.run.preflight.spec import require_own_folder
     from alspec.run.repair import run_to_publication
+    from alspec.run.study_steps import LocalSteps, Prepared
     from alspec.run.wanted import wanted_steps
     from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
 
-    slots = parse_devices(devices)
+    named = executor if isinstance(executor, str) or executor is None else "local"
+    asked = _execution(study, named, devices, jobs, idle_seconds)
+    slots = parse_devices(asked.devices, here=asked.executor == "local")
+    require_trust_in_jobs(study, asked, trusted=trust_config)
     expanded = _plan_to_run(study, work_dir, trust_config=trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     log = EventLog(folder, observer_of(progress))
@@ -146,10 +137,15 @@ def run(
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     among = wanted_steps(expanded, folder.store, only, until)
-    patience = idle_seconds if wait else 0.0
-    steps = _StepRunner(
-        study, expanded, folder, slots, log, executor, loader_workers, patience, among
-    )
+    prepared = Prepared(study, expanded, folder, slots, log)
+    steps: LocalSteps | ClusterSteps
+    if asked.executor == "local":
+        make = None if isinstance(executor, str) else executor
+        patience = (math.inf if idle_seconds is None else idle_seconds) if wait else 0.0
+        steps = LocalSteps(prepared, make, loader_workers, patience, among)
+    else:
+        options = _pilot_options(loader_workers, only, until, trust_config=trust_config)
+        steps = ClusterSteps(prepared, asked, options, wait=wait)
     with tracking(folder, track, log.note), writable(folder):
         summary, written = run_to_publication(
             expanded,
@@ -162,89 +158,37 @@ def run(
     return StudyResults(folder, expanded, written, summary)
 
 
-@dataclass(frozen=True)
-class _StepRunner:
-    """Checks what steps need, then has an executor do them."""
+def _execution(
+    study: Study,
+    executor: str | None,
+    devices: str | None,
+    jobs: int | None,
+    idle_seconds: float | None,
+) -> Execution:
+    """Where a study is to run: the spec's block, and what the caller says instead of it.
 
-    study: Study
-    plan: Plan
-    folder: StudyFolder
-    slots: Sequence[str]
-    log: EventLog
-    executor: ExecutorFactory | None
-    loader_workers: int
-    patience: float
-    among: Collection[StepKey] | None
+    Raises:
+        InputError: no such executor, or no such number of jobs.
+    """
+    said: dict[str, object] = {"executor": executor, "devices": devices, "jobs": jobs}
+    said["idle"] = None if idle_seconds is None else f"{idle_seconds:g}s"
+    given = {name: value for name, value in said.items() if value is not None}
+    try:
+        return Execution.model_validate({**study.execution.model_dump(), **given})
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        name = str(first["loc"][-1])
+        raise InputError.at(f"--{name}", f"`{given.get(name)}`: {first['msg']}") from err
 
-    def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
-        """Run some steps; models, disk and data are checked before the first."""
-        from alspec.results.leaks import write_leaks
-        from alspec.run.executors.base import Workplace
-        from alspec.run.executors.local import LocalExecutor
-        from alspec.run.loop import run as run_steps
-        from alspec.run.preflight.spec import record_spec
-        from alspec.run.timing import costs_of, save_throughput
-        from alspec.system.atomic import write_text
 
-        self._check_disk_and_models(todo)
-        store, device = self.folder.store, self.slots[0]
-        place = Workplace(
-            store.root.absolute(), self.slots[: len(todo)], self.folder.logs, self.loader_workers
-        )
-        executor = (self.executor or LocalExecutor)(place)
-        try:
-            with locate_errors(self.study), _made(self.folder):
-                executor.warm_up()
-                leaks = self._check_data(todo)
-            if todo:
-                write_leaks(self.folder, leaks)
-            record_spec(self.plan.study, self.folder)
-            write_text(self.folder.spec, dump_study(self.plan.study))
-            costs = costs_of(self.plan, store, todo, device) if todo else {}
-            self.log.steps_begin({key: costs[key] for key in todo}, waits=self.patience > 0)
-            try:
-                return run_steps(
-                    self.plan, store, executor, self.log, patience=self.patience, among=self.among
-                )
-            finally:
-                self.log.steps_end()
-        finally:
-            executor.close()
-            save_throughput(self.plan, store, todo, device)
-
-    def _check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
-        from alspec.run.preflight.disk import disk_space_for, require_disk_space
-        from alspec.run.preflight.models import check_models
-        from alspec.run.preflight.precision import note_on_precision
-
-        if not todo:
-            return
-        on_processor = any(slot.startswith("cpu") for slot in self.slots)
-        if slow := note_on_precision(self.plan.study.training, processor=on_processor):
-            self.log.note(slow)
-        workers = min(len(self.slots), len(todo))
-        space = disk_space_for(self.plan, todo, self.folder.store, workers)
-        if warning := require_disk_space(space):
-            self.log.note(warning)
-        with locate_errors(self.study):
-            check_models(todo.values(), self.folder.store, note=self.log.note)
-
-    def _check_data(self, todo: Collection[StepKey]) -> dict[str, SplitLeak]:
-        """Read the files where steps will; what of each val its pool has too."""
-        from alspec.results.leaks import SplitLeak
-        from alspec.run.preflight.data import check_data, record_contents
-
-        leaks: dict[str, SplitLeak] = {}
-        if todo:
-            check_data(
-                self.plan.study.datasets,
-                self.log.reading,
-                self.folder.store,
-                self.log.note,
-                lambda name, found: leaks.update({name: SplitLeak.of(found)}),
-            )
-        record_contents(self.plan, self.folder.store)
-        return leaks
+def _pilot_options(
+    loader_workers: int, only: Sequence[str], until: Sequence[str], *, trust_config: bool
+) -> list[str]:
+    """What of a run's options its pilots are given."""
+    options = ["--trust-config"] if trust_config else []
+    options += ["--loader-workers", str(loader_workers)] if loader_workers else []
+    options += [word for step in only for word in ("--only", step)]
+    return options + [word for step in until for word in ("--until", step)]
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:
@@ -303,15 +247,3 @@ def _plan_to_run(study: Study, work_dir: str | Path, *, trust_config: bool) -> P
     with locate_errors(study):
         require_trust(expanded.study, trusted=trust_config)
     return expanded
-
-
-@contextmanager
-def _made(folder: StudyFolder) -> Iterator[None]:
-    """A study's folder for workers to log in; for bad data what is empty in it is removed again."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except InputError:
-        if not folder.spec.exists():  # no run of this study got further
-            folder.remove_empty()
-        raise

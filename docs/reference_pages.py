@@ -32,7 +32,7 @@ _EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.STEP_FAILED: "a step failed; the others are done",
     ExitCode.BAD_INPUT: "bad spec, data or arguments; nothing was run",
     ExitCode.WAITING_FOR_LABELS: "waiting for labels (select, ingest, status, run of a project)",
-    ExitCode.LOCKED: "other runs hold all that is left (`run --no-wait`)",
+    ExitCode.LOCKED: "other runs or jobs are at all that is left (`run --no-wait`)",
     ExitCode.STORE_DAMAGED: "the store is corrupt or cannot be written",
     ExitCode.INTERRUPTED: "interrupted; run again to go on",
     ExitCode.CTRL_C: "stopped by Ctrl-C",
@@ -41,6 +41,7 @@ _EXIT_CODES: Mapping[ExitCode, str] = {
 _VARIABLES = {
     "ALSPEC_CHECKPOINT_ITERATIONS": "a training writes a checkpoint every n iterations, "
     "in place of every minute",
+    "ALSPEC_JOB": "the name of a cluster's job that a run is part of, for schedulers other than Slurm",
     "ALSPEC_PYTHONPATH": "absolute folders that workers import from after all that is installed",
 }
 

@@ -40,6 +40,8 @@ class ExecutorName(str, Enum):
     """Where steps run."""
 
     local = "local"
+    slurm = "slurm"
+    ray = "ray"
 
 
 def _version(wanted: bool) -> None:
@@ -149,7 +151,14 @@ def plan(
 def run(
     spec: Spec,
     overrides: Overrides = None,
-    executor: Annotated[ExecutorName, typer.Option(help="Where steps run.")] = ExecutorName.local,
+    executor: Annotated[
+        ExecutorName | None,
+        typer.Option(help="Where steps run.", show_default="the spec's, else local"),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Jobs of Slurm, or tasks of Ray, at most."),
+    ] = None,
     devices: Devices = None,
     work_dir: WorkDir = WORK_DIR,
     loader_workers: Annotated[
@@ -192,6 +201,7 @@ def run(
 
     if project := projects.project_of(spec, overrides or ()):
         for_studies = {
+            "--jobs": jobs,
             "--loader-workers": loader_workers,
             "--no-wait": no_wait,
             "--idle": idle,
@@ -201,13 +211,16 @@ def run(
             "--track": track,
         }
         projects.refuse_options(project, for_studies)
-        raise typer.Exit(projects.run(project, devices, work_dir, trust_config=trust_config))
+        where = executor and executor.value
+        raise typer.Exit(projects.run(project, where, devices, work_dir, trust_config=trust_config))
 
     code = commands.run(
         spec,
         overrides or (),
         devices,
         work_dir,
+        executor=executor and executor.value,
+        jobs=jobs,
         loader_workers=loader_workers,
         trust_config=trust_config,
         wait=not no_wait,

@@ -50,6 +50,9 @@ Devices = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 TrustConfig = Annotated[
     bool,
-    typer.Option("--trust-config", help="Training may run the spec's own MMSegmentation config."),
+    typer.Option(
+        "--trust-config",
+        help="The spec's own code may run: its MMSegmentation config, its lines for Slurm jobs.",
+    ),
 ]
 WORK_DIR = Path("work_dirs")

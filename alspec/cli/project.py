@@ -178,11 +178,23 @@ def refuse_options(project: Project, for_studies: Mapping[str, object]) -> None:
         raise InputError.at(project.project, what)
 
 
-def run(project: Project, devices: str | None, work_dir: Path, *, trust_config: bool) -> ExitCode:
+def run(
+    project: Project,
+    executor: str | None,
+    devices: str | None,
+    work_dir: Path,
+    *,
+    trust_config: bool,
+) -> ExitCode:
     """Train on what is labelled and measure it; WAITING_FOR_LABELS while a batch is open."""
     with closing_display() as display:
         done = api.run(
-            project, devices=devices, work_dir=work_dir, progress=display, trust_config=trust_config
+            project,
+            devices=devices,
+            work_dir=work_dir,
+            progress=display,
+            executor=executor,
+            trust_config=trust_config,
         )
     return _say(done)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from alspec import api, studies
 from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.cli.project import spec_of
-from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
 from alspec.spec.load import names_project
@@ -115,6 +114,8 @@ def run(
     devices: str | None,
     work_dir: Path,
     *,
+    executor: str | None = None,
+    jobs: int | None = None,
     loader_workers: int = 0,
     trust_config: bool = False,
     wait: bool = True,
@@ -132,10 +133,12 @@ def run(
             devices=devices,
             work_dir=work_dir,
             progress=display,
+            executor=executor,
+            jobs=jobs,
             loader_workers=loader_workers,
             trust_config=trust_config,
             wait=wait,
-            idle_seconds=parse_duration(idle) if idle else math.inf,
+            idle_seconds=parse_duration(idle) if idle else None,
             revise=revise,
             only=only,
             until=until,
@@ -150,10 +153,14 @@ def run(
     )
     for holder in sorted(set(done.held.values())):
         console.say_note(f"{holder} works on steps that are left; this run does not wait for it")
-    if done.failed or done.held:
+    if done.stopped and wait:
+        console.say_error(StepFailed(done.stopped))
+    elif done.stopped:
+        console.say_note(done.stopped)
+    if done.failed or done.held or done.stopped:
         text = f"Completed steps are kept. Resume with: alspec run {spec}"
         console.err.print(text, markup=False)
-        if done.failed:
+        if done.failed or (done.stopped and wait):
             return ExitCode.STEP_FAILED
         return ExitCode.DONE if idle and wait else ExitCode.LOCKED
     return ExitCode.DONE

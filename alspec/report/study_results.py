@@ -85,6 +85,11 @@ class StudyResults:
         """Label of each step that was left to another run, and which run that is."""
         return {self.plan.steps[key].label: str(who) for key, who in self.summary.held.items()}
 
+    @property
+    def stopped(self) -> str:
+        """Why a cluster does no more steps although some are left; empty if none are."""
+        return self.summary.stopped
+
     def _count(self, keys: Iterable[StepKey]) -> StepCount:
         return StepCount(self.plan.steps[key].label for key in keys)
 

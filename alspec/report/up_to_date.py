@@ -26,7 +26,8 @@ _LIBRARIES = ("numpy", "pandas", "matplotlib", "scipy")
 def input_digest_of(plan: Plan, folder: StudyFolder) -> str:
     """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
     digest = hashlib.sha256()
-    said = [plan.study.model_dump_json(), repr(plan.runs), repr(plan.settings), str(folder.root)]
+    study = plan.study.model_dump_json(exclude={"execution"})
+    said = [study, repr(plan.runs), repr(plan.settings), str(folder.root)]
     said.append(repr(read_leaks(folder)))
     for text in said:
         digest.update(f"{len(text)} {text}".encode())

@@ -66,10 +66,14 @@ def readers_beside(workers: int) -> int:
     return min(MOST_READERS, max(0, cpu_slots() // max(1, workers) - 1))
 
 
-def parse_devices(text: str | None) -> list[str]:
+def parse_devices(text: str | None, *, here: bool = True) -> list[str]:
     """Workers from `--devices`: `cpu`, `cpu:4`, `cuda:0`, `cuda:0,1`, `cuda:0*3` (3 on one GPU).
 
     Nothing given means one worker on every GPU that is there, or else the CPU.
+
+    Args:
+        text: as the user wrote it.
+        here: on this machine, whose GPUs are looked at; else one GPU if nothing is given.
 
     Returns:
         One device name a worker, as torch spells it.
@@ -77,6 +81,8 @@ def parse_devices(text: str | None) -> list[str]:
     Raises:
         InputError: the text is none of these, or names a GPU that is not there.
     """
+    if text is None and not here:
+        return ["cuda:0"]
     if text is None:
         gpus = visible_gpus()
         return [f"cuda:{index}" for index in gpus] if gpus else ["cpu"] * cpu_slots()
@@ -98,7 +104,8 @@ def parse_devices(text: str | None) -> list[str]:
             slots += [f"cuda:{match['index'] or match['next'] or 0}"] * int(match["times"] or 1)
     if not slots:
         raise InputError.at("--devices", f"`{text}` names no worker")
-    _check_gpus(slots)
+    if here:
+        _check_gpus(slots)
     return slots
 
 

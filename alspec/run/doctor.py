@@ -11,7 +11,9 @@ from pathlib import Path
 from alspec import plugins
 from alspec.errors import PluginError
 from alspec.run.devices import cpu_slots, visible_gpus
+from alspec.store.leases import stale_seconds
 from alspec.system.interpreter import python_command, python_environment
+from alspec.system.mounts import file_system_of
 from alspec.system.provenance import versions
 
 
@@ -47,6 +49,9 @@ def examine(work_dir: Path) -> Iterator[Finding]:
     yield Finding("GPUs", bool(visible_gpus()), str(len(visible_gpus())), needed=False)
     free = shutil.disk_usage(work_dir if work_dir.exists() else Path()).free
     yield Finding("free disk", free > 1 << 30, f"{free / 1e9:.0f} GB", needed=False)
+    kind_of_disk = file_system_of(work_dir) or "unknown"
+    limit = f"{stale_seconds(work_dir):.0f} s without a heartbeat"
+    yield Finding("file system", True, f"{kind_of_disk}; leases are taken over after {limit}")
     for group, kind in plugins.GROUPS.items():
         for plugin in plugins.declared(group):
             try:

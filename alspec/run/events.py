@@ -11,6 +11,7 @@ from alspec.run.executors.base import Outcome
 from alspec.run.observer import Observer
 from alspec.store.leases import Holder
 from alspec.store.study_folder import StudyFolder
+from alspec.system.processes import cluster_job
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class EventLog:
 
     def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
         """Record how a step ended."""
-        self._record(outcome.name.lower(), step, message)
+        self._record(outcome.name.lower(), step, message, log)
         self.then.ended(step, outcome, message, log)
 
     def held(self, step: Step, holder: Holder) -> None:
@@ -64,6 +65,7 @@ class EventLog:
         """Pass it on."""
         self.then.steps_end()
 
-    def _record(self, event: str, step: Step, message: str = "") -> None:
+    def _record(self, event: str, step: Step, message: str = "", log: str = "") -> None:
         entry = {"time": round(time.time(), 3), "event": event, "step": step.label, "key": step.key}
-        self.folder.log_event({**entry, "message": message} if message else entry)
+        more = {"message": message, "log": log if message else "", "job": cluster_job()}
+        self.folder.log_event({**entry, **{name: said for name, said in more.items() if said}})

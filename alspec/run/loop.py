@@ -35,6 +35,7 @@ class RunSummary:
         skipped: steps given up because a step before them failed.
         elsewhere: steps that another process finished meanwhile.
         held: ready steps that were left to the living processes that hold them.
+        stopped: why no more steps are run, where that is not said by the others.
     """
 
     executed: list[StepKey] = field(default_factory=list)
@@ -43,6 +44,7 @@ class RunSummary:
     skipped: list[StepKey] = field(default_factory=list)
     elsewhere: list[StepKey] = field(default_factory=list)
     held: dict[StepKey, Holder] = field(default_factory=dict)
+    stopped: str = ""
 
 
 def is_finished(step: Step, store: Store) -> bool:

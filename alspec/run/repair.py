@@ -79,6 +79,7 @@ def run_to_publication(
         done.executed += summary.executed
         done.elsewhere += summary.elsewhere
         done.failed, done.skipped, done.held = summary.failed, summary.skipped, summary.held
+        done.stopped = summary.stopped
         try:
             published = publish()
         except StoreError as err:
@@ -87,7 +88,8 @@ def run_to_publication(
             tell(_told(err))
             failpoints.at("repair.again", store.root)
             continue
-        if summary.failed or summary.held or not left or not needed(plan, store, among):
+        ends = summary.failed or summary.held or summary.stopped
+        if ends or not left or not needed(plan, store, among):
             break
     return done, published
 

@@ -107,6 +107,11 @@ class Template:
         return _VARIABLE.sub(value, self.text)
 
 
+def variable_names(text: str) -> list[str]:
+    """The variables that a template names, in its order."""
+    return [found[1] for found in _VARIABLE.finditer(text)]
+
+
 def _expanded(value: object) -> object:
     text = value.expand() if isinstance(value, Template) else value
     if not isinstance(text, str):

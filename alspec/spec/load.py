@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 from alspec.errors import InputError, Problem, SpecError
+from alspec.spec.execution import Execution
 from alspec.spec.extends import with_bases
-from alspec.spec.fields import Template
+from alspec.spec.fields import Template, variable_names
 from alspec.spec.keys import is_project
 from alspec.spec.method import Method
 from alspec.spec.model import Study
@@ -85,6 +86,19 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     return _validated(Study, source, problems, Origin(path, tuple(overrides)))
 
 
+def variables(path: Path, overrides: Sequence[str] = ()) -> set[str]:
+    """The names of the environment variables that a spec's paths are made of.
+
+    Args:
+        path: the spec.
+        overrides: as of `load_study`.
+    """
+    source, _ = _read(path, overrides)
+    found = (source.value(loc) for loc in _templates(source.data, ()))
+    texts = [value.text for value in found if isinstance(value, Template)]
+    return {name for text in texts for name in variable_names(text)}
+
+
 def _validated(
     model: type[_Spec], source: Source, problems: list[Problem], origin: Origin
 ) -> _Spec:
@@ -152,6 +166,7 @@ def located(
 def dump_project(project: Project) -> str:
     """The resolved spec as YAML; `load_project` reads it back to an equal one."""
     data = project.model_dump(mode="json")
+    data["execution"] = _chosen(project.execution)
     data["dataset"]["kind"] = "folder"
     if isinstance(project.method, Method):
         data["method"] = _as_written(project.method)
@@ -164,11 +179,18 @@ def dump_study(study: Study) -> str:
     Paths appear expanded.
     """
     data = study.model_dump(mode="json")
+    data["execution"] = _chosen(study.execution)
     data["methods"] = [_as_written(method) for method in study.methods]
     return _as_yaml(data)
 
 
-def _as_yaml(data: object) -> str:
+def _chosen(execution: Execution) -> dict[str, object]:
+    """What differs from the defaults: where a study runs is said where somebody chose it."""
+    return execution.model_dump(mode="json", exclude_defaults=True)
+
+
+def _as_yaml(data: Mapping[str, object]) -> str:
+    data = {key: value for key, value in data.items() if key != "execution" or value}
     text: str = yaml.dump(
         data,
         Dumper=_Dumper,

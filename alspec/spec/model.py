@@ -25,6 +25,7 @@ from alspec.spec.dataset import (
     ListedFrames,
     Redundancy,
 )
+from alspec.spec.execution import Execution
 from alspec.spec.fields import Frozen, Name, NotNegative, OptionalPath, PathText, Positive, Size
 from alspec.spec.method import AnyMethod, Candidates, Method
 from alspec.spec.optimizer import OF_CONFIG, Optimizer
@@ -260,5 +261,6 @@ class Study(Located):
     s4gan: S4GAN = Field(default_factory=S4GAN)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     keep: Literal["none", "last", "all"] = "last"
+    execution: Execution = Field(default_factory=Execution)
 
     _decided = model_validator(mode="after")(decide_optimizer)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.spec.dataset import DatasetSpec
+from alspec.spec.execution import Execution
 from alspec.spec.fields import Name, OptionalPath
 from alspec.spec.method import Method, method_from_yaml
 from alspec.spec.model import (
@@ -81,6 +82,7 @@ class Project(Located):
     training: Training = Field(default_factory=Training)
     s4gan: S4GAN = Field(default_factory=S4GAN)
     seed: int = Field(default=0, ge=0)
+    execution: Execution = Field(default_factory=Execution)
 
     _decided = model_validator(mode="after")(decide_optimizer)
 

@@ -14,14 +14,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from alspec.store.drafts import sweep
 from alspec.system import failpoints
-from alspec.system.processes import boot, here, is_alive, process_tag, start_of
+from alspec.system.mounts import is_on_network
+from alspec.system.processes import boot, cluster_job, here, is_alive, process_tag, start_of
 
 HEARTBEAT_SECONDS = 15.0
 """How often a living process touches its leases."""
@@ -29,9 +31,18 @@ HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 90.0
 """A lease from another machine that was not touched for this long is that of a dead process."""
 
+NETWORK_STALE_SECONDS = 180.0
+"""The same on a network disk: a machine may see a file's time as it was a minute ago, and a server
+that is started anew is silent for another minute."""
+
+CLOCK_SECONDS = 60.0
+"""Between two looks at the disk's clock; in between it goes as fast as this machine's."""
 
 EMPTY_SECONDS = 10.0
 """An empty lease is one that a power cut left: a live one is filled at once."""
+
+MOST_REMEMBERED = 10_000
+"""Leases whose text is kept in memory."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -48,6 +59,9 @@ class Holder:
         start: when it was started, as the system counts.
         age: seconds since it last touched the lease.
         ahead: seconds that the lease is dated in the future, by the disk's clock.
+        job: the job of a cluster that it is part of, as `slurm-123_4`; empty for none.
+        since: when it took the lease, by the disk's clock; 0 where that is not known.
+        limit: age from which a process of another machine counts as dead.
     """
 
     host: str
@@ -57,11 +71,16 @@ class Holder:
     start: str
     age: float = 0.0
     ahead: float = 0.0
+    job: str = ""
+    since: float = 0.0
+    limit: float = STALE_SECONDS
 
     @classmethod
-    def me(cls) -> Holder:
+    def me(cls, since: float = 0.0) -> Holder:
         """This process."""
-        return cls(socket.gethostname(), here(), boot(), os.getpid(), start_of(os.getpid()))
+        process = os.getpid()
+        me = cls(socket.gethostname(), here(), boot(), process, start_of(process))
+        return replace(me, job=cluster_job(), since=since)
 
     @property
     def lives(self) -> bool:
@@ -71,10 +90,10 @@ class Holder:
         later one: then too it counts when it was heard of.
         """
         if (self.here, self.boot) != (here(), boot()):
-            return self.age < STALE_SECONDS
+            return self.age < self.limit
         start = start_of(self.process)
         if not start or not self.start:
-            return is_alive(self.process) and self.age < STALE_SECONDS
+            return is_alive(self.process) and self.age < self.limit
         return is_alive(self.process) and start == self.start
 
     def __str__(self) -> str:
@@ -82,16 +101,47 @@ class Holder:
             return (
                 f"process {self.process} on {self.host}, whose lease is dated {self.ahead:.0f} s "
                 f"in the future: a clock was set; it is taken over if it does not change for "
-                f"{STALE_SECONDS:.0f} s,"
+                f"{self.limit:.0f} s,"
             )
-        return f"process {self.process} on {self.host}, last heard of {self.age:.0f} s ago"
+        job = f" ({self.job})" if self.job else ""
+        return f"process {self.process} on {self.host}{job}, last heard of {self.age:.0f} s ago"
+
+
+def stale_seconds(folder: Path) -> float:
+    """The age from which a lease in a folder is that of a dead process, by its file system."""
+    return NETWORK_STALE_SECONDS if is_on_network(folder) else STALE_SECONDS
+
+
+def living_holders(folder: Path, keys: Collection[str]) -> dict[str, Holder]:
+    """The living processes that hold some steps, by key; takes nothing and changes nothing.
+
+    Args:
+        folder: of the leases.
+        keys: of the steps.
+    """
+    leases, found = Leases(folder), {}
+    for key, paths in leases.listed().items():
+        if key in keys:
+            for holder in filter(None, (leases.seen(path) for path in paths)):
+                if holder.lives:
+                    found[key] = holder
+    return found
 
 
 @dataclass
 class Leases:
-    """The leases of this process below one folder; released in the end by `close`."""
+    """The leases of this process below one folder; released in the end by `close`.
+
+    Attributes:
+        folder: of all leases of a store.
+        limit: age from which a process of another machine counts as dead; None as
+            `stale_seconds` says.
+    """
 
     folder: Path
+    limit: float | None = None
+    _said: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = field(default_factory=dict)
+    _clock: tuple[float, float] | None = None
     _mine: dict[str, Path] = field(default_factory=dict)
     _ahead: dict[Path, tuple[int, float]] = field(default_factory=dict)
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -107,11 +157,14 @@ class Leases:
             return None
         if self._beating is None:
             self._begin()
+        for path in self._numbered(key).values():  # to look costs less than to ask
+            if (holder := self.seen(path)) and holder.lives:
+                return holder
         mine = self.folder / f"asked.{process_tag()}"
         failpoints.at("lease.write", mine)
         try:
-            _write_synced(mine, json.dumps(asdict(Holder.me())))
-            now = mine.stat().st_mtime  # the disk's clock, not this machine's
+            now = _write_synced(mine)  # the disk's clock, not this machine's
+            self._clock = (now, time.monotonic())
             return self._link(key, mine, now)
         finally:
             with suppress(OSError):
@@ -146,10 +199,28 @@ class Leases:
             failpoints.at("lease.release", path)
             path.unlink(missing_ok=True)
 
+    def listed(self) -> dict[str, list[Path]]:
+        """The leases by key, whoever holds them: one look at the folder."""
+        found: dict[str, list[Path]] = {}
+        for path in self.folder.glob("*.*"):
+            key, _, number = path.name.rpartition(".")
+            if number.isdigit():
+                found.setdefault(key, []).append(path)
+        return found
+
     def keys(self) -> set[str]:
         """The keys that have a lease, whoever holds it."""
-        names = (path.name.rpartition(".") for path in self.folder.glob("*.*"))
-        return {key for key, _, number in names if number.isdigit()}
+        return set(self.listed())
+
+    def seen(self, path: Path) -> Holder | None:
+        """Who holds a lease, as it looks without writing anything; None if it is gone."""
+        return self._holder(path, self.now())
+
+    def now(self) -> float:
+        """The disk's clock, as it was when something was last written, and the time since."""
+        if self._clock is None or time.monotonic() - self._clock[1] > CLOCK_SECONDS:
+            self._clock = (_clock_of(self.folder), time.monotonic())
+        return self._clock[0] + time.monotonic() - self._clock[1]
 
     def clear(self) -> None:
         """Remove what dead processes left; each lease is taken first, so none is pulled away."""
@@ -186,15 +257,30 @@ class Leases:
                 seen = self._ahead[path] = (about.st_mtime_ns, time.monotonic())
             age = time.monotonic() - seen[1]
         age = max(0.0, age)
+        limit = self._limit()
         try:
-            text = path.read_text("utf-8")
-            return Holder(**{**json.loads(text), "age": age, "ahead": ahead})
+            said = self._text(path, (about.st_ino, about.st_mtime_ns))
+            return Holder(**{**said, "age": age, "ahead": ahead, "limit": limit})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError):
             empty = about.st_size == 0 and age >= EMPTY_SECONDS
-            age = max(age, STALE_SECONDS) if empty else age
-            return Holder("a machine unknown", "", "?", 0, "", age, ahead)
+            age = max(age, limit) if empty else age
+            return Holder("a machine unknown", "", "?", 0, "", age, ahead, limit=limit)
+
+    def _text(self, path: Path, version: tuple[int, int]) -> dict[str, Any]:
+        """What a lease says, read again when it was touched: another may have taken its name."""
+        known = self._said.get(path)
+        if known is None or known[0] != version:
+            if len(self._said) > MOST_REMEMBERED:
+                self._said.clear()
+            known = self._said[path] = (version, json.loads(path.read_text("utf-8")))
+        return known[1]
+
+    def _limit(self) -> float:
+        if self.limit is None:
+            self.limit = stale_seconds(self.folder)
+        return self.limit
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -207,21 +293,31 @@ class Leases:
             self.touch()
 
     def _numbered(self, key: str) -> dict[int, Path]:
-        return dict(self._leases_of(key))
-
-    def _leases_of(self, key: str) -> Iterator[tuple[int, Path]]:
-        for path in self.folder.glob(f"{key}.*"):
-            number = path.name.rpartition(".")[2]
-            if number.isdigit():
-                yield int(number), path
+        found = {path.name.rpartition(".")[2]: path for path in self.folder.glob(f"{key}.*")}
+        return {int(number): path for number, path in found.items() if number.isdigit()}
 
 
-def _write_synced(path: Path, text: str) -> None:
-    """Write a file that is on the disk before anything refers to it."""
+def _write_synced(path: Path) -> float:
+    """Write who this process is, on the disk before anything refers to it; the disk's time then."""
     with path.open("w", encoding="utf-8") as file:
-        file.write(text)
+        since = os.fstat(file.fileno()).st_mtime
+        file.write(json.dumps(asdict(Holder.me(since))))
         file.flush()
         os.fsync(file.fileno())
+    return path.stat().st_mtime
+
+
+def _clock_of(folder: Path) -> float:
+    """What a file has for a time that is written now; this machine's time where none can be."""
+    probe = folder / f"asked.{process_tag()}"
+    try:
+        probe.touch(exist_ok=False)
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _announced(mine: Path, lease: Path) -> bool:

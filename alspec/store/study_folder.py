@@ -69,6 +69,15 @@ class StudyFolder:
         """One text file a failed step, and one a worker."""
         return self.root / "logs"
 
+    def logs_of(self, job: str) -> Path:
+        """Where the logs of a cluster's job lie; those of a run on this machine without one."""
+        return self.logs / job if job else self.logs
+
+    @property
+    def job_script(self) -> Path:
+        """What was last submitted to Slurm."""
+        return self.logs / "slurm.sh"
+
     def table(self, name: str) -> Path:
         """`results`, `classes`, `runs`, `s4gan` or `training`."""
         return self.root / f"{name}.csv"
@@ -107,10 +116,10 @@ class StudyFolder:
 
     def remove_empty(self) -> None:
         """Remove logs that say nothing, and then the folders that hold nothing."""
-        for log in self.logs.glob("*.txt"):
+        for log in self.logs.rglob("*.txt"):
             if log.stat().st_size == 0:
                 log.unlink(missing_ok=True)
-        for folder in (self.logs, self.root, self.work_dir):
+        for folder in (*self.logs.glob("*/"), self.logs, self.root, self.work_dir):
             with suppress(OSError):
                 folder.rmdir()
 
@@ -119,6 +128,32 @@ class StudyFolder:
         failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)
         append_text(self.events, json.dumps(dict(event), separators=(",", ":")) + "\n")
+
+    def events_end(self) -> int:
+        """Where in `events` the next event will be written."""
+        try:
+            return self.events.stat().st_size
+        except OSError:
+            return 0
+
+    def events_from(self, place: int) -> tuple[list[dict[str, object]], int]:
+        """The whole events from a place in `events` on, and where they end.
+
+        Lines that machines wrote into one another are passed over: the store is the truth.
+        """
+        try:
+            with self.events.open("rb") as file:
+                file.seek(place)
+                whole, end, _ = file.read().rpartition(b"\n")
+        except OSError:
+            return [], place
+        found = []
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "event" in event:
+                    found.append(event)
+        return found, place + len(whole) + len(end)
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from pathlib import Path
 
 ABANDONED_SECONDS = 86_400.0
 
+JOB = "ALSPEC_JOB"
+"""Environment variable: the name of the job of a cluster that names none itself."""
+
 _MARK = re.compile(r"([0-9a-f]{8})-(\d+)-[0-9a-f]{8}$")
 
 
@@ -35,6 +38,15 @@ def boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def cluster_job() -> str:
+    """The cluster's job that this process is part of, as `slurm-123_4`; empty outside of any."""
+    job = os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ.get("SLURM_JOB_ID")
+    if not job:
+        return os.environ.get(JOB, "")
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"slurm-{job}_{task}" if task else f"slurm-{job}"
 
 
 def start_of(process: int) -> str:

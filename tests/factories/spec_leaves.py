@@ -133,6 +133,21 @@ LEAVES = {
     "evaluation.image_size": (S, "evaluation.image_size", [48, 48], {}),
     "evaluation.auc": (O, "evaluation.auc", False, {}),
     "keep": (O, "keep", "all", {}),
+    "execution.executor": (O, "execution", {"executor": "slurm"}, {}),
+    "execution.devices": (O, "execution", {"devices": "cuda:0*3"}, {}),
+    "execution.jobs": (O, "execution", {"jobs": 8}, {}),
+    "execution.idle": (O, "execution", {"idle": "1h"}, {}),
+    "execution.slurm.partition": (O, "execution", {"slurm": {"partition": "gpu"}}, {}),
+    "execution.slurm.account": (O, "execution", {"slurm": {"account": "vision"}}, {}),
+    "execution.slurm.time": (O, "execution", {"slurm": {"time": "4:00:00"}}, {}),
+    "execution.slurm.gpu": (O, "execution", {"slurm": {"gpu": "a100"}}, {}),
+    "execution.slurm.cpus": (O, "execution", {"slurm": {"cpus": 4}}, {}),
+    "execution.slurm.memory": (O, "execution", {"slurm": {"memory": "32G"}}, {}),
+    "execution.slurm.array_size": (O, "execution", {"slurm": {"array_size": 100}}, {}),
+    "execution.slurm.lines": (O, "execution", {"slurm": {"lines": ["--qos=low"]}}, {}),
+    "execution.slurm.setup": (O, "execution", {"slurm": {"setup": ["module load x"]}}, {}),
+    "execution.ray.address": (O, "execution", {"ray": {"address": "auto"}}, {}),
+    "execution.ray.cpus": (O, "execution", {"ray": {"cpus": 2}}, {}),
 }  # fmt: skip
 
 REDUNDANCY = {

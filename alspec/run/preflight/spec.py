@@ -77,8 +77,8 @@ def _file_of(study: Study) -> str:
 
 
 def _plain(study: Study) -> dict[str, object]:
-    """The spec without where its data lie on this machine."""
-    data = study.model_dump(mode="json")
+    """The spec without where its data lie and where it runs."""
+    data = study.model_dump(mode="json", exclude={"execution"})
     for dataset in data["datasets"]:
         dataset.pop("root", None)
     return data

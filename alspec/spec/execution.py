@@ -1,0 +1,119 @@
+"""Where a spec's steps run; nothing of this block changes a number, so it is in no key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from alspec.spec.fields import Frozen
+
+DEVICES_PATTERN = r"^(cpu(:[0-9]+)?|(cuda:)?[0-9]+(\*[0-9]+)?|cuda(\*[0-9]+)?)(,[a-z0-9:*]+)*$"
+DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?[smh]?$"
+WORD_PATTERN = r"^[!-~]+$"
+
+
+def _as_text(value: object) -> object:
+    """`time: 60` and `memory: 4000` are written without quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Word: TypeAlias = Annotated[str, BeforeValidator(_as_text), Field(pattern=WORD_PATTERN)]
+"""Text without spaces, as an option of a command takes it."""
+
+Duration: TypeAlias = Annotated[str, BeforeValidator(_as_text), Field(pattern=DURATION_PATTERN)]
+
+_OPTION = re.compile(r"(?:#SBATCH\s+)?(?P<option>--?(?P<name>[A-Za-z][A-Za-z-]*)(?:[= ].*)?)")
+
+_OURS = re.compile(
+    "array|job-name|output|error|input|open-mode|(no-)?requeue|signal|chdir|wrap|parsable|[aJoeiD]"
+)
+"""Options of sbatch that make a job a pilot of its study."""
+
+_RESOURCES = re.compile(
+    "account|begin|clusters|comment|constraint|core-spec|cores-per-socket|cpu-freq|cpus-per-gpu|"
+    "cpus-per-task|deadline|dependency|exclude|exclusive|gpu-bind|gpu-freq|gpus|gpus-per-node|"
+    "gpus-per-socket|gpus-per-task|gres|gres-flags|hint|licenses|mail-type|mail-user|mem|"
+    "mem-bind|mem-per-cpu|mem-per-gpu|mincpus|nice|nodelist|nodes|ntasks|ntasks-per-node|"
+    "oversubscribe|partition|power|prefer|priority|qos|reservation|sockets-per-node|switches|"
+    "threads-per-core|time|time-min|tmp|use-min-nodes|verbose|wckey|[ACcGLMNnpqstwx]"
+)
+"""Options of sbatch that ask for resources and can do nothing else."""
+
+
+def _option(value: object) -> object:
+    """An option of sbatch, with or without `#SBATCH` before it."""
+    if not isinstance(value, str):
+        return value
+    found = _OPTION.fullmatch(value.strip())
+    if found is None or not value.isprintable():
+        raise PydanticCustomError(
+            "option", "`{text}` is no option of sbatch; write it as --constraint=a100",
+            {"text": ascii(value)[1:-1]},
+        )  # fmt: skip
+    if _OURS.fullmatch(found["name"]):
+        raise PydanticCustomError(
+            "option", "`{text}` is set by alspec; leave it out", {"text": found["option"]}
+        )
+    return found["option"]
+
+
+def _shell_line(value: object) -> object:
+    if isinstance(value, str) and not value.isprintable():
+        raise PydanticCustomError("shell", "one line of shell each, of printable characters", {})
+    return value
+
+
+class Slurm(Frozen):
+    """What `sbatch` is asked for, for each job; without a value the cluster's default."""
+
+    partition: Word | None = None
+    account: Word | None = None
+    time: Word | None = Field(default=None, description="limit of a job, as 4:00:00 or 2-12")
+    gpu: Word | None = Field(default=None, description="type of GPU, as a100; any without")
+    cpus: int | None = Field(default=None, ge=1, description="CPUs of a job")
+    memory: Word | None = Field(default=None, description="memory of a job, as 32G")
+    array_size: int | None = Field(
+        default=None, ge=1, description="most jobs in an array; MaxArraySize of the cluster without"
+    )
+    lines: tuple[Annotated[str, BeforeValidator(_option)], ...] = Field(
+        default=(), description="more options of sbatch, as --constraint=nvlink"
+    )
+    setup: tuple[Annotated[str, BeforeValidator(_shell_line)], ...] = Field(
+        default=(), description="shell lines before alspec, as `module load cuda`: --trust-config"
+    )
+
+    def code(self) -> Iterator[tuple[str, int]]:
+        """Field and index of what can run programs, so that a user must trust it."""
+        yield from (("setup", index) for index in range(len(self.setup)))
+        for index, line in enumerate(self.lines):
+            found = _OPTION.fullmatch(line)
+            if found is None or not _RESOURCES.fullmatch(found["name"]):
+                yield "lines", index
+
+
+class Ray(Frozen):
+    """Which Ray cluster is used, and what a task takes of it."""
+
+    address: Word | None = Field(
+        default=None, description="of the cluster, as auto or ray-head:6379; one here without"
+    )
+    cpus: int | None = Field(default=None, ge=1, description="CPUs of a task")
+
+
+class Execution(Frozen):
+    """Where steps run: on this machine, or by pilots on a cluster."""
+
+    executor: Literal["local", "slurm", "ray"] = "local"
+    devices: Annotated[str, Field(pattern=DEVICES_PATTERN)] | None = Field(
+        default=None, description="as --devices; on a cluster those of one job, cuda:0 without"
+    )
+    jobs: int | None = Field(default=None, ge=1, description="as --jobs: pilots on a cluster")
+    idle: Duration = Field(
+        default="15m", description="a pilot that found nothing to do for so long ends"
+    )
+    slurm: Slurm = Field(default_factory=Slurm)
+    ray: Ray = Field(default_factory=Ray)
