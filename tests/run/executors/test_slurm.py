@@ -213,5 +213,5 @@ def test_a_project_does_not_go_to_a_cluster(tmp_path, cli):
         "project: p\ndataset: {name: d, kind: folder, root: x, images: i, masks: m, "
         "classes: [a, b], image_size: [8, 8], sequence: '^(.)'}\n"
     )
-    code, _, err = cli("run", path, "--executor", "slurm", "--jobs", "1")
+    code, _, err = cli("run", path, "--executor", "slurm")
     assert (code, "on this machine" in err) == (2, True)
