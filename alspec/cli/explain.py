@@ -23,8 +23,8 @@ def explain(
     steps = steps_named(plan, [name]) if name else plan.in_order()
     found = [explainer.explain(step) for step in steps]
     if as_json:
-        told = [one.to_json() for one in found]
-        console.say_json({"study": plan.study.study, "steps": told})
+        explained = [one.to_json() for one in found]
+        console.say_json({"study": plan.study.study, "steps": explained})
     elif name:
         console.say_explanations(found)
     else:

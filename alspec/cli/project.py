@@ -125,9 +125,9 @@ def _say_ingested(one: Ingested) -> None:
                        if one.count(verdict))  # fmt: skip
     known = " (nothing new)" if one.known else ""
     console.out.print(f"{one.path}: {counts or 'nothing taken'}{known}", markup=False)
-    for image, said in sorted(one.verdicts.items()):
-        if said["verdict"] in (Verdict.UNCHANGED.value, Verdict.REFUSED.value):
-            console.say_note(f"{image}: {said['verdict']}: {said.get('why', '')}")
+    for image, record in sorted(one.verdicts.items()):
+        if record["verdict"] in (Verdict.UNCHANGED.value, Verdict.REFUSED.value):
+            console.say_note(f"{image}: {record['verdict']}: {record.get('why', '')}")
     for refused in one.refused[:_SHOWN]:
         console.say_note(f"{refused.file}: refused: {refused.why}")
     if len(one.refused) > _SHOWN:

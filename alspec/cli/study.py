@@ -262,26 +262,26 @@ def report(
     if form == "text":
         from alspec.report.publish import text_of
 
-        said = text_of(done.plan, folder)
+        content = text_of(done.plan, folder)
     else:
         written = folder.report_html if form == "html" else folder.report
-        said = written.read_text("utf-8")
+        content = written.read_text("utf-8")
     if output is not None:
-        _copy_report(_with_figures_of(folder, said, output) if form == "md" else said, output)
+        _copy_report(_with_figures_of(folder, content, output) if form == "md" else content, output)
     if form == "text" and output is None:
-        console.out.print(said, markup=False, end="")
+        console.out.print(content, markup=False, end="")
     else:
         console.out.print(str(output or written), markup=False)
 
 
-def _with_figures_of(folder: StudyFolder, said: str, output: Path) -> str:
+def _with_figures_of(folder: StudyFolder, content: str, output: Path) -> str:
     """A markdown report whose figures stay in the study's folder and are linked from there."""
     figures = quote(Path(os.path.relpath(folder.figures, output.parent)).as_posix())
-    return said.replace("](figures/", f"]({figures}/")
+    return content.replace("](figures/", f"]({figures}/")
 
 
-def _copy_report(said: str, output: Path) -> None:
+def _copy_report(content: str, output: Path) -> None:
     try:
-        write_out(output, said)
+        write_out(output, content)
     except OSError as err:
         raise InputError.at(output, f"cannot be written ({err.strerror})") from err

@@ -29,13 +29,13 @@ class FactsCache:
     """
 
     def __init__(self, cache: ArrayCache, dataset: Dataset) -> None:
-        said = [
+        parts = [
             _VERSION,
             os.path.realpath(dataset.spec.root or ""),
             dataset.spec.recipe_fields("redundancy", "image_size", *dataset.spec.VALIDATION_ONLY),
             list(dataset.classes),
         ]
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self._name = f"facts-{digest[:32]}"
         self._arrays = _whole(cache.load(self._name) or {})
         raw = self._arrays["keys"].tobytes() if self._arrays else b""

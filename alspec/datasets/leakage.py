@@ -119,15 +119,15 @@ def leakage_problems(name: str, found: Leakage) -> list[Problem]:
 
 def leakage_lines(found: Leakage) -> list[str]:
     """What is reported of a leakage: copies and the share of near-copies."""
-    said = []
+    notes = []
     if found.copies:
-        said.append(f"{_copies(found)}: results on them are on training data")
+        notes.append(f"{_copies(found)}: results on them are on training data")
     if not np.isnan(found.near):
-        said.append(
+        notes.append(
             f"{100 * found.near:.0f} % of val's images have a near-copy in the pool (thumbnails "
             f"that correlate by {NEAR_COPY:g} or more)"
         )
-    return said
+    return notes
 
 
 def _copies(found: Leakage) -> str:

@@ -117,8 +117,8 @@ class Batch:
         """The latest verdict on each image; `missing` is none."""
         found: dict[ImageId, Record] = {}
         for delivery in self.received:
-            said = delivery.images.items()
-            found |= {image: v for image, v in said if v["verdict"] != Verdict.MISSING.value}
+            records = delivery.images.items()
+            found |= {image: v for image, v in records if v["verdict"] != Verdict.MISSING.value}
         return found
 
 
@@ -203,7 +203,7 @@ def write_received(batch: Batch, received: Received) -> None:
         {
             "time": received.time,
             "file": received.file,
-            "images": {image: dict(said) for image, said in received.images.items()},
+            "images": {image: dict(record) for image, record in received.images.items()},
             "refused": [dict(one) for one in received.refused],
             "hours": received.hours,
         },

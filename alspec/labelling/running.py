@@ -152,13 +152,13 @@ class _Progress:
     """A line now and then on what takes long outside of steps."""
 
     observer: Observer
-    said: float = 0.0
+    noted_at: float = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        self.said = self.said or now
-        if now - self.said >= SECONDS and done < total:
-            self.said = now
+        self.noted_at = self.noted_at or now
+        if now - self.noted_at >= SECONDS and done < total:
+            self.noted_at = now
             self.observer.note(f"{what}: {done} of {total}")
 
 

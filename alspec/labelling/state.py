@@ -122,7 +122,7 @@ def read_state(project: Project, folder: ProjectFolder) -> State:
     batches = read_batches(folder)
     rejected: dict[ImageId, str] = {}
     for batch in batches:
-        for image, said in batch.verdicts().items():
-            if said["verdict"] == Verdict.REJECTED.value and image not in labelled:
-                rejected[image] = str(said.get("why", ""))
+        for image, record in batch.verdicts().items():
+            if record["verdict"] == Verdict.REJECTED.value and image not in labelled:
+                rejected[image] = str(record.get("why", ""))
     return State(dataset, frames, labelled, batches, rejected)

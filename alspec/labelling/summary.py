@@ -169,9 +169,9 @@ def _batch(state: State, batch: Batch, hours: float | None) -> BatchSummary:
 
 def _hours(batch: Batch) -> float | None:
     """As given by people, or as the tool measured."""
-    said = [one.hours for one in batch.received if one.hours is not None]
-    if said:
-        return sum(said)
+    given = [one.hours for one in batch.received if one.hours is not None]
+    if given:
+        return sum(given)
     seconds = [verdict["seconds"] for verdict in batch.verdicts().values() if "seconds" in verdict]
     return sum(seconds) / 3600 if seconds else None
 

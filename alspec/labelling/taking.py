@@ -64,7 +64,7 @@ class Ingested:
 
     def count(self, verdict: Verdict) -> int:
         """Images of a verdict."""
-        return sum(said["verdict"] == verdict.value for said in self.verdicts.values())
+        return sum(record["verdict"] == verdict.value for record in self.verdicts.values())
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Taking:
             verdicts[row.id] = self._verdict(row, before)
             self.services.progress("taking masks", done, len(self.batch.rows))
         ingested.batches.append(self.batch.number)
-        spoken = {i: said for i, said in verdicts.items() if said["verdict"] != "missing"}
+        spoken = {i: record for i, record in verdicts.items() if record["verdict"] != "missing"}
         ingested.verdicts |= spoken
         if before is not None and verdicts == before.images:
             return
@@ -117,10 +117,10 @@ class Taking:
         chosen, why = self._of_one(given)
         if chosen is None:
             return {"verdict": Verdict.REFUSED.value, "why": why}
-        said = {**_about(chosen), **_agreement(given, self.state)}
+        record = {**_about(chosen), **_agreement(given, self.state)}
         if chosen.rejected:
-            return {**self._rejected(row), **said}
-        return {**self._labelled(row, chosen), **said}
+            return {**self._rejected(row), **record}
+        return {**self._labelled(row, chosen), **record}
 
     def _of_one(self, given: Sequence[Delivered]) -> tuple[Delivered | None, str]:
         """The annotation that counts; None, with the reason, where it is undecided."""
@@ -150,14 +150,14 @@ class Taking:
         if changed is not None and changed["pixels"] == 0 and unproved:
             why = "it is the proposal, pixel for pixel; --accept-unchanged takes it"
             return {"verdict": Verdict.UNCHANGED.value, "why": why}
-        said: dict[str, object] = {"verdict": Verdict.LABELLED.value, "changed": changed}
+        record: dict[str, object] = {"verdict": Verdict.LABELLED.value, "changed": changed}
         try:
             if row.id in self.state.labelled:
-                return {**said, **self._revise(row, mask)}
+                return {**record, **self._revise(row, mask)}
             write_mask(self.state.dataset, row.id, mask)
         except ValueError as err:
             return {"verdict": Verdict.REFUSED.value, "why": str(err)}
-        return said
+        return record
 
     def _proposal(self, row: Asked) -> Mask | None:
         path = self.batch.folder.proposed / f"{row.stem}.png"

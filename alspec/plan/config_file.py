@@ -49,8 +49,8 @@ def _says_nothing(statement: ast.stmt) -> bool:
 def _as_data(part: object) -> object:
     if isinstance(part, ast.AST):
         fields = {name: _as_data(value) for name, value in ast.iter_fields(part) if name != "kind"}
-        said = {name: value for name, value in fields.items() if value not in (None, [])}
-        return [type(part).__name__, said]
+        given = {name: value for name, value in fields.items() if value not in (None, [])}
+        return [type(part).__name__, given]
     if isinstance(part, list):
         return [_as_data(item) for item in part]
     return f"{type(part).__name__} {part!r}"

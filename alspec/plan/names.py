@@ -46,10 +46,10 @@ def _clashes(
     named: Iterable[tuple[str, tuple[str, ...]]], loc: tuple[str, ...]
 ) -> Iterable[Problem]:
     first: dict[str, tuple[str, ...]] = {}
-    told: set[tuple[str, ...]] = set()
+    reported: set[tuple[str, ...]] = set()
     for name, parts in named:
         other = first.setdefault(name.casefold(), parts)
-        if other is not parts and (other + parts) not in told:
-            told.add(other + parts)
+        if other is not parts and (other + parts) not in reported:
+            reported.add(other + parts)
             what = f"`{' '.join(other)}` and `{' '.join(parts)}` would both be named `{name}`"
             yield Problem(loc[0], f"{what} in the study's folder. Rename one of them", loc=loc)

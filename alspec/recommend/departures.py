@@ -109,11 +109,11 @@ def authors_code(study: Study, dataset: DatasetSpec) -> Iterator[str]:
         study: compared with the paper's figures.
         dataset: of one setting.
     """
-    told = "; ".join(chain(_of_nets(study), _of_scores(study)))
-    if told:
+    differences = "; ".join(chain(_of_nets(study), _of_scores(study)))
+    if differences:
         yield (
             f"The authors' code, with which the paper's figures were made, is not in all as its "
-            f"text says: {told}. In this the study follows the text; `specs/as_released` follows "
+            f"text says: {differences}. In this the study follows the text; `specs/as_released` follows "
             "the code where a spec can."
         )
     if dataset.kind == "a2d2" and study.training.flip:

@@ -53,7 +53,7 @@ def settings_section(
         )
         for note in facts.notes if facts else ():
             notes.append(f"{text(setting.dataset)}: {text(note)}")
-    notes += [said for name, leak in leaks.items() for said in _leak_notes(name, leak)]
+    notes += [note for name, leak in leaks.items() for note in _leak_notes(name, leak)]
     blocks: list[Block] = [Heading("Settings"), table(header, rows, left=2, caption="Pools")]
     if notes:
         blocks.append(items(*dict.fromkeys(notes)))
@@ -184,5 +184,5 @@ def progress_sentence(plan: Plan, results: Results) -> str:
     """How much of the study is missing, in one sentence; empty for a finished one."""
     if not missing_sets(plan, results):
         return ""
-    said = strong(_missing_phrase(plan, results))
-    return said if results.sets.empty else f"{said} All that follows is about the others."
+    sentence = strong(_missing_phrase(plan, results))
+    return sentence if results.sets.empty else f"{sentence} All that follows is about the others."

@@ -107,13 +107,13 @@ def guidance_item(same: Sequence[Asked], idle: Idle = _never, arm: str = "") -> 
     guidance = same[0][0]
     arm = arm or ("with s4GAN allowed" if guidance.ssl else "without s4GAN")
     such = f" ({listed([text(m) for m in guidance.methods], 'or')})" if guidance.methods else ""
-    said = (
+    sentence = (
         f"Redundancy {text(guidance.redundancy)}, budget {text(guidance.budget_level)}, {arm}: "
         f"the guide advises {strong(text(guidance.label))}{such}."
     )
     if guidance.evidence:
-        said += f" The paper: {text(guidance.evidence)}"
-    return Item(said, _findings(same, idle))
+        sentence += f" The paper: {text(guidance.evidence)}"
+    return Item(sentence, _findings(same, idle))
 
 
 def _findings(same: Sequence[Asked], idle: Idle) -> tuple[str, ...]:

@@ -66,8 +66,8 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
     blocks.append(Paragraph(f"{about} {_departs(everywhere, shown)} {remarks}".strip()))
     for printed, figures in shown:
         title = f"{text(printed.dataset)}, budget {text(printed.budget)}: the paper"
-        said = Paragraph(_remarks(printed, everywhere, noted))
-        blocks += [Heading(title, 3), figures, said]
+        paragraph = Paragraph(_remarks(printed, everywhere, noted))
+        blocks += [Heading(title, 3), figures, paragraph]
     return blocks
 
 
@@ -137,14 +137,14 @@ def _beside(ours: BySeed, entry: Entry, theirs: float | None) -> list[str]:
 
 
 def _remarks(printed: PaperFigures, everywhere: Sequence[str], noted: Sequence[str]) -> str:
-    said = [f"The paper: {text(printed.source)}."]
+    sentences = [f"The paper: {text(printed.source)}."]
     own = [departure for departure in printed.departures if departure not in everywhere]
     if own:
-        said.append(f"Here this study has {_listed(own)}.")
+        sentences.append(f"Here this study has {_listed(own)}.")
     if printed.auc_factor != 1:
-        said.append(
+        sentences.append(
             f"This table of the paper prints {printed.auc_factor} times the area of its eq. (1), "
             f"so for the comparison the study's AUC is multiplied by {printed.auc_factor} here; "
             "everywhere else it follows eq. (1)."
         )
-    return " ".join([*said, *(text(note) for note in printed.notes if note not in noted)])
+    return " ".join([*sentences, *(text(note) for note in printed.notes if note not in noted)])

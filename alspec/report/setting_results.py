@@ -150,16 +150,16 @@ def flag_words(flags: Flags | None) -> str:
     """What makes a method's numbers worth less than they look, in a few words."""
     if flags is None:
         return ""
-    said = []
+    parts = []
     if flags.inert:
-        said.append(f"self-training inert in {flags.inert} of {flags.sets}")
+        parts.append(f"self-training inert in {flags.inert} of {flags.sets}")
     if flags.credulous:
-        said.append(f"discriminator accepts everything in {flags.credulous} of {flags.sets}")
+        parts.append(f"discriminator accepts everything in {flags.credulous} of {flags.sets}")
     if flags.idle and flags.s4gan and not flags.inert:
-        said.append(f"s4GAN idle: {flags.s4gan.in_words()}")
+        parts.append(f"s4GAN idle: {flags.s4gan.in_words()}")
     if flags.collapsed:
-        said.append(f"collapsed to one class in {flags.collapsed} of {flags.sets}")
-    return "; ".join(said)
+        parts.append(f"collapsed to one class in {flags.collapsed} of {flags.sets}")
+    return "; ".join(parts)
 
 
 def _notes(findings: Findings, comparison: Comparison) -> list[Block]:
@@ -242,11 +242,11 @@ def _differences_table(found: Mapping[str, Difference], measure: str, where: str
 
 def difference_cells(found: Difference) -> tuple[str, ...]:
     """Verdict, mean, interval, seeds, seeds that would decide it, p value."""
-    said = found.outcome.value
+    verdict = found.outcome.value
     if found.outcome is Outcome.UNDECIDED and not found.together.known:
-        said = "too few seeds"
+        verdict = "too few seeds"
     p = UNKNOWN if found.p is None else number(found.p, 3)
     decide = UNKNOWN if found.seeds_to_decide is None else f"{found.seeds_to_decide:,}"
     interval = span(found.together, sign=True)
     seeds = str(found.together.seeds)
-    return said, signed(found.points), interval, seeds, decide, p
+    return verdict, signed(found.points), interval, seeds, decide, p

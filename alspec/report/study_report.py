@@ -72,8 +72,8 @@ def _headline(findings: Findings) -> list[Block]:
     compared = findings.compared
     if len(compared) > MOST_VERDICTS:
         return [Heading("In short"), *leaders_table([(title_of(c), c) for c in compared])]
-    said = ((title_of(comparison), *sentences_of(comparison)) for comparison in compared)
+    listed = ((title_of(comparison), *sentences_of(comparison)) for comparison in compared)
     return [
         Heading("In short"),
-        Items(tuple(Item(f"{title}: {first}", tuple(rest)) for title, first, *rest in said)),
+        Items(tuple(Item(f"{title}: {first}", tuple(rest)) for title, first, *rest in listed)),
     ]

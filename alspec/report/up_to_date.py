@@ -27,9 +27,9 @@ def input_digest_of(plan: Plan, folder: StudyFolder) -> str:
     """SHA-256 over all that published files follow from: plan, finished steps, code, place."""
     digest = hashlib.sha256()
     study = plan.study.model_dump_json(exclude={"execution"})
-    said = [study, repr(plan.runs), repr(plan.settings), str(folder.root)]
-    said.append(repr(read_leaks(folder)))
-    for text in said:
+    parts = [study, repr(plan.runs), repr(plan.settings), str(folder.root)]
+    parts.append(repr(read_leaks(folder)))
+    for text in parts:
         digest.update(f"{len(text)} {text}".encode())
     digest.update(_renderer())
     for key in plan.steps:
@@ -61,8 +61,8 @@ def record_published(input_digest: str, folder: StudyFolder) -> None:
     record = _record(folder)
     record.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        said: dict[str, object] = {"origin": input_digest, "files": _written(folder)}
-        write_json(record, said)
+        content = {"origin": input_digest, "files": _written(folder)}
+        write_json(record, content)
 
 
 def _record(folder: StudyFolder) -> Path:

@@ -73,15 +73,15 @@ def _no_order(doubt: Doubts, comparison: Comparison) -> str:
 
 def _doubtful(doubt: Doubts) -> list[str]:
     """What makes numbers doubtful that are there."""
-    said = []
+    sentences = []
     if doubt.fewer and not doubt.one_class:
-        said.append(_never_predicted(doubt))
+        sentences.append(_never_predicted(doubt))
     if doubt.above_full and not doubt.one_class:
-        said.append(
+        sentences.append(
             f"Training on all images is below {_names(doubt.above_full)}, so trainings have not "
             "converged or seeds are too few: claim nothing."
         )
-    return said
+    return sentences
 
 
 def _never_predicted(doubt: Doubts) -> str:
@@ -204,8 +204,8 @@ def _tally(compared: Sequence[Comparison]) -> str:
     if not decided:
         return strong("No method beats Random for sure in any setting.")
     ordered = sorted(decided.items(), key=lambda item: (-item[1][Outcome.WIN], item[0]))
-    said = [f"{strong(text(name))} {_record(c)}" for name, c in ordered[:MOST_NAMED]]
-    return f"Against Random: {'; '.join(said)}."
+    parts = [f"{strong(text(name))} {_record(c)}" for name, c in ordered[:MOST_NAMED]]
+    return f"Against Random: {'; '.join(parts)}."
 
 
 def _record(count: Counter[Outcome]) -> str:
@@ -251,14 +251,14 @@ def _ranking(found: Standing, unit: str) -> str:
         return f"{best} is the only method with a result {reached}"
     if found.best.reference:
         return f"{strong('random')} is highest {reached}, {_above(following, found)}"
-    said = f"{strong(best)} is highest {reached}"
+    sentence = f"{strong(best)} is highest {reached}"
     over = found.over_random
     if over is None:
-        return f"{said}, {_above(following, found)}"
-    said += f", {_above(over, found)}"
+        return f"{sentence}, {_above(following, found)}"
+    sentence += f", {_above(over, found)}"
     if following.other.key == over.other.key:
-        return said
-    return f"{said}; it is {_above(following, found, 'the runner-up ')}"
+        return sentence
+    return f"{sentence}; it is {_above(following, found, 'the runner-up ')}"
 
 
 def _above(margin: Margin, found: Standing, title: str = "") -> str:

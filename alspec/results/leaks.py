@@ -45,7 +45,7 @@ def write_leaks(folder: StudyFolder, leaks: Mapping[str, SplitLeak]) -> None:
 def read_leaks(folder: StudyFolder) -> dict[str, SplitLeak]:
     """What `write_leaks` wrote; empty where there is nothing readable."""
     try:
-        said = json.loads(folder.data.read_text("utf-8"))
-        return {str(name): SplitLeak(**leak) for name, leak in said.items()}
+        content = json.loads(folder.data.read_text("utf-8"))
+        return {str(name): SplitLeak(**leak) for name, leak in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

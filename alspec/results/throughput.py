@@ -49,9 +49,9 @@ def measured(
         load = loads[key]
         paces = found.setdefault(load.timing_key, [])
         if load.images and len(paces) < ENOUGH:
-            said = _said_of_itself(store, key, plan.steps[key].kind.name)
-            if said and device_kind(str(said.get("device"))) == device:
-                paces.append(float(said["seconds"]) / load.images)
+            measured = _own_measure(store, key, plan.steps[key].kind.name)
+            if measured and device_kind(str(measured.get("device"))) == device:
+                paces.append(float(measured["seconds"]) / load.images)
     return {like: Pace(median(paces), len(paces)) for like, paces in found.items() if paces}
 
 
@@ -74,13 +74,15 @@ def saved_throughput(store: Store, device: str) -> dict[str, Pace]:
     """What `record_throughput` saved for a kind of device."""
     found = {}
     for path in sorted(_folder(store).glob("*.json")):
-        said = _read(path)
-        if said and said.get("device") == device:
+        measured = _read(path)
+        if measured and measured.get("device") == device:
             try:
                 pace = Pace(
-                    float(said["seconds_per_image"]), int(said["steps"]), said["calibrated"]
+                    float(measured["seconds_per_image"]),
+                    int(measured["steps"]),
+                    measured["calibrated"],
                 )
-                found[str(said["like"])] = pace
+                found[str(measured["like"])] = pace
             except (KeyError, TypeError, ValueError):
                 continue
     return found
@@ -90,14 +92,14 @@ def _folder(store: Store) -> Path:
     return store.folders.throughput
 
 
-def _said_of_itself(store: Store, key: StepKey, kind: str) -> Mapping[str, Any] | None:
-    said = _read(store.home(key) / f"{kind}.json")
-    return said if said and isinstance(said.get("seconds"), (int, float)) else None
+def _own_measure(store: Store, key: StepKey, kind: str) -> Mapping[str, Any] | None:
+    measured = _read(store.home(key) / f"{kind}.json")
+    return measured if measured and isinstance(measured.get("seconds"), (int, float)) else None
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
     try:
-        said = json.loads(path.read_text("utf-8"))
+        measured = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    return measured if isinstance(measured, dict) else None

@@ -146,7 +146,7 @@ class _Loop:
         self.waiting = dict(sorted(self.todo.items(), key=lambda item: rank[item[0]]))
         self.at_work: set[StepKey] = set()
         self.tried_again: set[StepKey] = set()
-        self.told: set[tuple[str, int]] = set()
+        self.reported: set[tuple[str, int]] = set()
 
     def run(self) -> None:
         busy_at = time.monotonic()
@@ -178,8 +178,8 @@ class _Loop:
         holder = self.leases.take(key)
         if holder is not None:
             self.summary.held[key] = holder
-            if (holder.host, holder.process) not in self.told:
-                self.told.add((holder.host, holder.process))
+            if (holder.host, holder.process) not in self.reported:
+                self.reported.add((holder.host, holder.process))
                 self.observer.held(self.todo[key], holder)
             return False
         if self._done_elsewhere(key):  # between the look and the lease

@@ -53,10 +53,10 @@ def try_plugin(
                 start_new_session=True,
             )
             end = _end_of(process, seconds, errors)
-        told = [json.loads(line) for line in _lines(report)]
-        problems = [line["problem"] for line in told if "problem" in line]
-        phase = next((line["phase"] for line in reversed(told) if "phase" in line), "start")
-        if end or not any("end" in line for line in told):
+        lines = [json.loads(line) for line in _lines(report)]
+        problems = [line["problem"] for line in lines if "problem" in line]
+        phase = next((line["phase"] for line in reversed(lines) if "phase" in line), "start")
+        if end or not any("end" in line for line in lines):
             problems.append(f"{phase}: {end or 'the process was ended'}")
         if text := printed.read_bytes().decode("utf-8", "replace").strip():
             problems.append(f"it prints on standard output ({text[:60]!r}); use logging")

@@ -98,6 +98,6 @@ def _origin(paces: Mapping[str, Pace]) -> str:
     """Where paces come from, in words."""
     steps = sum(pace.steps for pace in paces.values() if not pace.calibrated)
     days = sorted({pace.calibrated for pace in paces.values() if pace.calibrated})
-    said = [f"{steps} finished step{'s' if steps > 1 else ''}"] if steps else []
-    said += [f"a calibration of {days[-1]}"] if days else []
-    return " and ".join(said)
+    sources = [f"{steps} finished step{'s' if steps > 1 else ''}"] if steps else []
+    sources += [f"a calibration of {days[-1]}"] if days else []
+    return " and ".join(sources)

@@ -129,10 +129,10 @@ def _wrong_value(error: ErrorDetails) -> str:
     if "pattern" in context:
         context["pattern"] = _PATTERNS.get(context["pattern"], f"text like {context['pattern']}")
     is_plain = isinstance(value, (bool, int, float)) or value is None
-    said = _WORDS[kind].format(got=shown(value), quotes=_QUOTES if is_plain else "", **context)
+    text = _WORDS[kind].format(got=shown(value), quotes=_QUOTES if is_plain else "", **context)
     better = better_value(str(error["loc"][-1]), kind, value)
     quoted = " without quotes" if better == value else ""
-    return f"{said}. Write `{better}`{quoted}" if better else said
+    return f"{text}. Write `{better}`{quoted}" if better else text
 
 
 def _not_among(value: object, known: list[str]) -> str:

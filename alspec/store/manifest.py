@@ -72,8 +72,8 @@ def safe_name(name: str) -> str:
 
 def manifest_text(step: StepRecord, files: Mapping[str, object]) -> str:
     """A manifest; it holds its own SHA-256, so that no change to it goes unseen."""
-    said = {"step": step, "files": files}
-    return json_text({**said, "sha256": hashlib.sha256(json_text(said).encode()).hexdigest()})
+    content = {"step": step, "files": files}
+    return json_text({**content, "sha256": hashlib.sha256(json_text(content).encode()).hexdigest()})
 
 
 def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]]:
@@ -83,14 +83,14 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
         ValueError: it is none, was changed, or describes another step.
     """
     try:
-        said = json.loads(raw)
-        step: StepRecord = said["step"]
-        files = said["files"]
+        content = json.loads(raw)
+        step: StepRecord = content["step"]
+        files = content["files"]
         described = {safe_name(name): Artifact(**about) for name, about in files.items()}
         if not isinstance(step, dict):
             raise TypeError("its step is no mapping")
-        untouched = _seals_itself(raw, said) or (
-            set(said) == {"step", "files"} and raw == json_text(said).encode()
+        untouched = _seals_itself(raw, content) or (
+            set(content) == {"step", "files"} and raw == json_text(content).encode()
         )
         of = step.get("key", key)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StoreError) as err:
@@ -102,15 +102,15 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
     return step, described
 
 
-def _seals_itself(raw: bytes, said: Mapping[str, object]) -> bool:
+def _seals_itself(raw: bytes, content: Mapping[str, object]) -> bool:
     """Whether the SHA-256 that a manifest ends its files with is that of all its other lines."""
-    if set(said) != {"step", "files", "sha256"}:
+    if set(content) != {"step", "files", "sha256"}:
         return False
-    before, *after = raw.split(f'\n "sha256": "{said["sha256"]}",\n "step":'.encode())
+    before, *after = raw.split(f'\n "sha256": "{content["sha256"]}",\n "step":'.encode())
     if len(after) != 1:
         return False
     whole = hashlib.sha256(before + b'\n "step":' + after[0]).hexdigest()
-    return bool(whole == said["sha256"])
+    return bool(whole == content["sha256"])
 
 
 def check_artifact(path: Path, described: Artifact, *, hashed: bool = True) -> str:

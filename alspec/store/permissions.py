@@ -32,8 +32,8 @@ def check_owners(store: Path, study: Path | None = None) -> Iterator[str]:
         return
     for folder in (*StoreFolders(store).trusted, *([study] if study else [])):
         with suppress(FileNotFoundError, NotADirectoryError):
-            if told := _warning(folder):
-                yield told
+            if warning := _warning(folder):
+                yield warning
     with suppress(FileNotFoundError, NotADirectoryError):
         yield from _warnings_within(store)
 

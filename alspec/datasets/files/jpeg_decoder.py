@@ -31,7 +31,7 @@ HARMLESS_BYTES = 16
 """Extraneous bytes that cameras leave before the end, and that nobody misses."""
 
 _ANSWER = b"\0"
-"""Begins the line that ends what is said of a file."""
+"""Begins the line that ends the output about a file."""
 
 _CHILD = "from alspec.datasets.files.jpeg_decoder import serve; serve()"
 
@@ -45,7 +45,7 @@ class DecodedJpeg:
         thumbnail: as `pillow_resize` shrinks it, RGB.
         sha256: of the file.
         lost: libjpeg's first complaint that means lost data; empty for none.
-        flawless: libjpeg said nothing at all.
+        flawless: libjpeg gave no warning.
     """
 
     size: tuple[int, int]
@@ -98,7 +98,7 @@ class JpegDecoder:
         finally:
             self._idle.put(process)
 
-    def _decoded(self, said: str, answer: Mapping[str, str]) -> DecodedJpeg | None:
+    def _decoded(self, output: str, answer: Mapping[str, str]) -> DecodedJpeg | None:
         if not answer:
             return None
         small = np.frombuffer(bytes.fromhex(answer["thumbnail"]), np.uint8)
@@ -107,8 +107,8 @@ class JpegDecoder:
             size=(height, width),
             thumbnail=small.reshape(*self._thumbnail, 3),
             sha256=bytes.fromhex(answer["sha256"]),
-            lost=_lost(said),
-            flawless=not said,
+            lost=_lost(output),
+            flawless=not output,
         )
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -128,20 +128,20 @@ def _ask(process: subprocess.Popen[bytes], path: str) -> tuple[str, dict[str, st
     assert process.stdout is not None  # noqa: S101
     process.stdin.write(os.fsencode(path).hex().encode() + b"\n")
     process.stdin.flush()
-    said = b""
+    output = b""
     while True:
         line = process.stdout.readline()
         if not line:
             raise OSError("the process that decodes ended")
         before, found, answer = line.partition(_ANSWER)
-        said += before
+        output += before
         if found:
-            return said.decode(errors="replace").strip(), json.loads(answer)
+            return output.decode(errors="replace").strip(), json.loads(answer)
 
 
-def _lost(said: str) -> str:
+def _lost(output: str) -> str:
     """The first complaint that means lost data."""
-    for line in said.splitlines():
+    for line in output.splitlines():
         if "JPEG" not in line and "Huffman" not in line:
             continue
         extra = re.search(r"(\d+) extraneous bytes", line)

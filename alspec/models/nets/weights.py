@@ -162,10 +162,10 @@ def load_weights(
         "of another depth": _deeper(module, found.keys() - expected.keys()) if layout else set(),
     }
     if any(faults.values()):
-        told = ", ".join(f"{_first(sorted(names))} {what}" for what, names in faults.items())
+        reasons = ", ".join(f"{_first(sorted(names))} {what}" for what, names in faults.items())
         raise InputError.at(
             path,
-            f"does not fit {type(module).__name__}: {told}; {len(shared - reshaped)} of "
+            f"does not fit {type(module).__name__}: {reasons}; {len(shared - reshaped)} of "
             f"{len(wanted)} weights match{_in_layout(layout)}. Give weights of this very model",
         )
     loaded = {name: found[name] for name in expected if name in found and name not in reshaped}

@@ -56,8 +56,8 @@ def refuse_excessive_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def free_memory() -> int | None:
     """Bytes that a process may still take, by the system and its container; None if unknown."""
-    told = [*_memory_available(), *_memory_limit()]
-    return min(told, default=None)
+    limits = [*_memory_available(), *_memory_limit()]
+    return min(limits, default=None)
 
 
 def _memory_available() -> Iterator[int]:
@@ -72,11 +72,11 @@ def _memory_available() -> Iterator[int]:
 
 def _memory_limit() -> Iterator[int]:
     try:
-        told = Path("/sys/fs/cgroup/memory.max").read_text("ascii").strip()
+        limit = Path("/sys/fs/cgroup/memory.max").read_text("ascii").strip()
     except (OSError, ValueError):
         return
-    if told.isdigit():
-        yield int(told)
+    if limit.isdigit():
+        yield int(limit)
 
 
 def _refuse_header(path: Path, size: int) -> None:

@@ -116,11 +116,11 @@ def _to_bytes(state: Mapping[str, object], about: Mapping[str, str]) -> bytes:
 def _from_file(path: Path, about: Mapping[str, str]) -> object:
     """The state in a file; None if it is about something else."""
     with safe_open(path, framework="pt") as file:
-        said = file.metadata()
-        if any(said.get(name) != value for name, value in about.items()):
+        metadata = file.metadata()
+        if any(metadata.get(name) != value for name, value in about.items()):
             return None
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return _restored(json.loads(said["state"]), tensors)
+        return _restored(json.loads(metadata["state"]), tensors)
 
 
 def _plain(value: object, tensors: dict[str, Tensor]) -> object:

@@ -136,8 +136,8 @@ class LocalExecutor:
                 self._workers[slot] = None
         if key is not None:
             why = f"the worker process ended with {_exit_words(code)}"
-            said = "; ".join([why, *_last_line(worker.log)])
-            self._events.put(Ended(key, Outcome.LOST, said, str(worker.log)))
+            why = "; ".join([why, *_last_line(worker.log)])
+            self._events.put(Ended(key, Outcome.LOST, why, str(worker.log)))
 
 
 def _last_line(log: Path) -> list[str]:

@@ -245,18 +245,18 @@ def words_of(err: Exception, device: str) -> str:
     gc.collect()
     if device.startswith("cuda"):
         sys.modules["torch"].cuda.empty_cache()
-    said = ". ".join(text.split(". ")[:3]).rstrip(".")
+    reason = ". ".join(text.split(". ")[:3]).rstrip(".")
     return (
-        f"{device} ran out of memory ({said or type(err).__name__}). Lower training.batch_size, "
+        f"{device} ran out of memory ({reason or type(err).__name__}). Lower training.batch_size, "
         "training.crop or image_size, or start fewer workers (--devices), and run again"
     )
 
 
 def _iterations_to_keep_after() -> int | None:
-    said = os.environ.get(KEEP_ITERATIONS, "")
-    if said and not said.isdecimal():
-        raise SystemExit(f"{KEEP_ITERATIONS}={said}: expected a number of iterations")
-    return int(said or 0) or None
+    value = os.environ.get(KEEP_ITERATIONS, "")
+    if value and not value.isdecimal():
+        raise SystemExit(f"{KEEP_ITERATIONS}={value}: expected a number of iterations")
+    return int(value or 0) or None
 
 
 def _listen(lines: IO[str], keys: SimpleQueue[str | None], stop: Event, training: Event) -> None:

@@ -122,8 +122,8 @@ def _save(trees: Iterable[_Tree], cache: ArrayCache) -> None:
 
 def _read(dataset: Dataset, cache: ArrayCache, progress: Callable[[int], None]) -> _Tree:
     if dataset.spec.root is None:  # rendered from a seed: there are no files to read
-        said = list(dataset.check())
-        return _Tree(dataset, {}, [problem for found in said for problem in found], len(said))
+        checked = list(dataset.check())
+        return _Tree(dataset, {}, [problem for found in checked for problem in found], len(checked))
     reader = TreeReader(dataset, cache)
     facts: dict[Split, ImageFacts] = {}
     problems = []

@@ -124,11 +124,11 @@ def check_models(
         notes += known or []
         new += [one] if known is None else []
     problems: list[Problem] = []
-    for one, (found, said) in zip(new, _tried(new) if new else [], strict=True):
+    for one, (found, sentences) in zip(new, _tried(new) if new else [], strict=True):
         problems += found
-        notes += said
+        notes += sentences
         if not found:
-            remembered.note(one, said)
+            remembered.note(one, sentences)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     for sentence in dict.fromkeys(notes):
@@ -176,9 +176,9 @@ def _tried(asked: Sequence[_Asked]) -> list[tuple[list[Problem], list[str]]]:
 def _sorted(
     found: Sequence[Mapping[str, str]], paths: Mapping[str, str]
 ) -> tuple[list[Problem], list[str]]:
-    wrong = [(told["where"], told["what"]) for told in found if "where" in told]
+    wrong = [(line["where"], line["what"]) for line in found if "where" in line]
     problems = [Problem(where, what, loc=_loc_of(where, paths)) for where, what in wrong]
-    return problems, [told["note"] for told in found if "note" in told]
+    return problems, [line["note"] for line in found if "note" in line]
 
 
 def _loc_of(where: str, local_paths: Mapping[str, str]) -> tuple[str, ...]:

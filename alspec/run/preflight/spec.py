@@ -53,20 +53,20 @@ def require_own_folder(study: Study, folder: StudyFolder, *, revise: bool) -> No
 
 def record_spec(study: Study, folder: StudyFolder) -> None:
     """Note which spec a study's folder belongs to. Raises OSError if it cannot be written."""
-    said = {"file": _file_of(study), "spec": _plain(study)}
+    record = {"file": _file_of(study), "spec": _plain(study)}
     before = _recorded(folder)
-    if said["file"] and (before is None or said["spec"] != before["spec"]):
+    if record["file"] and (before is None or record["spec"] != before["spec"]):
         path = folder.store.folders.specs / f"{folder.study}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, said)
+        write_json(path, record)
 
 
 def _recorded(folder: StudyFolder) -> dict[str, object] | None:
     """The file and the spec that the folder belongs to; None where nothing readable says so."""
     path = folder.store.folders.specs / f"{folder.study}.json"
     try:
-        said = json.loads(path.read_text("utf-8"))
-        return {"file": str(said["file"]), "spec": dict(said["spec"])}
+        record = json.loads(path.read_text("utf-8"))
+        return {"file": str(record["file"]), "spec": dict(record["spec"])}
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
