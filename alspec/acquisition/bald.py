@@ -24,7 +24,7 @@ def mutual_information(log_p_KBCHW: Tensor) -> Tensor:
 
     Args:
         log_p_KBCHW: log-probabilities of K dropout passes, (K, B, C, H, W), K >= 2; -inf means
-            for p = 0.
+            p = 0.
 
     Returns:
         Mutual information in nats, (B,), within [0, log min(C, K)], in float32 or better. NaN

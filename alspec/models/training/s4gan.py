@@ -94,17 +94,30 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
-    """L_fm: mean absolute difference of the batch means of D's pooled features, both (B, 512)."""
+    """L_fm = |mean_B f(real) - mean_B f(fake)|, f D's pooled features (Mittal et al., section 3).
+
+    Args:
+        real: features of labels with their images, (B, 512).
+        fake: features of predictions with theirs, (B, 512).
+
+    Returns:
+        The mean over the 512 features, (), at least 0.
+    """
     return (real.mean(dim=0) - fake.mean(dim=0)).abs().mean()
 
 
 def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
     """L_st: cross-entropy of the accepted images' predictions against their own argmax.
 
+    Mittal et al., section 3: of the unlabelled images with D(x) > gamma.
+
     Args:
         logits: (B, C, H, W) of unlabelled images.
         accepted: (B,) booleans, D's score above the threshold.
         ignored: (B, H, W) booleans; padding never becomes a pseudo-label.
+
+    Returns:
+        The mean over the pixels that count, (); 0 where none does.
     """
     labels = logits.detach().argmax(dim=1)
     labels = labels.masked_fill(ignored | ~accepted[:, None, None], IGNORE)
