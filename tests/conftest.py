@@ -74,7 +74,7 @@ def performed(tmp_path_factory):
     return whole
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """Forks whole runs of a tiny study from one process that has everything loaded."""
     from fakes.trainer import Server

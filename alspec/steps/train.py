@@ -188,7 +188,7 @@ def load_trained(store: Store, key: str, device: torch.device) -> EncoderDecoder
     try:
         model = ModelFacts.read(store, key)
         config = ast.literal_eval(model.config)
-        segmentor = assemble(config, mc_dropout=model.mc_dropout, drawn=False)
+        segmentor = assemble(config, mc_dropout=model.mc_dropout, random_init=False)
         segmentor.load_state_dict(load_file(weights))
     except Exception as err:
         what = f"{store.home(key)}: holds no trained model ({type(err).__name__}: {err})"

@@ -86,13 +86,13 @@ def _in_words(module: nn.Module, path: Path, match: WeightsMatch) -> str:
     return words
 
 
-def assemble(config: ConfigData, *, mc_dropout: bool, drawn: bool = True) -> EncoderDecoder:
+def assemble(config: ConfigData, *, mc_dropout: bool, random_init: bool = True) -> EncoderDecoder:
     """The segmentor of a config before its weights are set.
 
     Args:
         config: as `model_config` gives it.
         mc_dropout: with dropout layers in the decoder.
-        drawn: with the random weights that layers are born with, 1 s for WRN-38; without, weights
+        random_init: with default initialisation, 1 s for WRN-38; without, weights
             are whatever was in memory, and torch's generator is left as it is.
 
     Raises:
@@ -100,7 +100,7 @@ def assemble(config: ConfigData, *, mc_dropout: bool, drawn: bool = True) -> Enc
     """
     _require_registered_names(config)
     try:
-        with nullcontext() if drawn else _without_init():
+        with nullcontext() if random_init else _without_init():
             model = revert_sync_batchnorm(MODELS.build(ConfigDict(copy.deepcopy(dict(config)))))
     except Exception as err:
         raise InputError.at(

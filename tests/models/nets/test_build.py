@@ -209,7 +209,7 @@ def test_a_segmentor_without_drawn_weights_takes_all_of_them_from_another(mc_dro
     config = model_config("deeplabv3plus_tiny", 4)
     drawn = build_segmentor(config, mc_dropout=mc_dropout)
     before = torch.get_rng_state()
-    bare = assemble(config, mc_dropout=mc_dropout, drawn=False)
+    bare = assemble(config, mc_dropout=mc_dropout, random_init=False)
     assert torch.equal(torch.get_rng_state(), before)
     for tensor in bare.state_dict().values():  # whatever was in memory
         tensor.fill_(torch.nan if tensor.is_floating_point() else 0)
