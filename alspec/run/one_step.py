@@ -54,7 +54,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
             return False
         worker_context = worker.prepare(device, store)
         worker_context.readers = readers_beside(1)
-        with _keeping(worker_context.stop if step.kind is TRAIN else None):
+        with _stopping_on_signals(worker_context.stop if step.kind is TRAIN else None):
             worker.work_on(step, store, worker_context, lambda _done, _total: None)
     finally:
         leases.close()
@@ -62,7 +62,7 @@ def do_step(step: Step, store: Store, device: str) -> bool:
 
 
 @contextmanager
-def _keeping(stop: Event | None) -> Iterator[None]:
+def _stopping_on_signals(stop: Event | None) -> Iterator[None]:
     """Have the first signal ask a training to stop; a second one, or some seconds, stop at once.
 
     Args:

@@ -39,7 +39,7 @@ def quarantine_corrupt(plan: Plan, store: Store) -> list[str]:
             if store.is_done(key):
                 raise
             failpoints.at("repair.found", store.home(key))
-            found.append(_told(err))
+            found.append(_described(err))
     return found
 
 
@@ -85,7 +85,7 @@ def run_to_publication(
         except StoreError as err:
             if not left:
                 raise
-            tell(_told(err))
+            tell(_described(err))
             failpoints.at("repair.again", store.root)
             continue
         ends = summary.failed or summary.held or summary.stopped
@@ -94,6 +94,6 @@ def run_to_publication(
     return done, published
 
 
-def _told(err: StoreError) -> str:
+def _described(err: StoreError) -> str:
     """What was corrupt, without the advice to run again: this run does."""
     return str(err).removesuffix(". Run again")

@@ -79,7 +79,7 @@ def _trained(
     """The finished training and its finite weights, on the CPU."""
     params = TrainParams.of(context.step.params)
     s4gan = S4GAN.model_validate(params.s4gan) if params.s4gan else None
-    keeping = context.keeping
+    policy = context.checkpoint_policy
     try:
         trained = fit(
             lambda: initial_segmentor(context.step, config),
@@ -91,14 +91,14 @@ def _trained(
             Seeds(**{role.name: context.seed(role.name) for role in fields(Seeds)}),
             context.device,
             context.progress,
-            keeping,
+            policy,
             context.worker_context.loader_workers,
         )
         state = trained.segmentor.state_dict()
         weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
         _refuse_infinite(weights)
     except StepFailed:
-        keeping.checkpoints.clear()  # going on would only fail again
+        policy.checkpoints.clear()  # going on would only fail again
         raise
     return trained, weights
 

@@ -105,7 +105,7 @@ class StepContext:
         return self.worker_context.device
 
     @property
-    def keeping(self) -> CheckpointPolicy:
+    def checkpoint_policy(self) -> CheckpointPolicy:
         """Where and how often this step's training writes checkpoints."""
         worker_context = self.worker_context
         return CheckpointPolicy(

@@ -37,7 +37,7 @@ class PixelSource:
     """On disk; of images of this size."""
     readers: int = 0
     """Threads that decode ahead."""
-    _kept: OrderedDict[Wanted, NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
+    _cached: OrderedDict[Wanted, NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
     _bytes: int = 0
     _ahead: Prefetcher[Wanted, tuple[NDArray[np.uint8], bool]] | None = field(
         default=None, repr=False
@@ -67,14 +67,14 @@ class PixelSource:
                 self._ahead = None
 
     def _is_there(self, wanted: Wanted) -> bool:
-        return wanted in self._kept or (self.cache is not None and self.cache.has(*wanted))
+        return wanted in self._cached or (self.cache is not None and self.cache.has(*wanted))
 
     def _found(self, what: str, image: ImageId) -> NDArray[np.uint8]:
         made = self._ahead.take((what, image)) if self._ahead else None
         if made is None:
-            kept = self._kept.get((what, image))
+            kept = self._cached.get((what, image))
             if kept is not None:
-                self._kept.move_to_end((what, image))
+                self._cached.move_to_end((what, image))
                 return kept
             kept = self.cache.get(what, image) if self.cache else None
             if kept is not None:
@@ -82,7 +82,7 @@ class PixelSource:
             made = self._decoded_and_put((what, image))
         pixels, is_on_disk = made
         if not is_on_disk:
-            self._keep(what, image, pixels)
+            self._cache_pixels(what, image, pixels)
         return pixels
 
     def _decoded_and_put(self, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
@@ -98,9 +98,9 @@ class PixelSource:
         pixels = resized(pixels, self.size) if self.size else pixels
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
-    def _keep(self, what: str, image: ImageId, pixels: NDArray[np.uint8]) -> None:
-        self._kept[what, image] = pixels
+    def _cache_pixels(self, what: str, image: ImageId, pixels: NDArray[np.uint8]) -> None:
+        self._cached[what, image] = pixels
         self._bytes += pixels.nbytes
         while self._bytes > CACHE_BYTES:
-            _, dropped = self._kept.popitem(last=False)
+            _, dropped = self._cached.popitem(last=False)
             self._bytes -= dropped.nbytes

@@ -20,7 +20,7 @@ from alspec.errors import StoreError
 from alspec.system import failpoints
 from alspec.system.atomic import sha256_of, sync, write_bytes
 
-KEPT = 2
+RETAINED = 2
 _ENDING = ".safetensors"
 
 
@@ -63,7 +63,7 @@ class Checkpoints:
         if sha256_of(path) != digest:
             path.unlink()
             raise StoreError(f"{path}: does not read back as it was written; is the disk sound?")
-        for older in self._newest_first()[KEPT:]:
+        for older in self._newest_first()[RETAINED:]:
             failpoints.at("checkpoint.remove", older)
             older.unlink(missing_ok=True)
         failpoints.at("checkpoint.saved", path)

@@ -80,7 +80,7 @@ def fit(
     seeds: Seeds,
     device: torch.device,
     progress: Progress,
-    keeping: CheckpointPolicy | None = None,
+    policy: CheckpointPolicy | None = None,
     loader_workers: int = 0,
 ) -> Trained:
     """Train from initial or pretrained weights on the labelled images.
@@ -95,7 +95,7 @@ def fit(
         seeds: where the random numbers come from; torch's global generator is seeded from them.
         device: where to train.
         progress: called after every iteration.
-        keeping: where checkpoints are written and resumed from: the weights are the same bits.
+        policy: where checkpoints are written and resumed from: the weights are the same bits.
         loader_workers: processes that prepare batches; the bits do not depend on it.
 
     Raises:
@@ -113,9 +113,9 @@ def fit(
     learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations)
     learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
-    resume, start = _resumed(keeping, learner.model, log, device)
+    resume, start = _resumed(policy, learner.model, log, device)
     positions = FromPosition(start, iterations)
-    loader_workers = affordable_workers(feed, loader_workers, keeping.warn if keeping else to_log)
+    loader_workers = affordable_workers(feed, loader_workers, policy.warn if policy else to_log)
     loader = feed.loader(positions, device, loader_workers)
     # Processes of a loader decode on their own, and may have to take `frames` along.
     reading = nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
@@ -132,13 +132,13 @@ def fit(
 
 
 def _resumed(
-    keeping: CheckpointPolicy | None, model: nn.Module, log: TrainingLog, device: torch.device
+    policy: CheckpointPolicy | None, model: nn.Module, log: TrainingLog, device: torch.device
 ) -> tuple[Resume | None, int]:
     """The hook that restores the newest checkpoint and writes others, and iterations done."""
-    if keeping is None:
+    if policy is None:
         return None, 0
-    state = keeping.state_for(model, device)
-    return Resume(keeping, state, log), state.position if state else 0
+    state = policy.state_for(model, device)
+    return Resume(policy, state, log), state.position if state else 0
 
 
 def _seconds_of(runner: StepRunner) -> float:

@@ -117,9 +117,9 @@ class Resume(Hook):  # type: ignore[misc]
     priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
 
     def __init__(
-        self, keeping: CheckpointPolicy, state: TrainingState | None, log: TrainingLog
+        self, policy: CheckpointPolicy, state: TrainingState | None, log: TrainingLog
     ) -> None:
-        self.keeping = keeping
+        self.policy = policy
         self.log = log
         self.seconds_before = state.seconds if state else 0.0
         self._state = state
@@ -131,7 +131,7 @@ class Resume(Hook):  # type: ignore[misc]
             _load(runner, self.log, self._state)
             self._state = None
         self._started = time.monotonic()
-        self._due = self._started + self.keeping.seconds
+        self._due = self._started + self.policy.seconds
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
@@ -144,30 +144,30 @@ class Resume(Hook):  # type: ignore[misc]
         done = batch_idx + 1
         if done == runner.max_iters:
             return
-        stop = self.keeping.stop.is_set()
+        stop = self.policy.stop.is_set()
         if stop or self._is_due(done):
-            self._keep(runner, done)
+            self._checkpoint(runner, done)
         if stop:
             raise Interrupted(
                 f"stopped after iteration {done}; run the same command again to continue"
             )
 
     def _is_due(self, done: int) -> bool:
-        if self.keeping.iterations:
-            return done % self.keeping.iterations == 0
+        if self.policy.iterations:
+            return done % self.policy.iterations == 0
         return time.monotonic() >= self._due
 
-    def _keep(self, runner: Runner, done: int) -> None:
+    def _checkpoint(self, runner: Runner, done: int) -> None:
         self.log.refuse_infinite(done)
         begun = time.monotonic()
         seconds = self.seconds_before + begun - self._started
         try:
             state = _state(runner, self.log, done, seconds)
-            self.keeping.checkpoints.save(done, vars(state))
+            self.policy.checkpoints.save(done, vars(state))
         except (OSError, StoreError) as err:
-            self.keeping.warn(f"no checkpoint at iteration {done}, the training continues: {err}")
+            self.policy.warn(f"no checkpoint at iteration {done}, the training continues: {err}")
         now = time.monotonic()
-        self._due = now + max(self.keeping.seconds, (now - begun) / SHARE)
+        self._due = now + max(self.policy.seconds, (now - begun) / SHARE)
 
 
 def _state(runner: Runner, log: TrainingLog, done: int, seconds: float) -> TrainingState:

@@ -59,7 +59,7 @@ class MessageWriter:
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
-        self._told = 0.0
+        self._last_report = 0.0
 
     def send(self, **message: object) -> None:
         """Say one thing at once."""
@@ -69,8 +69,8 @@ class MessageWriter:
     def progress(self, done: int, total: int) -> None:
         """Say how far the step is, a few times a second at most."""
         now = time.monotonic()
-        if now - self._told >= REPORT_SECONDS:
-            self._told = now
+        if now - self._last_report >= REPORT_SECONDS:
+            self._last_report = now
             self.send(event="progress", done=done, total=total)
 
 

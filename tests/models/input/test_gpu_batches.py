@@ -72,7 +72,7 @@ def test_an_image_is_sent_once_and_when_it_is_needed() -> None:
     reads: Any = feed.frames.dataset.reads  # type: ignore[attr-defined]
     there[0]
     assert len(reads) == 2 * len(set(feed.order[0].images))
-    feed.frames._kept.clear()
+    feed.frames._cached.clear()
     for number in range(BATCHES):
         there[number]
     assert set(Counter(reads).values()) == {1}

@@ -28,7 +28,7 @@ def trained(
     *,
     compiled: bool,
     s4gan: S4GAN | None = None,
-    keeping: CheckpointPolicy | None = None,
+    policy: CheckpointPolicy | None = None,
     until: int = 99,
 ) -> Trained:
     def progress(done: int, _total: int) -> None:
@@ -38,7 +38,7 @@ def trained(
     training = Training(epochs=2, batch_size=2, lr=1e-3, compile=compiled)
     seeds = Seeds(0, 1, 2, 3, 4)
     pools = (ids(4), ids(4, 4))
-    return fit(tiny, frames_of(), *pools, training, s4gan, seeds, CPU, progress, keeping)
+    return fit(tiny, frames_of(), *pools, training, s4gan, seeds, CPU, progress, policy)
 
 
 def weights(done: Trained) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def test_it_is_the_same_training_within_rounding_and_goes_on_from_a_checkpoint_t
     assert any(not torch.equal(plain[name], quick[name]) for name in plain), "was it compiled?"
     for name, tensor in plain.items():
         torch.testing.assert_close(quick[name], tensor, rtol=1e-2, atol=1e-4, msg=name)
-    keeping = CheckpointPolicy(Checkpoints(tmp_path), iterations=2)
+    policy = CheckpointPolicy(Checkpoints(tmp_path), iterations=2)
     with pytest.raises(Killed):
-        trained(compiled=True, s4gan=s4gan, keeping=keeping, until=3)
-    resumed = weights(trained(compiled=True, s4gan=s4gan, keeping=keeping))
+        trained(compiled=True, s4gan=s4gan, policy=policy, until=3)
+    resumed = weights(trained(compiled=True, s4gan=s4gan, policy=policy))
     assert all(torch.equal(resumed[name], quick[name]) for name in quick)
 
 

@@ -64,11 +64,11 @@ def trained(
     def build() -> nn.Module:
         return build_segmentor(model_config("deeplabv3plus_tiny", 3), mc_dropout=dropout)
 
-    keeping = None
+    policy = None
     if folder:
-        keeping = CheckpointPolicy(Checkpoints(folder), iterations=every, stop=stop or Event())
+        policy = CheckpointPolicy(Checkpoints(folder), iterations=every, stop=stop or Event())
     return fit(
-        build, frames_of(), ids(4), ids(3, 10), training, s4gan, SEEDS, CPU, progress, keeping,
+        build, frames_of(), ids(4), ids(3, 10), training, s4gan, SEEDS, CPU, progress, policy,
         loader_workers,
     )  # fmt: skip
 
