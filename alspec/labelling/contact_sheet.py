@@ -30,7 +30,7 @@ def contact_sheet(
     """All images in their order, left to right, and the colours of the classes below, as a PNG.
 
     Args:
-        images: of the batch; an image without a proposal stands alone.
+        images: of the batch; an image without a proposal is shown alone.
         classes: their names by id.
         services: hear how far it is.
 

@@ -21,10 +21,10 @@ _LONGEST = 100
 """Characters of a dataset's own field that are shown."""
 
 SHOWN = 0.005
-"""Share of validation images with a near-copy in the pool from which it is told."""
+"""Share of validation images with a near-copy in the pool from which it is reported."""
 
 FLAGGED = 0.05
-"""From which it stands out."""
+"""From which it is emphasised."""
 
 
 def settings_section(

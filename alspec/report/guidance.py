@@ -144,7 +144,7 @@ def _place(guidance: Guidance) -> str:
 
 
 def agreement(guidance: Guidance, comparison: Comparison, idle: Idle = _never) -> str:
-    """Whether the study agrees with an advice, disagrees or cannot tell, with the numbers."""
+    """Whether the study agrees with an advice, disagrees or is undecided, with the numbers."""
     allowed = [entry for entry in comparison.methods if guidance.ssl or not entry.ssl]
     eligible = [entry for entry in allowed if not idle(comparison, entry)]
     if any(map(guidance.describes, allowed)) and not any(map(guidance.describes, eligible)):

@@ -1,4 +1,4 @@
-"""The paper's figures beside the study's own, as the report is told them."""
+"""The paper's figures beside the study's own, as the report shows them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def against_section(compared: Sequence[Comparison], paper: Sequence[PaperFigures
 
 
 def _in_all(lists: Sequence[Sequence[str]]) -> list[str]:
-    """What stands in every list."""
+    """What is in every list."""
     return [each for each in lists[0] if all(each in others for others in lists)]
 
 

@@ -9,7 +9,7 @@ from alspec.results.intervals import Interval, t_interval
 from alspec.results.stats import mean_and_spread
 
 UNKNOWN = "–"
-"""Stands where a number is not there."""
+"""In place of a missing number."""
 
 
 def number(value: float, decimals: int = 2) -> str:

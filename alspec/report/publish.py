@@ -86,7 +86,7 @@ def _remove_old(folder: StudyFolder, files: Collection[str]) -> None:
 
 
 def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:
-    """`publish`, unless its files stand as they were written from the same finished steps.
+    """`publish`, unless its files are as written from the same finished steps.
 
     Args:
         plan: the study, expanded.

@@ -57,7 +57,7 @@ def tracking(
     Args:
         folder: the study's.
         trackers: names of `BACKENDS`, or `module:Class`.
-        note: is told where a tracker did not hear of everything.
+        note: called when a tracker did not receive everything.
 
     Raises:
         InputError: a name that is neither; before the block.

@@ -1,4 +1,4 @@
-"""Tells whether what a study has published is still what its store says, so that it can stand."""
+"""Decides whether what a study has published is still up to date with its store."""
 
 from __future__ import annotations
 

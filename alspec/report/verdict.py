@@ -155,7 +155,7 @@ def _too_few(found: Standing) -> str:
 
 
 def _would_decide(found: Difference) -> str:
-    """How many seeds would decide it; empty where nothing tells."""
+    """How many seeds would decide it; empty where it is unknown."""
     if found.seeds_to_decide is None:
         return " No number of seeds in reach would decide it." if found.together.known else ""
     if found.seeds_to_decide > MOST_SEEDS:
@@ -262,7 +262,7 @@ def _ranking(found: Standing, unit: str) -> str:
 
 
 def _above(margin: Margin, found: Standing, title: str = "") -> str:
-    few = len(found.seeds) == 1  # said once, in the opening
+    few = len(found.seeds) == 1  # stated once, in the opening
     end = "" if few else f", {judged(margin.difference)}"
     return f"{number(margin.points)} above {title}{text(margin.other.name)}{end}"
 

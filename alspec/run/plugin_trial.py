@@ -1,7 +1,7 @@
 """Tries a plugin in a process of its own, which may hang, eat memory, print or die.
 
 `python -m alspec.run.plugin_trial GROUP NAME REPORT` is that process. It writes what it finds to
-the file REPORT, a JSON object a line: `problem`, `phase` as it goes on, and `end` at its end.
+the file REPORT, a JSON object a line: `problem`, `phase` as it proceeds, and `end` at its end.
 """
 
 from __future__ import annotations

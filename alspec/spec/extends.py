@@ -97,7 +97,7 @@ def _take(
 
 
 def _is_same(own: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    """Whether one mapping may extend the other: what tells their kinds apart is equal."""
+    """Whether one mapping may extend the other: what identifies their kinds is equal."""
     return all(own.get(tag, other.get(tag)) == other.get(tag) for tag in _TAGS)
 
 

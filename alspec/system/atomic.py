@@ -49,7 +49,7 @@ def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
         path: of the file.
         data: all of it.
         synced: whether it is on the disk before it is renamed; False is for the many files that are
-            made again where they are found wrong.
+            recomputed where they are found wrong.
 
     Raises:
         OSError: it could not be written; names the file, and on a full disk what it needs. So for

@@ -112,7 +112,7 @@ class JpegDecoder:
         )
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 - this very Python, on code that stands here
+        process = subprocess.Popen(  # noqa: S603 - this Python, on the code below
             [*python_code_command(_CHILD), *map(str, self._thumbnail)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

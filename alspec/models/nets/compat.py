@@ -39,9 +39,9 @@ def _stand_in() -> types.ModuleType:
 
 
 def import_mmseg() -> None:
-    """Import mmseg's models once, quietly, with a stand-in for the ops where there are none.
+    """Import mmseg's models once, quietly, with a placeholder for the ops where there are none.
 
-    The stand-in is removed again: mmengine looks later for compiled ops, and must find none.
+    The placeholder is removed again: mmengine looks later for compiled ops, and must find none.
     """
     if "mmseg.models" in sys.modules:
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from alspec.models.nets import compat  # isort: skip  (mends the imports below)
+from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 import torch
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.aspp_head import ASPPHead

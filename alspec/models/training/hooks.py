@@ -53,7 +53,7 @@ class TrainingLog(Hook):  # type: ignore[misc]
     """Means of every loss and score over each epoch, summed on the device and read once an epoch.
 
     An epoch ends with the batch that its last image is in; of the epochs that end in the same
-    batch, the last one stands for all.
+    batch, only the last one is recorded.
 
     Attributes:
         epochs: one mapping an epoch, name to mean, its number, from 1, under `epoch`, and under

@@ -70,7 +70,7 @@ def upsampling_backward(
         return (rows_Hh.T @ narrow_BCHw).to(gradient_BCHW.dtype)
 
 
-@lru_cache(maxsize=64)  # sending them anew would wait for the device
+@lru_cache(maxsize=64)  # sending them again would wait for the device
 def _weights(
     wanted: int,
     there: int,

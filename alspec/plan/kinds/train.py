@@ -21,10 +21,10 @@ SSL_FACTOR = 3.5
 """A step of s4GAN against one of supervised training: twice the images, and the discriminator."""
 
 DISCRIMINATOR = 2
-"""Raised when s4GAN's discriminator is another net; stands in the keys of trainings with it."""
+"""Raised when s4GAN's discriminator is another net; part of the keys of trainings with it."""
 
 PADDING = 2
-"""Raised when crops are padded with other pixels; stands in the keys of trainings that may pad."""
+"""Raised when crops are padded with other pixels; part of the keys of trainings that may pad."""
 
 _TIMED = ("batch_size", "crop", "precision", "compile")
 

@@ -18,7 +18,7 @@ def draw_colour_key(colours: Mapping[str, str]) -> Drawn:
     """Swatches with their names, down the columns.
 
     Args:
-        colours: `#rrggbb` by what it stands for.
+        colours: `#rrggbb` by what it means.
     """
     rows = ceil(len(colours) / _COLUMNS)
 

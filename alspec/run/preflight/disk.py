@@ -17,7 +17,7 @@ from alspec.store.store import Store
 
 TOLERANCE = 0.2
 """How far an estimate may be off: a disk is refused that has less than the least need by more than
-this, and told of where it has not this much more than the whole need."""
+this, and warned where it has not this much more than the whole need."""
 
 
 @dataclass(frozen=True, slots=True)
