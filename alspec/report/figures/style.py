@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette, distinguishable by colour-blind readers; its yellow is too pale for lines."""
+"""Okabe and Ito's palette, for colour-blind readers too; its yellow is too pale for lines."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 GREY = "#767676"
