@@ -74,6 +74,14 @@ def performed(tmp_path_factory):
     return whole
 
 
+@pytest.fixture(scope="module")
+def small_discriminator():
+    """A discriminator of s4GAN that takes little time and disk, where its size shows nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alspec.models.training.s4gan.WIDTHS", (4, 8, 8, 8))
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """Forks whole runs of a tiny study from one process that has everything loaded."""

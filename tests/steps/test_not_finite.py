@@ -19,6 +19,8 @@ from alspec.run.executors.worker import work_on
 from alspec.steps import acquire, evaluate, pool_outputs
 from alspec.steps.work import WorkerContext
 
+pytestmark = pytest.mark.usefixtures("small_discriminator")
+
 INFINITE = [float("nan"), float("inf"), float("-inf")]
 
 

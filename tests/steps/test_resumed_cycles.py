@@ -16,6 +16,8 @@ from alspec.plan.step import Step
 from alspec.run.executors.worker import work_on
 from alspec.steps.work import WorkerContext
 
+pytestmark = pytest.mark.usefixtures("small_discriminator")
+
 CYCLES = 3
 SAME = {
     POOL: {"pool.csv", "pool.json"},

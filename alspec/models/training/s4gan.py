@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mmseg.models import EncoderDecoder
 
 
+WIDTHS = (64, 128, 256, 512)
+"""Channels after each convolution of the discriminator (Mittal et al., section 3)."""
+
+
 class _Halving(nn.Conv2d):
     """A convolution of 4x4, stride 2, padding 1; as one matrix product where pixels are few.
 
@@ -68,7 +72,7 @@ class Discriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = classes + 3
-        for width in (64, 128, 256, 512):
+        for width in WIDTHS:
             convolution = _Halving(channels, width)
             nn.init.normal_(convolution.weight, std=math.sqrt(2 / (16 * width)))
             layers += [convolution, nn.LeakyReLU(0.2, inplace=True), nn.Dropout2d(0.5)]

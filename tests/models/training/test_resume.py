@@ -23,6 +23,8 @@ from alspec.models.training.fit import Seeds, Trained, fit
 from alspec.models.training.resume import CheckpointPolicy
 from alspec.spec.model import S4GAN, Training
 
+pytestmark = pytest.mark.usefixtures("small_discriminator")
+
 CPU = torch.device("cpu")
 SEEDS = Seeds(1, 2, 3, 4, 5)
 EIGHT = Training(epochs=4, batch_size=2, lr=0.02, crop=(24, 40))
