@@ -41,7 +41,7 @@ _EXIT_CODES: Mapping[ExitCode, str] = {
 _VARIABLES = {
     "ALSPEC_CHECKPOINT_ITERATIONS": "a training writes a checkpoint every n iterations, "
     "in place of every minute",
-    "ALSPEC_JOB": "the name of a cluster's job that a run is part of, for schedulers other than Slurm",
+    "ALSPEC_JOB": "the name of the cluster's job that a run is part of; not needed under Slurm",
     "ALSPEC_PYTHONPATH": "absolute folders that workers import from after all that is installed",
 }
 

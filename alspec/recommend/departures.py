@@ -113,8 +113,8 @@ def authors_code(study: Study, dataset: DatasetSpec) -> Iterator[str]:
     if differences:
         yield (
             f"The authors' code, with which the paper's figures were made, is not in all as its "
-            f"text says: {differences}. In this the study follows the text; `specs/as_released` follows "
-            "the code where a spec can."
+            f"text says: {differences}. In this the study follows the text; `specs/as_released` "
+            "follows the code where a spec can."
         )
     if dataset.kind == "a2d2" and study.training.flip:
         yield "The authors' code mirrors no image of A2D2 (`training.flip: false`)."
