@@ -115,13 +115,13 @@ def _saved_figure(
     rows = {
         text(each.entry.name): (each.share, [100 * v / total for v in each.by_seed.values()])
         for each in found
-        if each.share.seeds
+        if each.share.known
     }
     if rows:
         yield album.figure(
             file_name(comparison, "labels-saved"),
             f"Labels saved: {title_of(comparison)}",
-            "Bars: mean over seeds. Dots: every seed. Lines: 95 % t interval, from 3 seeds on.",
+            "Bars: mean over seeds. Dots: every seed. Lines: 95 % t interval.",
             lambda: draw_labels_saved(rows),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from alspec.report.document import Block, Heading, Item, Items, Paragraph, items, strong, text
+from alspec.report.document import Block, Fold, Heading, Item, Items, Paragraph, items, strong, text
 from alspec.report.phrases import listed, number, percent
 from alspec.report.verdict import judged
 from alspec.results.intervals import Difference, Outcome, difference
@@ -136,7 +136,7 @@ def caveats_block(advice: Sequence[Guidance]) -> list[Block]:
     for caveat, where in places.items():
         whose = "" if set(where) == everywhere else f"{listed(list(where))}: "
         lines.append(f"{whose}{text(caveat)}")
-    return [Paragraph("Caveats:"), items(*lines)]
+    return [Fold("Caveats", (items(*lines),))]
 
 
 def _place(guidance: Guidance) -> str:

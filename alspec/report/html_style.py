@@ -48,7 +48,7 @@ table { border-collapse: collapse; border: 0; font-size: .92rem;
 th, td { border: 0; border-bottom: 1px solid var(--line); padding: .35rem .8rem;
   vertical-align: top; }
 td:not(:first-child) { white-space: nowrap; }
-td[align=left] { white-space: normal; }
+td[align=left] { white-space: normal; overflow-wrap: anywhere; }
 td[align=left]:last-child { min-width: 12rem; }
 th { font-weight: 600; }
 thead th { border-bottom: 2px solid var(--muted); }

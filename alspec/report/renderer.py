@@ -53,4 +53,4 @@ class Renderer(ABC):
 
     def fold(self, block: Fold) -> str:
         """Blocks that may stay closed; open where a format has no such thing."""
-        return "\n\n".join(self.blocks(block.blocks))
+        return "\n\n".join(self.blocks((Paragraph(f"{block.summary}:"), *block.blocks)))

@@ -12,54 +12,38 @@ from alspec.report.figures.grids import draw_grid, draw_ratios
 from alspec.report.findings import Findings
 from alspec.report.phrases import number
 from alspec.results.bought_classes import BoughtClasses
-from alspec.results.selections import SelectionAudit
+from alspec.results.selections import Chosen, SelectionAudit
+
+LEAST_NEIGHBOURS = 0.05
+"""Share of a pool's images with a near-copy beside them, from which its order is taken as time."""
 
 
 def selection_section(findings: Findings, album: Album) -> list[Block]:
     """A part a setting; empty where nothing was chosen yet."""
     blocks: list[Block] = []
     for setting, audit in findings.audits.items():
-        blocks += _one(setting, audit, album)
+        facts = findings.pools.get(setting.pool_step)
+        in_time = facts is None or facts.neighbours is None or facts.neighbours >= LEAST_NEIGHBOURS
+        blocks += _one(setting, audit, album, in_time=in_time)
     if not blocks:
         return []
     about = (
         "Means over seeds, without the initial set, which is the same for all. Views: percent of "
         "the chosen images that show what no image chosen before shows from nearby in time. "
         "Near-copies: percent of a batch with a neighbour in time in the same batch. Sequences: "
-        "percent of the pool's."
+        "percent of the pool's. They are left out where a pool's neighbours are not alike, so that "
+        "its order is no time."
     )
     return [Heading("What was chosen"), Paragraph(about), *blocks]
 
 
-def _one(setting: Setting, audit: SelectionAudit, album: Album) -> list[Block]:
+def _one(setting: Setting, audit: SelectionAudit, album: Album, *, in_time: bool) -> list[Block]:
     where = f"{text(setting.dataset)}, budget {text(setting.budget)}"
-    names = [text(row.name) + (" (dropout)" if row.mc_dropout else "") for row in audit.rows]
-    rows = [
-        (
-            name,
-            number(row.images, 0),
-            number(row.views, 0),
-            number(row.near_copies, 0),
-            number(row.sequences, 0),
-        )
-        for name, row in zip(names, audit.rows, strict=True)
-    ]
-    header = ("Method", "Images", "Views (%)", "Near-copies (%)", "Sequences (%)")
-    blocks: list[Block] = [
-        Heading(f"Chosen: {where}", 3),
-        table(header, rows, caption=f"What was chosen: {where}"),
-    ]
     name = f"{setting.dataset}_{setting.budget}"
-    by_name = dict(zip(names, audit.rows, strict=True))
-    blocks.append(
-        album.figure(
-            f"{name}_views",
-            f"Views and near-copies: {where}",
-            "Of the images that each method chose. Little redundancy is bought where blue is long "
-            "and orange short.",
-            lambda: draw_views({n: (row.views, row.near_copies) for n, row in by_name.items()}),
-        )
-    )
+    names = [text(row.name) + (" (dropout)" if row.mc_dropout else "") for row in audit.rows]
+    blocks: list[Block] = [Heading(f"Chosen: {where}", 3)]
+    if in_time:
+        blocks += _views(name, where, dict(zip(names, audit.rows, strict=True)), album)
     if audit.overlap:
         values = [
             [100.0 if a == b else _overlap(audit, a, b) for b in range(len(names))]
@@ -75,7 +59,26 @@ def _one(setting: Setting, audit: SelectionAudit, album: Album) -> list[Block]:
         )
     if audit.classes is not None:
         blocks += _classes(name, where, names, audit.classes, album)
-    return blocks
+    return blocks if len(blocks) > 1 else []
+
+
+def _views(name: str, where: str, chosen: dict[str, Chosen], album: Album) -> list[Block]:
+    """New views and near-copies in time order, by method."""
+    rows = [
+        (method, *(number(v, 0) for v in (row.images, row.views, row.near_copies, row.sequences)))
+        for method, row in chosen.items()
+    ]
+    header = ("Method", "Images", "Views (%)", "Near-copies (%)", "Sequences (%)")
+    return [
+        table(header, rows, caption=f"What was chosen: {where}"),
+        album.figure(
+            f"{name}_views",
+            f"Views and near-copies: {where}",
+            "Of the images that each method chose. Little redundancy is bought where blue is long "
+            "and orange short.",
+            lambda: draw_views({n: (row.views, row.near_copies) for n, row in chosen.items()}),
+        ),
+    ]
 
 
 def _classes(

@@ -10,8 +10,12 @@ from pathlib import Path
 from factories.reports import markdown_of
 from factories.study import CAMVID, MadeStudy
 
+from alspec.report.album import Album
+from alspec.report.findings import read_findings
 from alspec.report.guidance import Guidance
 from alspec.report.publish import publish
+from alspec.report.selection_section import selection_section
+from alspec.results.table import collect
 from alspec.spec.model import Budget, Evaluation
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.md"
@@ -149,3 +153,16 @@ def test_importing_the_report_loads_neither_matplotlib_nor_pandas_nor_torch():
         [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_views_are_counted_where_neighbours_are_alike(tmp_path):
+    made = MadeStudy(methods=("random", "coreset"), seeds=(0,), pool_images=40, listed=True)
+    store = made.in_folder(tmp_path).store
+    findings = read_findings(made.plan, store, collect(made.plan, store))
+    unlike = {key: replace(facts, neighbours=0.0) for key, facts in findings.pools.items()}
+    shown = [
+        {getattr(block, "name", "") for block in selection_section(found, Album())}
+        for found in (findings, replace(findings, pools=unlike))
+    ]
+    assert shown[0] - shown[1] == {"camvid_10-10_views"}
+    assert shown[1] >= {"camvid_10-10_overlap", "camvid_10-10_bought"}

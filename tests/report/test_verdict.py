@@ -7,7 +7,7 @@ import pytest
 
 from alspec.plan.dag import Setting
 from alspec.plan.step import StepKey
-from alspec.report.document import Paragraph, items
+from alspec.report.document import Fold, items
 from alspec.report.guidance import Guidance, agreement, caveats_block, guidance_item
 from alspec.report.markdown import inline
 from alspec.report.verdict import leaders_table, verdict
@@ -201,7 +201,7 @@ def test_caveats_are_said_once():
         Guidance("toy", "b", "low", "low", ssl, "random", ssl, "x", caveats=("volatile", "a|b"))
         for ssl in (False, True)
     ]
-    assert caveats_block(both) == [Paragraph("Caveats:"), items("volatile", "a|b")]
+    assert caveats_block(both) == [Fold("Caveats", (items("volatile", "a|b"),))]
     assert caveats_block([advice()]) == []
 
 
