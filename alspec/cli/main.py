@@ -125,6 +125,10 @@ def plan(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="First time a sample of steps on the device.")
     ] = False,
+    gpus: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,…", help="Also the time on so many devices, and what bounds it."),
+    ] = None,
     trust_config: TrustConfig = False,
 ) -> None:
     """Show what a study will do: labelled images, runs, steps, what sharing saves, the time.
@@ -144,6 +148,7 @@ def plan(
         graph=graph,
         calibrate=calibrate,
         trust_config=trust_config,
+        gpus=gpus,
     )
 
 
@@ -248,7 +253,7 @@ def status(
     Example: alspec status study.yaml --watch
     """
     from alspec.cli import project as projects
-    from alspec.cli import study as commands
+    from alspec.cli import status as commands
 
     if project := projects.project_of(spec, overrides or ()):
         raise typer.Exit(projects.status(project, work_dir, as_json=as_json))

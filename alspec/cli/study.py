@@ -1,26 +1,21 @@
-"""The commands about a study: check, plan, run, status, report."""
+"""The commands about a study: check, plan, run, report."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 from urllib.parse import quote
 
 from alspec import api, studies
 from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.cli.project import spec_of
-from alspec.errors import AlspecError, ExitCode, InputError, StepFailed
+from alspec.errors import ExitCode, InputError, StepFailed
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
-from alspec.spec.load import names_project
 from alspec.store.study_folder import StudyFolder
 from alspec.system.atomic import write_out
-
-WATCH_SECONDS = 5.0
 
 
 def check(
@@ -62,11 +57,14 @@ def plan(
     graph: bool,
     calibrate: bool,
     trust_config: bool,
+    gpus: str | None = None,
 ) -> None:
     """Print the plan of a study, or of a project's next batch, as a table, JSON or a graph."""
     from alspec.plan.graph import mermaid
     from alspec.plan.summary import as_data
+    from alspec.run.scaling import parse_counts
 
+    counts = parse_counts(gpus) if gpus else []
     expanded = api.plan(spec_of(spec, overrides), trust_config=trust_config, work_dir=work_dir)
     if graph:
         done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
@@ -77,14 +75,20 @@ def plan(
             expanded,
             work_dir=work_dir,
             devices=devices,
+            gpus=counts,
             progress=display,
             calibrate=calibrate,
             trust_config=trust_config,
         )
     if as_json:
-        console.say_json(as_data(expanded, cost.done, cost.seconds))
-    else:
-        _print_plan(expanded, cost)
+        more = {"scaling": cost.scaling and cost.scaling.as_data()} if counts else {}
+        console.say_json({**as_data(expanded, cost.done, cost.seconds), **more})
+        return
+    _print_plan(expanded, cost)
+    if cost.scaling:
+        header = (f"{cost.scaling.device} devices", "time", "times faster")
+        console.say_table("", header, cost.scaling.rows())
+        console.out.print(cost.scaling.chain_in_words(), markup=False)
 
 
 def _print_plan(expanded: Plan, cost: api.Outlook) -> None:
@@ -164,82 +168,6 @@ def run(
             return ExitCode.STEP_FAILED
         return ExitCode.DONE if idle and wait else ExitCode.LOCKED
     return ExitCode.DONE
-
-
-def status(
-    spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool, watch: bool
-) -> None:
-    """Print how far studies are; one whose spec or data are gone is reported and passed over."""
-    plans = (
-        [api.plan(api.load_study(spec, overrides), work_dir=work_dir)]
-        if spec
-        else list(_plans_in(work_dir))
-    )
-    while True:
-        data = [_progress(plan, work_dir) for plan in plans]
-        if as_json:
-            console.say_json(data)
-        else:
-            _print_progress(data, work_dir)
-        if not watch or all(study["done"] == study["steps"] for study in data):
-            return
-        time.sleep(WATCH_SECONDS)
-        if console.out.is_terminal and not as_json:
-            console.out.clear()
-
-
-class _RunProgress(TypedDict):
-    """How many cycles of a run are done."""
-
-    run: str
-    cycles: int
-    done: int
-
-
-class _StudyProgress(TypedDict):
-    """How far a study is, as `status --json` prints it."""
-
-    study: str
-    steps: int
-    done: int
-    runs: list[_RunProgress]
-
-
-def _print_progress(data: Sequence[_StudyProgress], work_dir: Path) -> None:
-    if not data:
-        console.out.print(f"no study in {work_dir}", markup=False)
-    for study in data:
-        title = f"{study['study']}: {study['done']} of {study['steps']} steps done"
-        rows = [
-            (r["run"], "●" * r["done"] + "○" * (r["cycles"] - r["done"])) for r in study["runs"]
-        ]
-        console.say_table(title, ("run", "cycles"), rows)
-
-
-def _plans_in(work_dir: Path) -> Iterator[Plan]:
-    """The plans of the studies; labelling projects are shown by `cli.project`."""
-    for path in sorted(work_dir.glob("*/spec.yaml")):
-        if names_project(path):
-            continue
-        try:
-            yield api.plan(api.load_study(path), work_dir=work_dir)
-        except AlspecError as err:
-            console.say_error(err)
-
-
-def _progress(plan: Plan, work_dir: Path) -> _StudyProgress:
-    from alspec.results.table import finished_sets
-
-    store = StudyFolder(work_dir, plan.study.study).store
-    return {
-        "study": plan.study.study,
-        "steps": len(plan.steps),
-        "done": len(store.done(plan.steps)),
-        "runs": [
-            {"run": r.name, "cycles": len(r.sets), "done": len(list(finished_sets(r, store)))}
-            for r in plan.runs
-        ],
-    }
 
 
 def report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from alspec.run.devices import parse_devices
 from alspec.run.loop import needed
 from alspec.run.observer import Progress, observer_of
 from alspec.run.preflight.disk import disk_space_for
+from alspec.run.scaling import Scaling, scaling
 from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
 
 
@@ -25,12 +27,15 @@ class Outlook:
         seconds: wall time of the others; None where nothing like them was measured.
         time: the same in words, with its origin.
         disk: what the others need of the disk, in words; empty if nothing is left.
+        scaling: the time on the numbers of devices that were asked about; None where none were,
+            or nothing like the steps was measured.
     """
 
     done: frozenset[StepKey]
     seconds: float | None
     time: str
     disk: str
+    scaling: Scaling | None = None
 
 
 def outlook(
@@ -38,6 +43,7 @@ def outlook(
     *,
     work_dir: str | Path = WORK_DIR,
     devices: str | None = None,
+    gpus: Sequence[int] = (),
     calibrate: bool = False,
     trust_config: bool = False,
     progress: Progress = None,
@@ -47,12 +53,15 @@ def outlook(
     Args:
         expanded: as `plan` gives it.
         work_dir: where it is to run.
-        devices: on what, as `--devices`.
+        devices: on what, as `--devices`; as the spec says if None.
+        gpus: numbers of devices to tell the time for.
         calibrate: time a sample on the device first, for seconds.
         trust_config: the sample may run the study's own config.
         progress: hears of the calibration.
     """
-    slots = parse_devices(devices)
+    asked = expanded.study.execution
+    here = asked.executor == "local" or devices is not None
+    slots = parse_devices(devices or asked.devices, here=here) * (1 if here else asked.jobs or 1)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     store = folder.store
     if calibrate:
@@ -62,8 +71,10 @@ def outlook(
             timing.calibrate(expanded, store, slots, trust_config=trust_config)
     there = store.done(expanded.steps)
     done = frozenset(key for key in expanded.steps if key in there)
-    found = timing.estimate(expanded, store, needed(expanded, store), slots)
+    left = needed(expanded, store)
+    found = timing.estimate(expanded, store, left, slots)
+    times = scaling(expanded, store, left, slots[0], gpus) if gpus else None
     todo = expanded.steps.keys() - done
     space = disk_space_for(expanded, todo, store, len(slots)) if todo else ""
     disk = f"On {len(slots)} workers what is left {space}." if todo else ""
-    return Outlook(done, found.seconds, found.words, disk)
+    return Outlook(done, found.seconds, found.words, disk, times)

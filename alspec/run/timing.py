@@ -48,13 +48,19 @@ def estimate(plan: Plan, store: Store, todo: Collection[StepKey], slots: Sequenc
     return Estimate(wall, f"About {format_duration(wall)} on {where}, from {_origin(paces)}.")
 
 
+def seconds_of(
+    plan: Plan, store: Store, todo: Collection[StepKey], device: str
+) -> Mapping[StepKey, float] | None:
+    """The seconds of each step's own work on a device; None where nothing like it was measured."""
+    loads = workloads(plan)
+    return step_seconds(loads, _paces(plan, loads, store, todo, device_kind(device)))
+
+
 def costs_of(
     plan: Plan, store: Store, todo: Collection[StepKey], device: str
 ) -> Mapping[StepKey, float]:
     """The cost of each step: seconds where they can be estimated, else a relative measure."""
-    loads = workloads(plan)
-    paces = _paces(plan, loads, store, todo, device_kind(device))
-    return step_seconds(loads, paces) or step_costs(plan)
+    return seconds_of(plan, store, todo, device) or step_costs(plan)
 
 
 def save_throughput(plan: Plan, store: Store, tried: Collection[StepKey], device: str) -> None:

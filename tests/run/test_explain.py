@@ -154,7 +154,7 @@ def test_the_command_names_reasons_and_steps(spec, tmp_path, cli):
 
 
 def test_status_watches_until_all_is_done(spec, tmp_path, cli, monkeypatch):
-    from alspec.cli import study as commands
+    from alspec.cli import status as commands
 
     study, waits = study_of(), []
 

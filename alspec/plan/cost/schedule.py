@@ -60,3 +60,32 @@ def schedule(
 def makespan(plan: Plan, costs: Mapping[StepKey, float], todo: Set[StepKey], slots: int) -> float:
     """When the last step of the schedule ends; 0 for none."""
     return max((moment.time for moment in schedule(plan, costs, todo, slots)), default=0.0)
+
+
+def longest_chain(
+    plan: Plan, costs: Mapping[StepKey, float], todo: Set[StepKey]
+) -> tuple[StepKey, ...]:
+    """The steps that wait for one another and cost the most together: the critical path.
+
+    Args:
+        plan: the study, expanded.
+        costs: how long each step takes.
+        todo: the steps to run; the others are done.
+
+    Returns:
+        In the order in which they run; no number of slots is faster than their sum.
+    """
+    best: dict[StepKey, float] = {}
+    before: dict[StepKey, StepKey | None] = {}
+    for step in plan.in_order():
+        if step.key in todo:
+            sources = [source for source in step.inputs.values() if source in best]
+            last = max(sources, key=best.__getitem__, default=None)
+            before[step.key] = last
+            best[step.key] = costs[step.key] + (best[last] if last is not None else 0.0)
+    chain: list[StepKey] = []
+    here = max(best, key=best.__getitem__, default=None)
+    while here is not None:
+        chain.append(here)
+        here = before[here]
+    return tuple(reversed(chain))

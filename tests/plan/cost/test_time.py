@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alspec.plan.cost.priority import step_costs
+from alspec.plan.cost.schedule import longest_chain, makespan
 from alspec.plan.cost.time import (
     END_SECONDS,
     START_SECONDS,
@@ -167,3 +168,17 @@ def test_nothing_measured_is_not_known(plan, toy_study):
         is None
     )
     assert set(step_costs(plan)) == set(plan.steps)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.data())
+def test_the_longest_chain_bounds_every_number_of_slots(lengths, data):
+    plan, chains = chain(*lengths)
+    costs = {key: data.draw(st.floats(0.5, 9)) for keys in chains for key in keys}
+    todo = frozenset(plan.steps)
+    found = longest_chain(plan, costs, todo)
+    assert sum(costs[key] for key in found) == max(sum(costs[k] for k in keys) for keys in chains)
+    assert list(found) in chains
+    many = makespan(plan, costs, todo, len(plan.steps))
+    assert many == pytest.approx(sum(costs[key] for key in found))
+    assert makespan(plan, costs, todo, 1) == pytest.approx(sum(costs.values()))
+    assert longest_chain(plan, costs, frozenset()) == ()
