@@ -115,9 +115,9 @@ class RayCluster:
         local = {} if where or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **where, **local)
-        except (OSError, RuntimeError, ValueError) as err:
+        except Exception as err:  # Ray raises bare ones, as of a node that started too slowly
             first = str(err).strip().partition("\n")[0]
-            what = f"Ray's cluster is not reached ({first}). Nothing was started"
+            what = f"Ray's cluster is not reached ({first}). Nothing was started; try again"
             raise InputError.at(self.asked.address or "--executor ray", what) from err
 
     @property
