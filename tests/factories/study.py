@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -180,13 +181,13 @@ class MadeStudy:
                     np.save(draft / "confusion.npy", self.confusions[labelled.evaluate])
                     write_json(draft / "evaluate.json", {"classes": list(CLASSES), "images": 5})
 
-    @property
+    @cached_property
     def images(self) -> list[str]:
         """The pool's images in time order, in four sequences."""
         length = -(-self.pool_images // 4)
         return [f"{'abcd'[k // length]}/{k:05}.png" for k in range(self.pool_images)]
 
-    @property
+    @cached_property
     def pixels(self) -> np.ndarray:
         """Pixels of each class, and ignored ones, in each image of the pool."""
         pixels = np.random.default_rng(0).integers(0, 1000, (self.pool_images, len(CLASSES) + 1))
