@@ -28,7 +28,7 @@ def figures() -> Iterator[Figure]:
     datasets = tuple(CAMVID.model_copy(update={"name": f"data{k}"}) for k in range(5))
     made = MadeStudy(
         methods=("random", "uniform", "entropy", "equal", "coreset", *more),
-        seeds=(0, 1, 2, 3, 4), datasets=datasets, full=False,
+        seeds=(0, 1, 2, 3, 4), datasets=datasets, full=False, listed=True,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         study = made.in_folder(Path(folder))
