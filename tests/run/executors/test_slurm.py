@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +216,32 @@ def test_a_project_does_not_go_to_a_cluster(tmp_path, cli):
     )
     code, _, err = cli("run", path, "--executor", "slurm")
     assert (code, "on this machine" in err) == (2, True)
+
+
+def test_without_ray_the_message_names_the_extra(study, monkeypatch, cli):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, err = cli("run", "study.yaml", "--executor", "ray")
+    assert (code, "pip install 'alspec[ray]'" in err) == (2, True)
+
+
+def test_ray_is_imported_when_it_is_asked_for_alone():
+    code = "import sys, alspec.run.cluster_steps; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_pilots_do_a_study_and_one_that_is_preempted_goes_on(tmp_path, slurm, monkeypatch):
+    """Jobs are processes here: two pilots share the steps, one is signalled as its time ends."""
+    from factories.cluster_runs import ClusterRun, alone
+
+    (slurm / "start").touch()
+    for name in ("alone", "cluster"):
+        (tmp_path / name).mkdir()
+    expected = alone(tmp_path / "alone")
+    run = ClusterRun(tmp_path / "cluster", executor="slurm")
+    process = run.start()
+    run.wait_for(lambda: len(run.events("done")) >= 2, process)
+    os.kill(int((slurm / "shell.100_1").read_text()), signal.SIGUSR1)
+    run.wait_for(lambda: "requeue 100_1" in (slurm / "asked").read_text(), process)
+    said = run.check(process, expected)
+    assert "2 jobs submitted to Slurm (100)" in said
