@@ -19,6 +19,10 @@ from alspec.system.processes import is_left_behind
 
 MANIFEST = "manifest.json"
 
+FORMAT = 2
+"""Of the manifests written here; raised when a reader of before would misread a newer one. One
+without a format is of the first. What a reader does not know of its own format it passes over."""
+
 HASHED_BYTES = 4 << 20
 """Larger files are hashed when a step reads them, and before that if they are newer than the
 manifest, which is written after them."""
@@ -57,6 +61,15 @@ class Artifact:
     sha256: str
     dropped: bool = False
 
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> Artifact:
+        """An artifact as a manifest describes it, whatever else it says."""
+        return cls(about["bytes"], about["sha256"], about.get("dropped", False))
+
+
+class NewerManifest(Exception):
+    """A manifest of a format that a later version of alspec writes."""
+
 
 def is_safe(name: str) -> bool:
     """Whether a key or a file's name stays inside its folder."""
@@ -72,7 +85,18 @@ def safe_name(name: str) -> str:
 
 def manifest_text(step: StepRecord, files: Mapping[str, object]) -> str:
     """A manifest; it holds its own SHA-256, so that no change to it goes unseen."""
-    content = {"step": step, "files": files}
+    return _sealed({"format": FORMAT, "step": step, "files": files})
+
+
+def manifest_without(raw: bytes, name: str) -> str:
+    """A manifest that says of an artifact that it was dropped, and else what it said."""
+    content: dict[str, Any] = json.loads(raw)
+    content.pop("sha256", None)
+    content["files"][name]["dropped"] = True
+    return _sealed(content)
+
+
+def _sealed(content: Mapping[str, object]) -> str:
     return json_text({**content, "sha256": hashlib.sha256(json_text(content).encode()).hexdigest()})
 
 
@@ -81,12 +105,20 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
 
     Raises:
         ValueError: it is none, was changed, or describes another step.
+        NewerManifest: it is as it was written, by a later version of alspec.
     """
     try:
         content = json.loads(raw)
+        written = content.get("format", 1)
+        if written > FORMAT and _seals_itself(raw, content):
+            raise NewerManifest(
+                f"it was written by a later version of alspec (manifest format {written}, this "
+                f"version reads up to {FORMAT}). Install that version (pip install -U alspec), or "
+                "choose another --work-dir"
+            )
         step: StepRecord = content["step"]
         files = content["files"]
-        described = {safe_name(name): Artifact(**about) for name, about in files.items()}
+        described = {safe_name(name): Artifact.of(about) for name, about in files.items()}
         if not isinstance(step, dict):
             raise TypeError("its step is no mapping")
         untouched = _seals_itself(raw, content) or (
@@ -104,13 +136,10 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
 
 def _seals_itself(raw: bytes, content: Mapping[str, object]) -> bool:
     """Whether the SHA-256 that a manifest ends its files with is that of all its other lines."""
-    if set(content) != {"step", "files", "sha256"}:
-        return False
-    before, *after = raw.split(f'\n "sha256": "{content["sha256"]}",\n "step":'.encode())
+    before, *after = raw.split(f'\n "sha256": "{content.get("sha256")}",'.encode())
     if len(after) != 1:
         return False
-    whole = hashlib.sha256(before + b'\n "step":' + after[0]).hexdigest()
-    return bool(whole == content["sha256"])
+    return bool(hashlib.sha256(before + after[0]).hexdigest() == content["sha256"])
 
 
 def check_artifact(path: Path, described: Artifact, *, hashed: bool = True) -> str:

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,38 @@ from alspec.store.folders import StoreFolders
 from alspec.store.manifest import (
     MANIFEST,
     Artifact,
+    NewerManifest,
     Recipe,
     StepRecord,
     check_artifact,
     first_corruption,
     is_safe,
     manifest_text,
+    manifest_without,
     read_manifest,
 )
 from alspec.store.manifest import safe_name as _safe
 from alspec.store.retention import Retention
 from alspec.system import failpoints
 from alspec.system.atomic import json_text, sha256_of, sync, write_json, write_text
+
+_Read = TypeVar("_Read")
+
+Identity: TypeAlias = tuple[int, int]
+"""Device and inode of a step's folder: another one is another commit."""
+
+
+class _MadeAgain(StoreError):
+    """What was read is gone: another process has set it aside and committed the step anew."""
+
+
+def _until_still(read: Callable[[], _Read]) -> _Read:
+    """Read a step, anew for as long as others commit it again meanwhile."""
+    while True:
+        try:
+            return read()
+        except _MadeAgain:
+            continue
 
 
 @dataclass(frozen=True)
@@ -76,15 +97,20 @@ class Store:
         return self._manifest(key)[1]
 
     def _manifest(self, key: str) -> tuple[StepRecord, dict[str, Artifact]]:
-        path = self.home(key) / MANIFEST
+        return _until_still(lambda: self._manifest_now(key))
+
+    def _manifest_now(self, key: str) -> tuple[StepRecord, dict[str, Artifact]]:
+        path, seen = self.home(key) / MANIFEST, self._identity(key)
         try:
             if self.home(key).is_symlink() or path.is_symlink():
                 raise ValueError("it is a link")
             return read_manifest(key, path.read_bytes())
         except OSError as err:
             raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
+        except NewerManifest as err:
+            raise StoreError(f"{path}: {err}") from err
         except ValueError as err:
-            raise self._corrupt(key, path, str(err)) from err
+            raise self._corrupt(key, path, str(err), seen) from err
 
     def recipe_of(self, key: str) -> Recipe:
         """The recipe that a committed step was made by. Raises StoreError as `artifacts` does."""
@@ -99,7 +125,7 @@ class Store:
         for path in sorted(found, key=lambda path: -path.stat().st_mtime):
             try:
                 yield read_manifest(path.parent.name, path.read_bytes())[0]
-            except (OSError, ValueError):
+            except (OSError, ValueError, NewerManifest):
                 continue
 
     def verify(self, key: str) -> None:
@@ -108,11 +134,15 @@ class Store:
         Raises:
             StoreError: something is corrupt, missing or too much; the step is quarantined.
         """
+        _until_still(lambda: self._verify_now(key))
+
+    def _verify_now(self, key: str) -> None:
+        seen = self._identity(key)
         fault = first_corruption(self.home(key), described := self.artifacts(key))
         while fault and self.artifacts(key) != described:  # something was dropped meanwhile
             fault = first_corruption(self.home(key), described := self.artifacts(key))
         if fault:
-            raise self._corrupt(key, *fault)
+            raise self._corrupt(key, *fault, seen)
 
     def holds(self, key: str, name: str) -> bool:
         """Whether a committed step still has this artifact (weights may have been dropped)."""
@@ -162,29 +192,57 @@ class Store:
         Returns:
             Where a step went that lacks nothing but dropped artifacts; None if none went.
         """
-        if not os.path.lexists(self.home(key)):
-            return None
-        if not self.is_done(key):
-            self._quarantine(key)
+        seen = self._identity(key)
+        if seen is None:
             return None
         try:
+            if not self.is_done(key):
+                self._quarantine(key, seen)
+                return None
             lacking = any(not self.holds(key, name) for name in files)
-        except StoreError:
+            return self._quarantine(key, seen) if lacking else None
+        except StoreError:  # corrupt, of a later version, or committed by a twin meanwhile
             return None
-        return self._quarantine(key) if lacking else None
 
-    def _quarantine(self, key: str) -> Path:
+    def _identity(self, key: str) -> Identity | None:
+        """Which folder is at a step's path now; None for none."""
+        return _identity_of(self.home(key))
+
+    def _quarantine(self, key: str, seen: Identity | None) -> Path:
+        """Move a step out of the way, if it is still the folder that was looked at.
+
+        Raises:
+            OSError: it cannot be moved.
+            _MadeAgain: another process has committed the step again; that one stays.
+        """
         aside = self.folders.quarantine / f"{key[:16]}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(exist_ok=True)
         failpoints.at("quarantine.rename", aside)
+        again = _MadeAgain(f"{self.home(key)}: was made again while it was read. Run again")
+        if self._identity(key) != seen:
+            raise again
         moved = self.home(key).rename(aside)
+        if _identity_of(moved) != seen:  # between the look and the rename
+            with suppress(OSError):  # there is a third one by now
+                moved.rename(self.home(key))
+            raise again
         failpoints.at("quarantine.renamed", aside)
         return moved
 
-    def _corrupt(self, key: str, path: Path, why: str) -> StoreError:
-        """Quarantine a corrupt step, so that the next run recomputes it; the error that says so."""
+    def _corrupt(self, key: str, path: Path, why: str, seen: Identity | None) -> StoreError:
+        """Quarantine a corrupt step, so that the next run recomputes it; the error that says so.
+
+        Args:
+            key: the step's.
+            path: the file that is corrupt.
+            why: what is wrong with it.
+            seen: the folder that was read.
+        """
         try:
-            what = f"its step was quarantined as {self._quarantine(key)} and will be recomputed"
+            aside = self._quarantine(key, seen)
+            what = f"its step was quarantined as {aside} and will be recomputed"
+        except _MadeAgain as again:
+            return again
         except OSError:
             what = f"remove {self.home(key)}"
         return StoreError(f"{path}: corrupt ({why}); {what}. Run again")
@@ -193,10 +251,8 @@ class Store:
         """Forget a large artifact nobody needs any more; the step stays done."""
         if not self.holds(key, name):
             return
-        step, artifacts = self._manifest(key)
-        files = {each: asdict(artifact) for each, artifact in artifacts.items()}
-        files[name]["dropped"] = True
-        write_text(self.home(key) / MANIFEST, manifest_text(step, files))
+        manifest = self.home(key) / MANIFEST
+        write_text(manifest, manifest_without(manifest.read_bytes(), name))
         failpoints.at("drop.unlink", self.home(key) / name)
         (self.home(key) / name).unlink(missing_ok=True)
 
@@ -208,13 +264,16 @@ class Store:
         Raises:
             StoreError: it is missing, dropped or corrupt; a corrupt step is quarantined.
         """
-        path = self.home(key) / _safe(name)
+        return _until_still(lambda: self._file_now(key, name))
+
+    def _file_now(self, key: str, name: str) -> Path:
+        path, seen = self.home(key) / _safe(name), self._identity(key)
         described = self.artifacts(key).get(name)
         if described is None or described.dropped:
             raise StoreError(f"{path}: not among the artifacts of this step")
         if self._read.get((key, name)) != described:
             if why := check_artifact(path, described):
-                raise self._corrupt(key, path, why)
+                raise self._corrupt(key, path, why, seen)
             self._read[key, name] = described
         return path
 
@@ -229,12 +288,16 @@ class Store:
 
     def read_array(self, key: str, name: str) -> NDArray[np.generic]:
         """A .npy artifact; StoreError for one of objects, whose step is quarantined."""
+        return _until_still(lambda: self._array_now(key, name))
+
+    def _array_now(self, key: str, name: str) -> NDArray[np.generic]:
+        seen = self._identity(key)
         path = self.file(key, name)
         try:
             with path.open("rb") as file:
                 array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
         except (ValueError, TypeError, SyntaxError, EOFError, MemoryError) as err:
-            raise self._corrupt(key, path, f"it is no array of numbers: {err}") from err
+            raise self._corrupt(key, path, f"it is no array of numbers: {err}", seen) from err
         return array
 
     # ---- recipes: all a worker needs to know of a step
@@ -317,3 +380,11 @@ class Store:
         except (OSError, ValueError) as err:
             raise StoreError(f"{path}: no readable recipe ({err})") from err
         return recipe
+
+
+def _identity_of(path: Path) -> Identity | None:
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

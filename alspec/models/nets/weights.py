@@ -141,7 +141,7 @@ def load_weights(
 
     Raises:
         InputError: the file cannot be read, or a weight is missing, of another shape or of another
-            depth; the module is as it was.
+            depth, is not finite or holds whole numbers; the module is as it was.
     """
     read = read_weights_file(path)
     given: dict[str, Tensor] = {}
@@ -169,6 +169,7 @@ def load_weights(
             f"{len(wanted)} weights match{_in_layout(layout)}. Give weights of this very model",
         )
     loaded = {name: found[name] for name in expected if name in found and name not in reshaped}
+    _refuse_values(path, expected, loaded)
     module.load_state_dict(loaded, strict=False)
     used = len(expected.keys() & found.keys())
     return WeightsMatch(
@@ -179,6 +180,29 @@ def load_weights(
         classes=other,
         skipped=read.skipped,
     )
+
+
+def _refuse_values(
+    path: Path, expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor]
+) -> None:
+    """Refuse weights that no training made: with NaN or infinity, or whole numbers."""
+    real = {name for name, tensor in loaded.items() if expected[name].is_floating_point()}
+    whole = {name for name in real if not loaded[name].is_floating_point()}
+    infinite = {name for name in real - whole if not loaded[name].float().isfinite().all()}
+    told = [
+        f"{_first(sorted(names))} {what}"
+        for names, what in (
+            (infinite, "with values that are NaN or infinite"),
+            (whole, "of whole numbers, as quantised models have them"),
+        )
+        if names
+    ]
+    if told:
+        raise InputError.at(
+            path,
+            f"holds weights that cannot be trained on: {' and '.join(told)}. Give weights in "
+            "floating point of a training that went well",
+        )
 
 
 def _other_classes(
