@@ -15,6 +15,9 @@ FULL = "full"
 RANDOM = "random"
 """The baseline that other methods are measured against; no other method can be labelled so."""
 
+LONGEST = 255
+"""Bytes of a name on the disks of Linux, macOS and Windows; names are ASCII."""
+
 
 def check_labels(methods: Sequence[Method]) -> None:
     """Raises InputError for each method that takes a name of alspec's own."""
@@ -31,15 +34,26 @@ def check_labels(methods: Sequence[Method]) -> None:
         raise InputError(problems)
 
 
-def check_names(settings: Iterable[Setting], runs: Iterable[Run]) -> None:
-    """Raises InputError where two settings or two runs would write the same file on some disk."""
+def check_names(settings: Iterable[Setting], runs: Sequence[Run]) -> None:
+    """Raises InputError where two would write the same file on some disk, or a name is too long."""
     named = [(f"{s.dataset}_{s.budget}", (s.dataset, s.budget)) for s in settings]
     problems = list(_clashes(named, ("datasets",)))
     if not problems:
         runs_named = [(run.name, (run.dataset, run.budget, run.method)) for run in runs]
-        problems = list(_clashes(runs_named, ("methods",)))
+        problems = list(_clashes(runs_named, ("methods",))) or list(_too_long(runs))
     if problems:
         raise InputError(problems)
+
+
+def _too_long(runs: Sequence[Run]) -> Iterable[Problem]:
+    """The longest name of a run's folder, if disks do not take it."""
+    name = max((run.name for run in runs), key=len, default="")
+    if len(name) > LONGEST:
+        what = (
+            f"the folder of a run would have a name of {len(name)} characters, and disks take "
+            f"{LONGEST}: {name}. Shorten the name of the dataset, of the budget or of the method"
+        )
+        yield Problem("methods", what, loc=("methods",))
 
 
 def _clashes(

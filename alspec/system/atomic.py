@@ -141,6 +141,16 @@ def _naming(path: Path, needed: int = 0) -> Iterator[None]:
         raise OSError(err.errno, cause, str(path)) from err
 
 
+def files_left(path: Path) -> int | None:
+    """How many more files the disk of a path takes, there or not; None where it does not say."""
+    place = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    try:
+        room = os.statvfs(place)
+    except (OSError, AttributeError):  # Windows has no inodes
+        return None
+    return room.f_favail if room.f_files else None  # btrfs says 0 of 0
+
+
 def _free(path: Path) -> str:
     """Bytes that are free on a file's disk, in words."""
     try:
@@ -151,6 +161,9 @@ def _free(path: Path) -> str:
 
 def describe_os_error(err: OSError) -> str:
     """An error of the disk for whoever can mend it: which file, what, what to do."""
+    if err.errno in _FULL and err.filename and files_left(Path(os.fsdecode(err.filename))) == 0:
+        what = f"{err.filename}: its disk has no inodes left: it takes no more files, however small"
+        return f"{what}. Remove files from it, or choose another --work-dir, and run again"
     what = f"{err.filename}: {err.strerror}" if err.filename else f"{type(err).__name__}: {err}"
     advice = _ADVICE.get(err.errno or 0)
     return f"{what}. {advice} and run again" if advice else what

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from factories.folder_tree import folder_tree
 from factories.toy import TOY
+from fakes.trainer import tiny_plan
 
 from alspec.errors import InputError
 from alspec.plan.dag import Plan
@@ -45,6 +46,20 @@ def test_a_failure_ahead_of_2000_cycles_skips_them_all():
     loop._skip_descendants(chain[0].key)
     assert loop.summary.skipped == [step.key for step in chain[1:]]
     assert {outcome for _, outcome in loop.observer.ended_steps} == {Outcome.SKIPPED}
+
+
+def test_names_that_no_disk_takes_are_told_before_anything_runs(tmp_path):
+    long = {
+        "datasets": [{**TOY["datasets"][0], "name": "d" * 80}],
+        "seeds": [1234567890],
+        "budgets": [{**TOY["budgets"][0], "name": "b" * 80}],
+        "methods": [{"name": "random", "label": "random"}, {"name": "entropy", "label": "m" * 80}],
+    }
+    with pytest.raises(InputError, match=r"a name of 2\d\d characters, and disks take 255: ddd"):
+        tiny_plan(**long)
+    long["methods"][1]["label"] = "m" * 60
+    longest = max(len(run.name) for run in tiny_plan(**long).runs)
+    (tmp_path / ("x" * longest)).mkdir()
 
 
 @pytest.mark.parametrize("fault", ["x", "a:b", "a:b:ENOSPC", "a:1:NOSUCH", "a:1:strerror", "::"])

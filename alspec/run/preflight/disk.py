@@ -14,10 +14,14 @@ from alspec.plan.kinds import TRAIN
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.plan.step import StepKey
 from alspec.store.store import Store
+from alspec.system.atomic import files_left
 
 TOLERANCE = 0.2
 """How far an estimate may be off: a disk is refused that has less than the least need by more than
 this, and warned where it has not this much more than the whole need."""
+
+FILES_A_STEP = 4
+"""The least of any kind: a folder, a manifest, an artifact, a recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,15 @@ class DiskSpaceCheck:
         place: a folder on the disk.
         need: of the steps to run, less the checkpoints and decoded images that are there already.
         free: bytes that this user may still write.
+        files: that the steps will write, at least.
+        files_left: that the disk still takes; None where it does not say.
     """
 
     place: Path
     need: DiskNeed
     free: int
+    files: int = 0
+    files_left: int | None = None
 
     def __str__(self) -> str:
         known = "" if self.need.known else " and the weights, whose size is not known"
@@ -60,15 +68,23 @@ def disk_space_for(
     there += min(_bytes_in(store.images), cache_bytes(plan))
     need = replace(need, peak=max(need.least, need.peak - there))
     place = next(path for path in (store.root, *store.root.absolute().parents) if path.is_dir())
-    return DiskSpaceCheck(place, need, shutil.disk_usage(place).free)
+    files = FILES_A_STEP * len(todo)
+    return DiskSpaceCheck(place, need, shutil.disk_usage(place).free, files, files_left(place))
 
 
 def require_disk_space(room: DiskSpaceCheck) -> str:
     """A warning if the disk may become full, else nothing.
 
     Raises:
-        InputError: it is clearly too small, even without checkpoints and decoded images.
+        InputError: it is clearly too small, even without checkpoints and decoded images, or takes
+            too few files.
     """
+    if room.files_left is not None and room.files_left < room.files:
+        raise InputError.at(
+            room.place,
+            f"its disk takes only {room.files_left:,} more files (inodes), and this run writes "
+            f"at least {room.files:,}. Remove files from it, or choose another --work-dir",
+        )
     if room.free < (1 - TOLERANCE) * room.need.least:
         raise InputError.at(
             room.place,

@@ -21,6 +21,7 @@ from alspec.run.loop import run
 from alspec.run.preflight.disk import DiskSpaceCheck, disk_space_for, in_words, require_disk_space
 from alspec.store.store import Store
 from alspec.system import failpoints
+from alspec.system.atomic import describe_os_error, files_left, write_text
 
 GB = 10**9
 Usage = namedtuple("Usage", "total used free")
@@ -192,3 +193,27 @@ def test_the_need_is_within_a_fifth_of_what_is_used(tmp_path, monkeypatch, chang
     assert need.end == pytest.approx(used(), rel=0.2, abs=1_000_000)
     assert need.peak > 6 * WEIGHT_BYTES["deeplabv3plus_tiny"]
     shutil.rmtree(tmp_path)
+
+
+def test_a_disk_that_takes_no_more_files_is_told_as_such(tmp_path):
+    plan = tiny_plan()
+    with disk_of(tmp_path / "disk", "64m,nr_inodes=8") as disk:
+        with pytest.raises(InputError, match=r"takes only \d more files \(inodes\).*at least \d+"):
+            require_disk_space(disk_space_for(plan, plan.steps, Store(disk / ".store"), 1))
+        for number in range(files_left(disk)):
+            (disk / str(number)).touch()
+        with pytest.raises(OSError, match="No space left") as full:
+            write_text(disk / "more.txt", "a")
+        assert "no inodes left: it takes no more files" in describe_os_error(full.value)
+        with pytest.raises(OSError, match="No space left") as full:
+            (disk / "folder").mkdir()
+        assert "no inodes left" in describe_os_error(full.value)
+
+
+def test_a_disk_that_says_nothing_of_files_is_not_refused(tmp_path, monkeypatch):
+    room = os.statvfs_result((4096, 4096, GB, GB, GB, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    assert files_left(tmp_path) is None
+    plan = tiny_plan()
+    space = disk_space_for(plan, plan.steps, Store(tmp_path / "no"), 1)
+    assert "inodes" not in require_disk_space(space)
