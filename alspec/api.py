@@ -144,6 +144,7 @@ def run(
     only: Sequence[str] = ...,
     until: Sequence[str] = ...,
     track: Sequence[str] = ...,
+    full_paths: bool = ...,
 ) -> StudyResults: ...
 @overload
 def run(
@@ -171,6 +172,7 @@ def run(
     only: Sequence[str] = (),
     until: Sequence[str] = (),
     track: Sequence[str] = (),
+    full_paths: bool = False,
 ) -> StudyResults | ProjectResults:
     """Run what is not done yet, and publish what is finished.
 
@@ -195,6 +197,7 @@ def run(
         only: names of steps to run (words, a pattern, a key), whose inputs are done.
         until: names of steps to run with all that they are made from.
         track: experiment trackers that hear of results: tensorboard, mlflow, wandb, ….
+        full_paths: name the files of this machine in spec.yaml.
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -208,7 +211,9 @@ def run(
     if isinstance(spec, Project):
         from alspec import projects
 
-        if any((jobs, loader_workers, not wait, idle_seconds, revise, only, until, track)):
+        if any(
+            (jobs, loader_workers, not wait, idle_seconds, revise, only, until, track, full_paths)
+        ):
             what = "is a labelling project: `run` takes no argument after `trust_config` for it"
             raise InputError.at(spec.project, what)
         return projects.run(
@@ -234,6 +239,7 @@ def run(
         only=only,
         until=until,
         track=track,
+        full_paths=full_paths,
     )
 
 

@@ -101,6 +101,7 @@ def run(
     only: Sequence[str] = (),
     until: Sequence[str] = (),
     track: Sequence[str] = (),
+    full_paths: bool = False,
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
 
@@ -137,14 +138,16 @@ def run(
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     among = wanted_steps(expanded, folder.store, only, until)
-    prepared = Prepared(study, expanded, folder, slots, log)
+    prepared = Prepared(study, expanded, folder, slots, log, full_paths)
     steps: LocalSteps | ClusterSteps
     if asked.executor == "local":
         make = None if isinstance(executor, str) else executor
         patience = (math.inf if idle_seconds is None else idle_seconds) if wait else 0.0
         steps = LocalSteps(prepared, make, loader_workers, patience, among)
     else:
-        options = _pilot_options(loader_workers, only, until, trust_config=trust_config)
+        options = _pilot_options(
+            loader_workers, only, until, trust_config=trust_config, full_paths=full_paths
+        )
         steps = ClusterSteps(prepared, asked, options, wait=wait)
     with tracking(folder, track, log.note), writable(folder):
         summary, written = run_to_publication(
@@ -182,10 +185,16 @@ def _execution(
 
 
 def _pilot_options(
-    loader_workers: int, only: Sequence[str], until: Sequence[str], *, trust_config: bool
+    loader_workers: int,
+    only: Sequence[str],
+    until: Sequence[str],
+    *,
+    trust_config: bool,
+    full_paths: bool,
 ) -> list[str]:
     """What of a run's options its pilots are given."""
     options = ["--trust-config"] if trust_config else []
+    options += ["--full-paths"] if full_paths else []
     options += ["--loader-workers", str(loader_workers)] if loader_workers else []
     options += [word for step in only for word in ("--only", step)]
     return options + [word for step in until for word in ("--until", step)]

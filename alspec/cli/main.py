@@ -194,6 +194,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="TRACKER", help="Also send results to tensorboard, mlflow, wandb, …."),
     ] = None,
+    full_paths: Annotated[
+        bool, typer.Option("--full-paths", help="Name this machine's files in spec.yaml.")
+    ] = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report.
 
@@ -214,6 +217,7 @@ def run(
             "--only": only,
             "--until": until,
             "--track": track,
+            "--full-paths": full_paths,
         }
         projects.refuse_options(project, for_studies)
         where = executor and executor.value
@@ -234,6 +238,7 @@ def run(
         only=only or (),
         until=until or (),
         track=track or (),
+        full_paths=full_paths,
     )
     raise typer.Exit(code)
 

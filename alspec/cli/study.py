@@ -128,6 +128,7 @@ def run(
     only: Sequence[str] = (),
     until: Sequence[str] = (),
     track: Sequence[str] = (),
+    full_paths: bool = False,
 ) -> ExitCode:
     """Run a study and publish it; LOCKED if all that is left was left to other runs."""
     study = api.load_study(spec, overrides)
@@ -147,6 +148,7 @@ def run(
             only=only,
             until=until,
             track=track,
+            full_paths=full_paths,
         )
     elsewhere = f", {done.elsewhere} by other runs" if done.elsewhere else ""
     console.out.print(

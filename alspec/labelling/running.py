@@ -22,13 +22,13 @@ from alspec.run.loop import run as run_steps
 from alspec.run.observer import Observer
 from alspec.run.preflight.disk import disk_space_for, require_disk_space
 from alspec.run.preflight.models import check_models
+from alspec.run.preflight.spec import write_spec
 from alspec.run.repair import run_to_publication
 from alspec.run.timing import costs_of, save_throughput
-from alspec.spec.load import dump_project, locate_errors
+from alspec.spec.load import locate_errors
 from alspec.spec.project import Project
 from alspec.store.permissions import check_owners
 from alspec.store.project_folder import ProjectFolder
-from alspec.system.atomic import write_text
 
 SECONDS = 15.0
 """Between two lines on something that takes long outside of steps."""
@@ -118,14 +118,6 @@ def read_files(dataset: PartlyLabelled, observer: Observer) -> None:
         raise DataError([*problems[:_SHOWN], *last])
 
 
-def write_spec(project: Project, folder: ProjectFolder) -> None:
-    """Write the resolved spec, which holds wherever it is read from, where it is another."""
-    text = dump_project(project_with_absolute_paths(project))
-    folder.root.mkdir(parents=True, exist_ok=True)
-    if not folder.spec.is_file() or folder.spec.read_text("utf-8") != text:
-        write_text(folder.spec, text)
-
-
 def services_of(
     project: Project,
     folder: ProjectFolder,
@@ -136,7 +128,7 @@ def services_of(
     trusted: bool = False,
 ) -> Services:
     """What the project's commands need, for an observer; its folder and spec are there then."""
-    write_spec(project, folder)
+    write_spec(project_with_absolute_paths(project), folder)
     origin = project._origin
     return Services(
         run_plan=PlanRunner(project, folder, slots, observer, executor, trusted),

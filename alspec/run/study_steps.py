@@ -18,12 +18,11 @@ from alspec.run.preflight.data import check_data, record_contents
 from alspec.run.preflight.disk import disk_space_for, require_disk_space
 from alspec.run.preflight.models import check_models
 from alspec.run.preflight.precision import note_on_precision
-from alspec.run.preflight.spec import record_spec
+from alspec.run.preflight.spec import record_spec, write_spec
 from alspec.run.timing import costs_of, save_throughput
-from alspec.spec.load import dump_study, locate_errors
+from alspec.spec.load import locate_errors
 from alspec.spec.model import Study
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_text
 from alspec.system.processes import cluster_job
 
 
@@ -37,6 +36,7 @@ class Prepared:
         folder: the study's.
         slots: a device name a worker.
         log: hears what happens.
+        full_paths: spec.yaml names the files of this machine.
     """
 
     study: Study
@@ -44,6 +44,7 @@ class Prepared:
     folder: StudyFolder
     slots: Sequence[str]
     log: EventLog
+    full_paths: bool = False
 
     def check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
         """Look at what steps need of the disk, and try their models once. Raises InputError."""
@@ -82,7 +83,7 @@ class Prepared:
         if leaks is not None:
             write_leaks(self.folder, leaks)
         record_spec(self.plan.study, self.folder)
-        write_text(self.folder.spec, dump_study(self.plan.study))
+        write_spec(self.plan.study, self.folder, full_paths=self.full_paths)
 
     def costs(self, todo: Mapping[StepKey, Step]) -> dict[StepKey, float]:
         """What each of some steps will cost, relative to the others."""

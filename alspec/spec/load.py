@@ -16,6 +16,7 @@ from alspec.spec.execution import Execution
 from alspec.spec.extends import with_bases
 from alspec.spec.fields import Template, variable_names
 from alspec.spec.keys import is_project
+from alspec.spec.machine_paths import with_paths, without_paths
 from alspec.spec.method import Method
 from alspec.spec.model import Study
 from alspec.spec.origin import Origin
@@ -165,12 +166,23 @@ def located(
 
 def dump_project(project: Project) -> str:
     """The resolved spec as YAML; `load_project` reads it back to an equal one."""
+    return _as_yaml(_data_of_project(project))
+
+
+def dump_without_paths(spec: Study | Project) -> tuple[str, dict[str, str]]:
+    """The resolved spec as YAML with a variable for each path, and what the variables are here."""
+    data = _data_of_study(spec) if isinstance(spec, Study) else _data_of_project(spec)
+    plain, paths = without_paths(data)
+    return _as_yaml(plain), paths
+
+
+def _data_of_project(project: Project) -> dict[str, object]:
     data = project.model_dump(mode="json")
     data["execution"] = _chosen(project.execution)
     data["dataset"]["kind"] = "folder"
     if isinstance(project.method, Method):
         data["method"] = _as_written(project.method)
-    return _as_yaml(data)
+    return data
 
 
 def dump_study(study: Study) -> str:
@@ -178,10 +190,14 @@ def dump_study(study: Study) -> str:
 
     Paths appear expanded.
     """
+    return _as_yaml(_data_of_study(study))
+
+
+def _data_of_study(study: Study) -> dict[str, object]:
     data = study.model_dump(mode="json")
     data["execution"] = _chosen(study.execution)
     data["methods"] = [_as_written(method) for method in study.methods]
-    return _as_yaml(data)
+    return data
 
 
 def _chosen(execution: Execution) -> dict[str, object]:
@@ -221,6 +237,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _read(path: Path, overrides: Sequence[str]) -> tuple[Source, list[Problem]]:
     source = with_bases(read_yaml(path), path)
+    source.data = with_paths(source.data, path)
     if source.data is None:
         raise SpecError([source.problem((), "the file is empty; `alspec init` writes a spec")])
     if not isinstance(source.data, dict):

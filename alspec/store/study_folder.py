@@ -40,6 +40,11 @@ class StudyFolder:
         return self.root / "spec.yaml"
 
     @property
+    def paths(self) -> Path:
+        """Where this machine has the files that `spec.yaml` names; not to be published."""
+        return self.root / "paths.json"
+
+    @property
     def data(self) -> Path:
         """Validation images that the pools have too, by dataset: copies, share of near-copies."""
         return self.root / "data.json"

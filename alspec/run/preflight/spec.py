@@ -11,9 +11,11 @@ import json
 from collections.abc import Iterator
 
 from alspec.errors import InputError
+from alspec.spec.load import dump_project, dump_study, dump_without_paths
 from alspec.spec.model import Study
+from alspec.spec.project import Project
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_json
+from alspec.system.atomic import json_text, write_json, write_text
 
 SHOWN = 8
 """Differences that are listed."""
@@ -49,6 +51,26 @@ def require_own_folder(study: Study, folder: StudyFolder, *, revise: bool) -> No
         f"differs: {listed}. Give it another name under `study`, or continue that study with it: "
         "--revise",
     )
+
+
+def write_spec(spec: Study | Project, folder: StudyFolder, *, full_paths: bool = False) -> None:
+    """Write the resolved spec, and beside it where this machine has the files that it names.
+
+    Args:
+        spec: with absolute paths.
+        folder: where; files that say this already stay.
+        full_paths: name them in the spec itself.
+    """
+    text, paths = dump_without_paths(spec)
+    if full_paths:
+        text, paths = dump_study(spec) if isinstance(spec, Study) else dump_project(spec), {}
+    folder.root.mkdir(parents=True, exist_ok=True)
+    known = json_text(paths) if paths else ""
+    for file, said in ((folder.paths, known), (folder.spec, text)):
+        if not said:
+            file.unlink(missing_ok=True)
+        elif not file.is_file() or file.read_text("utf-8") != said:
+            write_text(file, said)
 
 
 def record_spec(study: Study, folder: StudyFolder) -> None:
