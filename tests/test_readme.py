@@ -22,8 +22,8 @@ def blocks(text, language):
 
 
 def load_in_place(path, folder, monkeypatch):
-    """Loads a spec whose variables all name an empty folder."""
-    for name in NEEDED.findall(path.read_text(encoding="utf-8")):
+    """Loads a spec whose variables, its bases' among them, all name an empty folder."""
+    for name in NEEDED.findall("".join(p.read_text(encoding="utf-8") for p in (path, *SPECS))):
         monkeypatch.setenv(name, str(folder))
     return load_study(path)
 
