@@ -1,4 +1,4 @@
-"""A config, a checkpoint or a plugin that changes while a step works: nothing wrong is committed."""
+"""A config, a checkpoint or a plugin that changes while a step works commits nothing wrong."""
 
 from __future__ import annotations
 
