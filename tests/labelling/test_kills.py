@@ -59,12 +59,13 @@ def files(desk):
     }
 
 
-def test_select_killed_at_every_write_makes_the_same_batch(tmp_path):
+@pytest.mark.parametrize("one_in", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_select_killed_at_every_write_makes_the_same_batch(tmp_path, one_in):
     model = Desk(tmp_path / "model", 12)
     whole(model)
     points = points_of(lambda: whole(Desk(tmp_path / "counted", 12)), tmp_path)
     assert len(points) > 40
-    for number, (name, count) in enumerate(points):
+    for number, (name, count) in enumerate(points[::one_in]):
         desk = Desk(tmp_path / f"desk{number}", 12)
         assert ended(in_fork(lambda d=desk: whole(d), f"{name}:{count}:kill")) == -signal.SIGKILL
         whole(desk)

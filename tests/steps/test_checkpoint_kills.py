@@ -109,9 +109,15 @@ def test_a_training_passes_every_point_of_its_checkpoints(whole: Whole) -> None:
     assert len(kills(whole)) >= 100
 
 
-def test_killed_once_at_each_point(whole: Whole, tmp_path: Path) -> None:
+FIRST = sorted(INSIDE)[::2]
+
+
+@pytest.mark.parametrize(
+    "points", [FIRST, pytest.param(sorted(INSIDE - set(FIRST)), marks=pytest.mark.slow)]
+)
+def test_killed_once_at_each_point(whole: Whole, tmp_path: Path, points: list[str]) -> None:
     rng = random.Random(0)
-    for point in sorted(INSIDE):
+    for point in points:
         check(whole, tmp_path, point, 1 + rng.randrange(whole.said["passed"][point]))
 
 
@@ -122,7 +128,13 @@ def test_killed_at_every_pass_of_every_point(whole: Whole, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "again", ["checkpoint.read:1", "checkpoint.restore:1", "checkpoint.write:1", "train.save:1"]
+    "again",
+    [
+        "checkpoint.restore:1",
+        "checkpoint.write:1",
+        pytest.param("checkpoint.read:1", marks=pytest.mark.slow),
+        pytest.param("train.save:1", marks=pytest.mark.slow),
+    ],
 )
 def test_killed_again_while_it_goes_on(whole: Whole, tmp_path: Path, again: str) -> None:
     store, key = whole.fresh(tmp_path / "store"), whole.step.key
@@ -146,7 +158,7 @@ POINTS = (
     "sync", "checkpoint.verify", "checkpoint.remove",
 )  # fmt: skip
 ALL = [(point, cause) for point in POINTS for cause in CAUSES]
-SOME = {(point, list(CAUSES)[number % len(CAUSES)]) for number, point in enumerate(POINTS)}
+SOME = {(point, list(CAUSES)[number % len(CAUSES)]) for number, point in enumerate(POINTS[::2])}
 
 
 @pytest.mark.parametrize(

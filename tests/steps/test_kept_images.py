@@ -25,6 +25,7 @@ def artifacts(performed: Performed) -> dict[tuple[str, str], bytes]:
     }
 
 
+@pytest.mark.usefixtures("small_discriminator")
 @pytest.mark.parametrize("ssl", [False, True])
 def test_the_same_artifacts_from_images_read_once(tmp_path: Path, ssl: bool) -> None:
     plan = expand(study(methods=METHODS, ssl=[ssl], baselines=[]))

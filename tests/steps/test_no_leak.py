@@ -52,8 +52,16 @@ def paid_for(step: Step, performed: Performed) -> set[str]:
     return {Path(image).stem for image in performed.labelled(step.inputs["labelled"])}
 
 
-@pytest.mark.parametrize("kept", [False, True])
-@pytest.mark.parametrize("ssl", [False, True])
+@pytest.mark.usefixtures("small_discriminator")
+@pytest.mark.parametrize(
+    ("ssl", "kept"),
+    [
+        (False, False),
+        (True, True),
+        pytest.param(False, True, marks=pytest.mark.slow),
+        pytest.param(True, False, marks=pytest.mark.slow),
+    ],
+)
 def test_every_method_runs_where_no_label_is_readable_but_those_paid_for(
     tmp_path: Path, ssl: bool, kept: bool
 ) -> None:
