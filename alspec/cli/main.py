@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +24,18 @@ from alspec.cli.options import (
     WorkDir,
 )
 from alspec.cli.process import exit_codes
+from alspec.cli.run_options import (
+    Executor,
+    FullPaths,
+    Idle,
+    Jobs,
+    LoaderWorkers,
+    NoWait,
+    Only,
+    Revise,
+    Track,
+    Until,
+)
 
 app = typer.Typer(
     help="Which images to label for semantic segmentation: active learning studies in one file.",
@@ -34,14 +45,6 @@ app = typer.Typer(
 )
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(datasets_app, name="datasets")
-
-
-class ExecutorName(str, Enum):
-    """Where steps run."""
-
-    local = "local"
-    slurm = "slurm"
-    ray = "ray"
 
 
 def _version(wanted: bool) -> None:
@@ -156,47 +159,19 @@ def plan(
 def run(
     spec: Spec,
     overrides: Overrides = None,
-    executor: Annotated[
-        ExecutorName | None,
-        typer.Option(help="Where steps run.", show_default="the spec's, else local"),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Jobs of Slurm, or tasks of Ray, at most."),
-    ] = None,
+    executor: Executor = None,
+    jobs: Jobs = None,
     devices: Devices = None,
     work_dir: WorkDir = WORK_DIR,
-    loader_workers: Annotated[
-        int, typer.Option(min=0, help="Data loader processes of each training.")
-    ] = 0,
+    loader_workers: LoaderWorkers = 0,
     trust_config: TrustConfig = False,
-    no_wait: Annotated[
-        bool,
-        typer.Option("--no-wait", help="Exit (code 4) when other runs work on what is left."),
-    ] = False,
-    idle: Annotated[
-        str | None,
-        typer.Option(metavar="T", help="Exit after this time (90s, 15m, 2h) without work."),
-    ] = None,
-    revise: Annotated[
-        bool,
-        typer.Option("--revise", help="Continue a study that was run from another spec file."),
-    ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STEP", help="Run only these steps; their inputs must be finished."),
-    ] = None,
-    until: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STEP", help="Run these steps and the steps they depend on."),
-    ] = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TRACKER", help="Also send results to tensorboard, mlflow, wandb, …."),
-    ] = None,
-    full_paths: Annotated[
-        bool, typer.Option("--full-paths", help="Name this machine's files in spec.yaml.")
-    ] = False,
+    no_wait: NoWait = False,
+    idle: Idle = None,
+    revise: Revise = False,
+    only: Only = None,
+    until: Until = None,
+    track: Track = None,
+    full_paths: FullPaths = False,
 ) -> None:
     """Run what of a study is not done yet, then write tables and report.
 

@@ -166,7 +166,7 @@ def test_caveats_tell_the_thin_cell_the_halved_auc_and_the_candidate_filter():
     without_ssl, with_ssl = (" ".join(entry_of("high", "high", s).caveats) for s in (False, True))
     assert "half of what that table prints" in without_ssl
     assert "half of what that table prints" in with_ssl
-    assert "Uniform(@5)+Entropy, which the guide does not rank, stands 0.10 mIoU" in without_ssl
+    assert "Uniform(@5)+Entropy, which the guide does not rank, is 0.10 mIoU" in without_ssl
     assert "Uniform(@5)" not in with_ssl
 
 
