@@ -31,6 +31,9 @@ LOOKED_AT = 64
 MULTIPLIED = 256
 """Candidates that are multiplied with all rows together, where enough are left."""
 
+REACHED = 1 << 20
+"""Rows that candidates which are multiplied together are expected to reach in all."""
+
 GUESSED = 8
 """First picks that are guessed, so that one pass over all pairs gives the gains after each."""
 
@@ -180,12 +183,13 @@ class CoverageSearch:
     def _with_company(self, due: Rows, upper_N: Gains) -> Rows:
         """Rows to look at, and where a product must be made for some, those that come next."""
         new = int(self._new_N[due].sum())
-        if not 0 < new < MULTIPLIED:
+        together = self._together()
+        if not 0 < new < together:
             return due
         others_N = self._new_N & self._open_N
         others_N[due] = False
         others = np.flatnonzero(others_N)
-        room = MULTIPLIED - new
+        room = together - new
         if len(others) > room:
             others = others[np.argpartition(-upper_N[others], room - 1)[:room]]
         return np.concatenate([due, others])
@@ -221,13 +225,20 @@ class CoverageSearch:
         self._seen_N[rows_U] = self._picks
         self._new_N[rows_U] = False
 
+    def _together(self) -> int:
+        """Candidates that are multiplied together: the fewer picks, the more rows each reaches."""
+        reached = len(self._gain_N) // (self._picks + 1) + 1
+        return max(1, min(MULTIPLIED, REACHED // reached))
+
     def _reach(self, rows_U: Rows) -> list[Reach]:
         """What each of some rows reaches, and perhaps no longer does."""
         held = [self._reaches.get(row) for row in rows_U.tolist()]
         missing = np.array([reach is None for reach in held])
         if not missing.any():
             return [reach for reach in held if reach is not None]
-        found = iter(self._kernel.reaches(rows_U[missing], self._covered_N))
+        new_U, together = rows_U[missing], self._together()
+        parts = (new_U[start : start + together] for start in range(0, len(new_U), together))
+        found = (reach for part in parts for reach in self._kernel.reaches(part, self._covered_N))
         return [Reach(*next(found)) if reach is None else reach for reach in held]
 
     def _cover(self, row: int) -> None:
