@@ -128,7 +128,8 @@ def run(
 
     named = executor if isinstance(executor, str) or executor is None else "local"
     asked = _execution(study, named, devices, jobs, idle_seconds)
-    slots = parse_devices(asked.devices, here=asked.executor == "local")
+    here = asked.executor == "local"
+    slots = parse_devices(asked.devices, here=here) * (1 if here else asked.jobs or 1)
     require_trust_in_jobs(study, asked, trusted=trust_config)
     expanded = _plan_to_run(study, work_dir, trust_config=trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)

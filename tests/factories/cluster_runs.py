@@ -27,7 +27,7 @@ SECONDS = 900
 class ClusterRun:
     """The tiny study in a folder, long enough for something to happen to it."""
 
-    def __init__(self, folder: Path, epochs: int = 12, **execution: object) -> None:
+    def __init__(self, folder: Path, epochs: int = 40, **execution: object) -> None:
         self.folder = folder
         training = {"epochs": epochs, "batch_size": 4, "lr": 0.01}
         where = {"devices": "cpu:1", "jobs": 2, "idle": "90s", **execution}
