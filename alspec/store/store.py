@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -221,13 +222,27 @@ class Store:
         again = _MadeAgain(f"{self.home(key)}: was made again while it was read. Run again")
         if self._identity(key) != seen:
             raise again
-        moved = self.home(key).rename(aside)
+        try:
+            moved = self.home(key).rename(aside)
+        except OSError as err:
+            if err.errno != errno.EXDEV:
+                raise
+            moved = self._copied_away(key, aside)
+            failpoints.at("quarantine.renamed", aside)
+            return moved
         if _identity_of(moved) != seen:  # between the look and the rename
             with suppress(OSError):  # there is a third one by now
                 moved.rename(self.home(key))
             raise again
         failpoints.at("quarantine.renamed", aside)
         return moved
+
+    def _copied_away(self, key: str, aside: Path) -> Path:
+        """Move a step where its folder cannot be renamed: in the lower layer of an overlay."""
+        shutil.copytree(self.home(key), aside, symlinks=True)
+        (self.home(key) / MANIFEST).unlink(missing_ok=True)  # from here on it is not done
+        shutil.rmtree(self.home(key))
+        return aside
 
     def _corrupt(self, key: str, path: Path, why: str, seen: Identity | None) -> StoreError:
         """Quarantine a corrupt step, so that the next run recomputes it; the error that says so.

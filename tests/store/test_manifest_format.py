@@ -7,6 +7,7 @@ import json
 import os
 
 import pytest
+from factories.disk import overlay_over
 
 from alspec.errors import StoreError
 from alspec.store import store as store_module
@@ -159,3 +160,21 @@ def test_a_step_made_again_meanwhile_is_not_set_aside(store, how, when, monkeypa
 
 LOOKS = {"artifacts": 2, "file": 3, "verify": 3}
 """The look that comes just before the move: what is read is looked at before, manifest included."""
+
+
+def test_in_a_container_steps_of_the_image_are_set_aside_as_well(tmp_path):
+    """A folder of an overlay's lower layer cannot be renamed."""
+    below = Store(tmp_path / "image" / "store")
+    commit(below)
+    (below.home(KEY) / "a.txt").write_text("evil\n")
+    with overlay_over(tmp_path / "image", tmp_path / "overlay") as merged:
+        store = Store(merged / "store")
+        with pytest.raises(StoreError, match="quarantined"):
+            store.file(KEY, "a.txt")
+        assert not store.is_done(KEY)
+        assert [(path / "a.txt").read_text() for path in quarantined(store)] == ["evil\n"]
+        commit(store)
+        store.drop(KEY, "b.txt")
+        commit(store)  # again, with what was dropped
+        assert store.read_lines(KEY, "b.txt") == ["good"]
+    assert below.is_done(KEY)
