@@ -107,6 +107,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     longer = [name for name in folded if len(word) > 2 and word in name]
     if near:
         return folded[near[0]]
+    if len(longer) > 1:  # `wrn38` is rather `deeplabv3plus_wrn38` than `deeplabv3plus_wrn38_dense`
+        longer = [name for name in longer if name.endswith(word)]
     return folded[longer[0]] if len(longer) == 1 else None
 
 
