@@ -24,6 +24,9 @@ pytestmark = [
 ]
 
 
+NODE = os.uname().nodename.partition(".")[0]
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     return alone(tmp_path_factory.mktemp("alone"))
@@ -64,10 +67,9 @@ def out_of_memory(run, process):
 
 
 def node_failed(run, process):
-    node = os.uname().nodename.partition(".")[0]
-    slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    slurm("scontrol", "update", f"nodename={NODE}", "state=down", "reason=test")
     time.sleep(5)
-    slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
 
 
 def cancelled(run, process):
@@ -82,6 +84,8 @@ def controller_killed(run, process):
         os.kill(int(file.read()), signal.SIGKILL)
     time.sleep(40)
     slurm("slurmctld", "-f", os.environ["SLURM_CONF"])
+    time.sleep(5)
+    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
 
 
 def watcher_killed(run, process):
