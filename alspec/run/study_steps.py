@@ -14,8 +14,7 @@ from alspec.run import loop
 from alspec.run.events import EventLog
 from alspec.run.executors import local
 from alspec.run.executors.base import ExecutorFactory, Workplace
-from alspec.run.preflight.data import check_data, record_contents
-from alspec.run.preflight.disk import disk_space_for, require_disk_space
+from alspec.run.preflight import data, disk
 from alspec.run.preflight.models import check_models
 from alspec.run.preflight.precision import note_on_precision
 from alspec.run.preflight.spec import record_spec, write_spec
@@ -54,8 +53,8 @@ class Prepared:
         if slow := note_on_precision(self.plan.study.training, processor=on_processor):
             self.log.note(slow)
         workers = min(len(self.slots), len(todo))
-        space = disk_space_for(self.plan, todo, self.folder.store, workers)
-        if warning := require_disk_space(space):
+        space = disk.disk_space_for(self.plan, todo, self.folder.store, workers)
+        if warning := disk.require_disk_space(space):
             self.log.note(warning)
         with locate_errors(self.study):
             check_models(todo.values(), self.folder.store, note=self.log.note)
@@ -68,14 +67,14 @@ class Prepared:
         """
         leaks: dict[str, SplitLeak] = {}
         if todo:
-            check_data(
+            data.check_data(
                 self.plan.study.datasets,
                 self.log.reading,
                 self.folder.store,
                 self.log.note,
                 lambda name, found: leaks.update({name: SplitLeak.of(found)}),
             )
-        record_contents(self.plan, self.folder.store)
+        data.record_contents(self.plan, self.folder.store)
         return leaks
 
     def record(self, leaks: Mapping[str, SplitLeak] | None = None) -> None:

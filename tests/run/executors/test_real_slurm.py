@@ -52,14 +52,11 @@ def restarted(job):
 
 
 def preempted(run, process):
-    """Three times what Slurm does before a job's time is up: the pilot's checkpoint, a requeue."""
-    for times in range(3):
-        run.wait_for(lambda: len(running()) == 2, process)
-        begun = len(run.events("started"))
-        run.wait_for(lambda begun=begun: len(run.events("started")) > begun, process)
-        job = running()[times % 2]
-        slurm("scancel", "--signal=USR1", "--batch", job)
-        run.wait_for(lambda job=job: restarted(job), process)
+    """What Slurm does before a job's time is up: the pilot's checkpoint, then a requeue."""
+    run.wait_for(lambda: len(running()) == 2, process)
+    job = running()[0]
+    slurm("scancel", "--signal=USR1", "--batch", job)
+    run.wait_for(lambda: restarted(job), process)
 
 
 def out_of_memory(run, process):
