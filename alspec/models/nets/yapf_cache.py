@@ -9,9 +9,11 @@ a file that cannot be read is removed and the grammar parsed again.
 from __future__ import annotations
 
 import importlib
-import pickle
 from importlib.metadata import version
 from pathlib import Path
+
+_HALF_WRITTEN = ("EOFError", "UnpicklingError", "FileNotFoundError")
+"""Errors of a cache that is being written, by name: nothing of alspec imports pickle."""
 
 _ATTEMPTS = 10
 """Each one fails only if another process writes its pickle in the milliseconds between."""
@@ -29,13 +31,13 @@ def import_yapf() -> None:
     """Import yapf, without the cached grammars where these are not whole.
 
     Raises:
-        EOFError, pickle.UnpicklingError: they are not whole and cannot be removed.
+        OSError: a grammar that is not whole cannot be removed.
     """
     for left in reversed(range(_ATTEMPTS)):
         try:
             importlib.import_module("yapf")
-        except (EOFError, pickle.UnpicklingError, FileNotFoundError):
-            if not left:
+        except Exception as err:
+            if type(err).__name__ not in _HALF_WRITTEN or not left:
                 raise
             for path in cached_grammars():
                 path.unlink(missing_ok=True)
