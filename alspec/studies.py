@@ -177,6 +177,8 @@ def _execution(
     said: dict[str, object] = {"executor": executor, "devices": devices, "jobs": jobs}
     said["idle"] = None if idle_seconds is None else f"{idle_seconds:g}s"
     given = {name: value for name, value in said.items() if value is not None}
+    if devices is not None:
+        parse_devices(devices, here=False)
     try:
         return Execution.model_validate({**study.execution.model_dump(), **given})
     except ValidationError as err:

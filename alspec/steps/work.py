@@ -25,6 +25,7 @@ from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
 from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
 from alspec.plan.kinds.acquire import LABELLED, GivenParams
+from alspec.plan.kinds.evaluate import EvaluateParams
 from alspec.plan.kinds.pool import IMAGES
 from alspec.plan.kinds.train import TrainParams
 from alspec.plan.pools import split_identity
@@ -161,9 +162,10 @@ class StepContext:
     @property
     def planned_files(self) -> Sequence[Sequence[str]] | None:
         """Id, SHA-256 of image and of mask, where this step or its labelled set names them."""
-        labelled, params = self.step.inputs.get("labelled"), self.step.params
-        if "files" not in params and labelled is not None:
-            params = self.store.recipe_of(labelled)["params"]
+        if "files" in self.step.params:
+            return EvaluateParams.of(self.step.params).files
+        labelled = self.step.inputs.get("labelled")
+        params = self.store.recipe_of(labelled)["params"] if labelled is not None else {}
         return GivenParams.of(params).files if "files" in params else None
 
     def _require_planned_files(self, dataset: Dataset) -> None:

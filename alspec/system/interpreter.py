@@ -8,6 +8,7 @@ alone (`-P`, `PYTHONSAFEPATH`) came with Python 3.11; what is done here holds fo
 from __future__ import annotations
 
 import os
+import site
 import stat
 import sys
 import tempfile
@@ -51,6 +52,24 @@ def python_code_command(code: str) -> list[str]:
     start = _START.format(more=_more_folders(), package=package, code=code)
     user_site = ["-s"] if sys.flags.no_user_site else []
     return [sys.executable, "-E", *user_site, "-X", "utf8", "-c", start]
+
+
+def alspec_command(arguments: Sequence[str] = ()) -> list[str]:
+    """The command that starts alspec itself, short enough to be read in a job script.
+
+    Python's isolated mode keeps the current folder and `PYTHON*` away; where alspec or plugins lie
+    in folders that this mode leaves out, the longer command does the same with them.
+
+    Args:
+        arguments: as after `alspec`.
+    """
+    import alspec
+
+    package = Path(str(alspec.__file__)).absolute()
+    users = site.ENABLE_USER_SITE and package.is_relative_to(site.getusersitepackages())
+    if users or _more_folders():
+        return python_command("alspec", arguments)
+    return [sys.executable, "-I", "-m", "alspec", *arguments]
 
 
 def python_environment() -> dict[str, str]:

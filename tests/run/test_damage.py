@@ -178,7 +178,7 @@ def test_a_manifest_that_says_the_same_in_other_words_is_damaged(copied, damage)
     )
     summary, told = run_study(work_dir, plan)
     assert summary.executed == [key]
-    assert "not as it was written" in told[0]
+    assert "changed after it was written" in told[0]
     assert results_of(work_dir, plan) == results
 
 

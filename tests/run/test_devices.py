@@ -61,7 +61,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 
 def test_several_workers_on_a_gpu_that_is_not_there_are_refused(monkeypatch):
     monkeypatch.setattr(devices.Path, "exists", lambda _: False)
-    with pytest.raises(InputError, match="cuda:2 is not there"):
+    with pytest.raises(InputError, match="cuda:2 does not exist"):
         devices.parse_devices("cuda:2*3")
 
 
@@ -69,7 +69,7 @@ def test_a_hidden_gpu_is_not_there(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices.visible_gpus() == []
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="does not exist"):
         devices.parse_devices("cuda:0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert devices.visible_gpus() == [0, 1]

@@ -131,7 +131,7 @@ def test_a_variable_that_reads_like_a_secret_is_not_expanded(tmp_path, monkeypat
     dataset = {**folder_tree(tmp_path / "data"), "root": f"${{{name}}}/x"}
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump({**TOY, "datasets": [dataset]}))
-    with pytest.raises(SpecError, match="reads like the name of a secret") as caught:
+    with pytest.raises(SpecError, match="looks like the name of a secret") as caught:
         api.load(path)
     assert "hunter2" not in str(caught.value)
 

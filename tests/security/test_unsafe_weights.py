@@ -293,7 +293,7 @@ def petabytes_in_an_old_file(path: Path) -> None:
 EXCESS = {
     "a bomb.pth": (a_bomb, "its members unpack to 67,"),
     "overlapping.pth": (overlapping_members, "its members unpack to"),
-    "expanded.pth": (petabytes_of_one_value, "`a` stands for 1,125,899,906,842,624 bytes"),
+    "expanded.pth": (petabytes_of_one_value, "`a` expands to 1,125,899,906,842,624 bytes"),
     "offsets.safetensors": (petabytes_in_a_header, "up to byte 1,125,899,906,842,624 for `a`"),
     "shape.safetensors": (values_in_a_header, "claims 281,474,976,710,656 values"),
     "long.safetensors": (a_long_header, "its header claims 1,125,899,906,842,624 bytes"),

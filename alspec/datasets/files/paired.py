@@ -190,7 +190,7 @@ class PairedFiles(ABC):
         return self._pairs[split]
 
     def _pair(self, image: ImageId) -> Pair:
-        for split in Split:
+        for split in sorted(Split, key=lambda split: split not in self._pairs):  # listed ones first
             pair = self._listed(split).get(image)
             if pair is not None:
                 return pair

@@ -6,11 +6,12 @@ never the cluster.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from alspec.system.interpreter import alspec_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,14 @@ class PilotCommand:
     idle: str
     options: Sequence[str] = ()
 
-    def arguments(self, python: str = sys.executable) -> list[str]:
-        """The whole command.
-
-        Args:
-            python: the interpreter that alspec is installed for.
-        """
-        command = [python, "-m", "alspec", "run", str(self.spec), "--executor", "local"]
+    def arguments(self) -> list[str]:
+        """The whole command."""
+        command = ["run", str(self.spec), "--executor", "local"]
         command += ["--work-dir", str(self.work_dir)]
         command += ["--devices", self.devices, "--idle", self.idle]
         for override in self.overrides:
             command += ["--set", override]
-        return [*command, *self.options]
+        return alspec_command([*command, *self.options])
 
 
 @dataclass(frozen=True, slots=True)

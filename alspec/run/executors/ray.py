@@ -68,7 +68,7 @@ def run_pilot(task: Task) -> int:
     task.log.parent.mkdir(parents=True, exist_ok=True)
     with open_to_append(task.log) as output:
         pilot = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            task.command.arguments(sys.executable),
+            task.command.arguments(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -27,7 +27,7 @@ COMMAND = PilotCommand(
 
 
 def job(**asked):
-    command = COMMAND.arguments("/opt/alspec/bin/python")
+    command = ["/opt/alspec/bin/python", *COMMAND.arguments()[1:]]
     where = (Path("/data/night drive"), Path("/shared/100% work/logs"))
     return Job("alspec-night-0a1b2c3d", command, *where, 1, Slurm(**asked))
 
@@ -145,10 +145,15 @@ def test_a_refusal_is_one_message_and_starts_nothing(study, slurm, cli, file, sa
     assert not list((slurm / "jobs").iterdir())
 
 
-def test_without_slurm_and_without_a_number_of_jobs_nothing_is_done(study, monkeypatch, cli):
+def test_without_slurm_nothing_is_done(study, monkeypatch, cli):
     monkeypatch.setenv("PATH", "/nowhere")
     code, _, err = cli("run", "study.yaml", "--executor", "slurm", "--jobs", "2")
     assert (code, "sbatch" in err, "not found" in err) == (2, True, True)
+    assert not (study / "work_dirs" / "tiny").exists()
+
+
+@pytest.mark.usefixtures("slurm")
+def test_without_a_number_of_jobs_nothing_is_done(study, cli):
     code, _, err = cli("run", "study.yaml", "--executor", "slurm")
     assert (code, "--jobs" in err) == (2, True)
     assert not (study / "work_dirs" / "tiny").exists()
@@ -159,7 +164,7 @@ def test_no_wait_submits_and_ends(study, slurm, cli):
     code, _, err = cli(*command, "--devices", "cpu:1", "--set", "seeds=[1]")
     assert (code, "2 jobs submitted to Slurm (100)" in err) == (4, True)
     script = (slurm / "script.100").read_text()
-    assert f"{sys.executable} -m alspec run {study / 'study.yaml'} --executor local" in script
+    assert f"{sys.executable} -I -m alspec run {study / 'study.yaml'} --executor local" in script
     assert "--devices cpu:1 --idle 15m --set 'seeds=[1]'" in script
     assert "--gres" not in script
     code, _, err = cli(*command)  # again: they are there
