@@ -135,7 +135,9 @@ def read_manifest(key: str, raw: bytes) -> tuple[StepRecord, dict[str, Artifact]
 
 
 def _seals_itself(raw: bytes, content: Mapping[str, object]) -> bool:
-    """Whether the SHA-256 that a manifest ends its files with is that of all its other lines."""
+    """Whether a manifest's SHA-256, in its place, is that of all other lines."""
+    if list(content) != sorted(content):
+        return False
     before, *after = raw.split(f'\n "sha256": "{content.get("sha256")}",'.encode())
     if len(after) != 1:
         return False
