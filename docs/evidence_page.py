@@ -1,0 +1,266 @@
+"""Writes docs/evidence.md and its picture from the result tables below docs/evidence/.
+
+    python docs/evidence_page.py [WORK_DIR]
+
+With a work directory, the tables of its finished evidence studies are copied here first. The page
+comes from the copies alone, so that anybody can write it again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+import alspec
+from alspec.recommend.advise import Known, advice_for
+from alspec.report.figures.style import GRID, drawn, look
+from alspec.results.intervals import Difference, Outcome, difference, t_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOCS = Path(__file__).resolve().parent
+TABLES = DOCS / "evidence"
+STUDIES = ("dhcn", "vocalfolds", "camvid", "dsb2018")
+"""In the order of the page: redundant first."""
+
+BUDGETS = {"10-10": ("high", 30.0), "2-2": ("low", 6.0)}
+"""A budget's level in the guide, and the labelled percent at which mIoU is compared."""
+
+ANSWER = {Outcome.WIN: "yes", Outcome.LOSS: "no", Outcome.TIE: "a tie"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A study's runs under one budget.
+
+    Attributes:
+        study: name of the data set.
+        budget: as in the spec.
+        rows: of results.csv.
+        areas: of runs.csv.
+        level: measured redundancy, low or high.
+    """
+
+    study: str
+    budget: str
+    rows: pd.DataFrame
+    areas: pd.DataFrame
+    level: str
+
+    @property
+    def families(self) -> dict[str, str]:
+        """A method's family: random, single or batch."""
+        return dict(zip(self.rows["method"], self.rows["family"], strict=True))
+
+    def miou(self, method: str) -> dict[int, float]:
+        """By seed, mIoU in percent where methods are compared."""
+        at = BUDGETS[self.budget][1]
+        shares = self.rows["labelled_percent"].unique()
+        nearest = min(shares, key=lambda share: abs(share - at))
+        here = self.rows[
+            (self.rows["method"] == method) & (self.rows["labelled_percent"] == nearest)
+        ]
+        return dict(zip(here["seed"], here["miou"], strict=True))
+
+    def auc(self, method: str) -> dict[int, float]:
+        """AUC@B by seed."""
+        here = self.areas[self.areas["method"] == method]
+        return dict(zip(here["seed"], here["auc"], strict=True))
+
+    def best(self, methods: Sequence[str]) -> str:
+        """The method with the highest mean mIoU where methods are compared."""
+        return max(methods, key=lambda name: t_interval(list(self.miou(name).values())).mean)
+
+
+def collect(work_dir: Path) -> None:
+    """Copy the tables of finished evidence studies, and measure their redundancy."""
+    for name in STUDIES:
+        folder = work_dir / f"evidence-{name}"
+        if not (folder / "results.csv").is_file():
+            continue
+        done = alspec.results(folder)
+        if not done.ok:
+            sys.stderr.write(f"{folder}: not finished, left out\n")
+            continue
+        target = TABLES / name
+        target.mkdir(parents=True, exist_ok=True)
+        for table in ("results.csv", "runs.csv"):
+            shutil.copyfile(folder / table, target / table)
+        pools = (answer.measured for answer in advice_for(done.plan, Known()))
+        found = next(pool.to_json() for pool in pools if pool)
+        (target / "measured.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def settings() -> Iterator[Setting]:
+    """Every study and budget that has results."""
+    for name in STUDIES:
+        folder = TABLES / name
+        if not (folder / "results.csv").is_file():
+            continue
+        rows, areas = pd.read_csv(folder / "results.csv"), pd.read_csv(folder / "runs.csv")
+        level = measured(name)["level"]
+        for budget in BUDGETS:
+            yield Setting(
+                name, budget, rows[rows["budget"] == budget], areas[areas["budget"] == budget],
+                str(level),
+            )  # fmt: skip
+
+
+def measured(name: str) -> dict[str, object]:
+    """The meter's reading of a data set's pool."""
+    found: dict[str, object] = json.loads((TABLES / name / "measured.json").read_text())
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The guide against the other families in one setting.
+
+    Attributes:
+        setting: data set and budget.
+        advised: best method of the family that the guide advises.
+        other: best method of the other families.
+        apart: mIoU of the first less that of the second, paired by seed.
+    """
+
+    setting: Setting
+    family: str
+    advised: str
+    other: str
+    apart: Difference
+
+    @property
+    def answer(self) -> str:
+        """Does the guide hold."""
+        return ANSWER.get(self.apart.outcome, "undecided")
+
+
+def verdict(setting: Setting) -> Verdict:
+    """What the guide advises for a setting, and whether its results agree."""
+    level = BUDGETS[setting.budget][0]
+    (advice,) = alspec.recommend(redundancy=setting.level, budget=level, ssl=False)
+    families = setting.families
+    inside = [name for name, family in families.items() if family == advice.family]
+    outside = [name for name in families if name not in inside]
+    best, rival = setting.best(inside), setting.best(outside)
+    apart = difference(setting.miou(best), setting.miou(rival), comparisons=len(outside))
+    return Verdict(setting, advice.family, best, rival, apart)
+
+
+def page() -> str:
+    """The text of docs/evidence.md."""
+    found = list(settings())
+    parts = [_text("introduction"), _overview(found)]
+    parts += ["![Budget curves](images/evidence.svg)", _text("reading")]
+    for name in dict.fromkeys(setting.study for setting in found):
+        parts += [
+            f"## {name}",
+            _text(f"{name}/about"),
+            _means(found, name),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(name: str) -> str:
+    return (TABLES / f"{name}.md").read_text().strip()
+
+
+def _overview(found: Sequence[Setting]) -> str:
+    lines = [
+        "| data | views an image | redundancy | budget | guide "
+        "| best method | over Random | difference | holds |",
+        "| :-- | --: | :-- | :-- | :-- | :-- | --: | :-- | :-- |",
+    ]
+    for setting in found:
+        judged = verdict(setting)
+        best = setting.best(list(setting.families))
+        random = difference(setting.miou(best), setting.miou("random"))
+        views = float(str(measured(setting.study)["views_per_image"]))
+        lines.append(
+            f"| {setting.study} | {views:.2f} | {setting.level} | {setting.budget} "
+            f"| {judged.family.capitalize()} | {best} | {random.points:+.2f} "
+            f"| {judged.advised} - {judged.other}: {_interval(judged.apart)} | {judged.answer} |"
+        )
+    return "\n".join(lines)
+
+
+def _interval(apart: Difference) -> str:
+    return f"{apart.points:+.2f} ({apart.together.low:+.2f} to {apart.together.high:+.2f})"
+
+
+def _means(found: Sequence[Setting], name: str) -> str:
+    here = [setting for setting in found if setting.study == name]
+    titles = [f"{s.budget}: mIoU at {BUDGETS[s.budget][1]:g} %" for s in here]
+    areas = [f"{s.budget}: AUC" for s in here]
+    lines = [
+        "| method | "
+        + " | ".join(title for pair in zip(titles, areas, strict=True) for title in pair)
+        + " |",
+        "| :-- |" + " --: |" * (2 * len(here)),
+    ]
+    for method in here[0].families:
+        cells = [_mean(values) for s in here for values in (s.miou(method), s.auc(method))]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _mean(values: dict[int, float]) -> str:
+    series = pd.Series(list(values.values()))
+    return f"{series.mean():.2f} ± {series.std(ddof=1):.2f}"
+
+
+def picture() -> bytes:
+    """The budget curves of every setting, mean and seeds, as SVG."""
+    found = list(settings())
+
+    def paint(figure: Figure) -> None:
+        grid = figure.subplots(len(found) // 2, 2, squeeze=False)
+        for axes, setting in zip(grid.flat, found, strict=True):
+            _panel(axes, setting)
+        handles, labels = grid.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+    return drawn(0.4 + 2.4 * (len(found) // 2), paint, width=8.4).svg
+
+
+def _panel(axes: Axes, setting: Setting) -> None:
+    views = float(str(measured(setting.study)["views_per_image"]))
+    for rank, method in enumerate(setting.families):
+        rows = setting.rows[setting.rows["method"] == method]
+        mean = rows.groupby("labelled_images")["miou"].mean()
+        style = look(rank, ssl=False)
+        axes.plot(mean.index, mean.to_numpy(), label=method, **{**style, "markersize": 3.5})
+        axes.plot(
+            rows["labelled_images"],
+            rows["miou"],
+            ".",
+            color=style["color"],
+            markersize=2,
+            alpha=0.6,
+        )
+    axes.set_title(f"{setting.study} {setting.budget}: {views:.2f} views an image, {setting.level}")
+    axes.set_xticks(sorted(setting.rows["labelled_images"].unique()))
+    axes.set_xlabel("labelled images")
+    axes.set_ylabel("mIoU (%)")
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the page and its picture."""
+    for work_dir in arguments:
+        collect(Path(work_dir))
+    (DOCS / "evidence.md").write_text(page())
+    (DOCS / "images" / "evidence.svg").write_bytes(picture())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""docs/evidence.md says what docs/evidence/*/results.csv say, recomputed without alspec."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+from scipy.stats import t
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "evidence.md").read_text()
+STUDIES = sorted(path.parent.name for path in DOCS.glob("evidence/*/results.csv"))
+AT = {"10-10": 30, "2-2": 6}
+
+
+def _rows(study: str, budget: str) -> list[dict[str, str]]:
+    with (DOCS / "evidence" / study / "results.csv").open() as file:
+        return [row for row in csv.DictReader(file) if row["budget"] == budget]
+
+
+def _miou(study: str, budget: str, method: str) -> dict[str, float]:
+    """By seed, in the cycle whose share is nearest to where the page compares."""
+    rows = [row for row in _rows(study, budget) if row["method"] == method]
+    nearest = min({row["cycle"] for row in rows}, key=lambda k: _off(rows, k, AT[budget]))
+    return {row["seed"]: float(row["miou"]) for row in rows if row["cycle"] == nearest}
+
+
+def _off(rows: list[dict[str, str]], cycle: str, at: int) -> float:
+    return abs(float(next(r["labelled_percent"] for r in rows if r["cycle"] == cycle)) - at)
+
+
+def _overview() -> Iterator[list[str]]:
+    for line in PAGE.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 9 and cells[0] in STUDIES:
+            yield cells
+
+
+def test_the_page_has_every_study_and_budget_once() -> None:
+    assert STUDIES
+    assert sorted((cells[0], cells[3]) for cells in _overview()) == [
+        (study, budget) for study in STUDIES for budget in AT
+    ]
+
+
+@pytest.mark.parametrize("cells", _overview(), ids=lambda cells: f"{cells[0]} {cells[3]}")
+def test_who_won_and_by_how_much(cells: list[str]) -> None:
+    study, _, redundancy, budget, guide, best, over_random, difference, holds = cells
+    families = {row["method"]: row["family"] for row in _rows(study, budget)}
+    miou = {method: _miou(study, budget, method) for method in families}
+    means = {method: fmean(values.values()) for method, values in miou.items()}
+    assert best == max(means, key=means.__getitem__)
+    assert float(over_random) == pytest.approx(means[best] - means["random"], abs=0.0051)
+
+    high = budget == "10-10"
+    table_6 = {("high", True): "batch", ("high", False): "batch", ("low", True): "single",
+               ("low", False): "random"}  # fmt: skip
+    assert guide.lower() == table_6[redundancy, high]
+    advised = [method for method in families if families[method] == guide.lower()]
+    others = [method for method in families if method not in advised]
+    one, other = (max(names, key=means.__getitem__) for names in (advised, others))
+    assert difference.startswith(f"{one} - {other}: ")
+
+    apart = [miou[one][seed] - miou[other][seed] for seed in miou[one]]
+    half = t.ppf(1 - 0.05 / len(others) / 2, len(apart) - 1) * stdev(apart) / math.sqrt(len(apart))
+    low, high_end = fmean(apart) - half, fmean(apart) + half
+    told = [float(number) for number in re.findall(r"[+-]\d+\.\d+", difference)]
+    assert told == pytest.approx([fmean(apart), low, high_end], abs=0.0051)
+    if low > 0 and fmean(apart) >= 0.5:
+        expected = "yes"
+    elif high_end < 0 and fmean(apart) <= -0.5:
+        expected = "no"
+    else:
+        expected = "a tie" if -0.5 < low and high_end < 0.5 else "undecided"
+    assert holds == expected
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_means_and_spreads(study: str) -> None:
+    section = PAGE.split(f"\n## {study}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if "±" in line]
+    assert len(lines) == 6
+    for line in lines:
+        method, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for budget, told in zip(AT, cells[::2], strict=True):
+            values = list(_miou(study, budget, method).values())
+            mean, spread = (float(number) for number in told.split(" ± "))
+            assert mean == pytest.approx(fmean(values), abs=0.0051)
+            assert spread == pytest.approx(stdev(values), abs=0.0051)
