@@ -76,7 +76,7 @@ def test_who_won_and_by_how_much(cells: list[str]) -> None:
     elif high_end < 0 and fmean(apart) <= -0.5:
         expected = "no"
     else:
-        expected = "a tie" if -0.5 < low and high_end < 0.5 else "undecided"
+        expected = "a tie" if low > -0.5 and high_end < 0.5 else "undecided"
     assert holds == expected
 
 
