@@ -9,6 +9,8 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 HERE = Path(__file__).parent
+PARTS = "evidence"
+"""The folder of what docs/evidence.md is made of."""
 REST = "..."
 """In `nav`: every page that nothing else in it names."""
 
@@ -37,7 +39,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def _expanded(nav: list[Any]) -> list[Any]:
     """The navigation with its patterns replaced by the pages that fit."""
-    every = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.md"))
+    pages = (path.relative_to(HERE) for path in HERE.rglob("*.md"))
+    every = sorted(path.as_posix() for path in pages if path.parts[0] != PARTS)
     named = {page for entry in _leaves(nav) for page in _matching(entry, every)}
 
     def pages(entry: Any) -> list[Any]:

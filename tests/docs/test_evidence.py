@@ -37,8 +37,21 @@ def _off(rows: list[dict[str, str]], cycle: str, at: int) -> float:
 def _overview() -> Iterator[list[str]]:
     for line in PAGE.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 9 and cells[0] in STUDIES:
+        if len(cells) == 10 and cells[0] in STUDIES:
             yield cells
+
+
+def _interval(
+    first: dict[str, float], second: dict[str, float], comparisons: int
+) -> tuple[float, float, float]:
+    apart = [first[seed] - second[seed] for seed in first]
+    quantile = t.ppf(1 - 0.05 / comparisons / 2, len(apart) - 1)
+    half = quantile * stdev(apart) / math.sqrt(len(apart))
+    return fmean(apart), fmean(apart) - half, fmean(apart) + half
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[+-]\d+\.\d+", text)]
 
 
 def test_the_page_has_every_study_and_budget_once() -> None:
@@ -48,14 +61,17 @@ def test_the_page_has_every_study_and_budget_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("cells", _overview(), ids=lambda cells: f"{cells[0]} {cells[3]}")
+@pytest.mark.parametrize("cells", list(_overview()), ids=lambda cells: f"{cells[0]} {cells[3]}")
 def test_who_won_and_by_how_much(cells: list[str]) -> None:
-    study, _, redundancy, budget, guide, best, over_random, difference, holds = cells
-    families = {row["method"]: row["family"] for row in _rows(study, budget)}
+    study, _, redundancy, budget, guide, best, over_random, difference, holds, figure_1 = cells
+    rows = [row for row in _rows(study, budget) if row["family"] != "full"]
+    families = {row["method"]: row["family"] for row in rows}
     miou = {method: _miou(study, budget, method) for method in families}
     means = {method: fmean(values.values()) for method, values in miou.items()}
-    assert best == max(means, key=means.__getitem__)
-    assert float(over_random) == pytest.approx(means[best] - means["random"], abs=0.0051)
+    level = max(means.values()) - min(means.values()) < 0.01
+    top = max(means, key=means.__getitem__)
+    assert best == ("all level" if level else top)
+    assert float(over_random) == pytest.approx(means[top] - means["random"], abs=0.0051)
 
     high = budget == "10-10"
     table_6 = {("high", True): "batch", ("high", False): "batch", ("low", True): "single",
@@ -66,14 +82,17 @@ def test_who_won_and_by_how_much(cells: list[str]) -> None:
     one, other = (max(names, key=means.__getitem__) for names in (advised, others))
     assert difference.startswith(f"{one} - {other}: ")
 
-    apart = [miou[one][seed] - miou[other][seed] for seed in miou[one]]
-    half = t.ppf(1 - 0.05 / len(others) / 2, len(apart) - 1) * stdev(apart) / math.sqrt(len(apart))
-    low, high_end = fmean(apart) - half, fmean(apart) + half
-    told = [float(number) for number in re.findall(r"[+-]\d+\.\d+", difference)]
-    assert told == pytest.approx([fmean(apart), low, high_end], abs=0.0051)
-    if low > 0 and fmean(apart) >= 0.5:
+    mean, low, high_end = _interval(miou[one], miou[other], len(others))
+    assert _numbers(difference) == pytest.approx([mean, low, high_end], abs=0.0051)
+    singles = [method for method in families if families[method] == "single"]
+    single = max(singles, key=means.__getitem__)
+    expected_1 = _interval(miou[single], miou["coreset"], 1)
+    assert _numbers(figure_1) == pytest.approx(expected_1, abs=0.0051)
+    if level:
+        expected = "no model learnt"
+    elif low > 0 and mean >= 0.5:
         expected = "yes"
-    elif high_end < 0 and fmean(apart) <= -0.5:
+    elif high_end < 0 and mean <= -0.5:
         expected = "no"
     else:
         expected = "a tie" if low > -0.5 and high_end < 0.5 else "undecided"
@@ -84,7 +103,7 @@ def test_who_won_and_by_how_much(cells: list[str]) -> None:
 def test_means_and_spreads(study: str) -> None:
     section = PAGE.split(f"\n## {study}\n", 1)[1].split("\n## ", 1)[0]
     lines = [line for line in section.splitlines() if "±" in line]
-    assert len(lines) == 6
+    assert lines
     for line in lines:
         method, *cells = [cell.strip() for cell in line.strip("|").split("|")]
         for budget, told in zip(AT, cells[::2], strict=True):
