@@ -267,7 +267,8 @@ def _panel(axes: Axes, setting: Setting) -> None:
             alpha=0.6,
         )
     axes.set_title(f"{setting.study} {setting.budget}: {views:.2f} views an image, {setting.level}")
-    axes.set_xticks(sorted(setting.rows["labelled_images"].unique()))
+    methods = setting.rows[setting.rows["family"] != "full"]
+    axes.set_xticks(sorted(methods["labelled_images"].unique()))
     axes.set_xlabel("labelled images")
     axes.set_ylabel("mIoU (%)")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
