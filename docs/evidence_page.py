@@ -35,6 +35,12 @@ STUDIES = ("dhcn", "vocalfolds", "camvid", "dsb2018")
 BUDGETS = {"10-10": ("high", 30.0), "2-2": ("low", 6.0)}
 """A budget's level in the guide, and the labelled percent at which mIoU is compared."""
 
+METHODS = ("random", "uniform", "entropy", "equal", "coreset", "herding")
+"""In the order of their colours."""
+
+SEEDS = 3
+"""Of every study; a labelled set that fewer have finished is left out."""
+
 LEAST = 0.01
 """Points of mIoU by which any methods differ that learnt anything."""
 
@@ -114,6 +120,8 @@ def settings() -> Iterator[Setting]:
         if not (folder / "results.csv").is_file():
             continue
         rows, areas = pd.read_csv(folder / "results.csv"), pd.read_csv(folder / "runs.csv")
+        seeds = rows.groupby(["budget", "method", "cycle"])["seed"].transform("nunique")
+        rows = rows[seeds == SEEDS]
         level = measured(name)["level"]
         for budget in BUDGETS:
             yield Setting(
@@ -232,7 +240,7 @@ def _means(found: Sequence[Setting], name: str) -> str:
 
 def _mean(values: dict[int, float]) -> str:
     series = pd.Series(list(values.values()), dtype=float).dropna()
-    if series.empty:
+    if len(series) < SEEDS:
         return "–"
     return f"{series.mean():.2f} ± {series.std(ddof=1):.2f}"
 
@@ -245,7 +253,8 @@ def picture() -> bytes:
         grid = figure.subplots(len(found) // 2, 2, squeeze=False)
         for axes, setting in zip(grid.flat, found, strict=True):
             _panel(axes, setting)
-        handles, labels = grid.flat[0].get_legend_handles_labels()
+        most = max(grid.flat, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+        handles, labels = most.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
     return drawn(0.4 + 2.4 * (len(found) // 2), paint, width=8.4).svg
@@ -253,10 +262,10 @@ def picture() -> bytes:
 
 def _panel(axes: Axes, setting: Setting) -> None:
     views = float(str(measured(setting.study)["views_per_image"]))
-    for rank, method in enumerate(setting.families):
+    for method in setting.families:
         rows = setting.rows[setting.rows["method"] == method]
         mean = rows.groupby("labelled_images")["miou"].mean()
-        style = look(rank, ssl=False)
+        style = look(METHODS.index(method), ssl=False)
         axes.plot(mean.index, mean.to_numpy(), label=method, **{**style, "markersize": 3.5})
         axes.plot(
             rows["labelled_images"],
