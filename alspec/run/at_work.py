@@ -103,7 +103,7 @@ def failures(plan: Plan, folder: StudyFolder) -> list[Failure]:
         if kind in ("failed", "lost"):
             message, log = str(event.get("message", "")), str(event.get("log", ""))
             last[key] = Failure(plan.steps[key].label, message, log)
-        elif kind in ("started", "done", "elsewhere"):
+        elif kind in ("started", "done"):
             last.pop(key, None)
     done = folder.store.done(last)
     return [failure for key, failure in last.items() if key not in done]

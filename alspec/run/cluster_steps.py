@@ -99,8 +99,9 @@ def cluster_of(
     name, logs = job_name(study.study, work_dir), folder.logs.absolute()
     if asked.executor == "slurm":
         job = Job(
-            name, command.arguments(), Path.cwd(), logs, gpus_of(command.devices), asked.slurm
-        )
+            name, command.arguments(), command.submission, Path.cwd(), logs,
+            gpus_of(command.devices), asked.slurm,
+        )  # fmt: skip
         return SlurmCluster(job, folder.job_script.absolute())
     named = variables(origin.path, origin.overrides)
     environment = {name: os.environ[name] for name in named if name in os.environ}

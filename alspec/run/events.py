@@ -32,8 +32,9 @@ class EventLog:
         self.then.progressed(step, done, total)
 
     def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
-        """Record how a step ended."""
-        self._record(outcome.name.lower(), step, message, log)
+        """Record how a step ended; what another run did, that one has recorded."""
+        if outcome not in (Outcome.ELSEWHERE, Outcome.FAILED_ELSEWHERE):
+            self._record(outcome.name.lower(), step, message, log)
         self.then.ended(step, outcome, message, log)
 
     def held(self, step: Step, holder: Holder) -> None:

@@ -19,9 +19,11 @@ from alspec.plan.step import Step, StepKey
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
 from alspec.run.observer import Observer
 from alspec.store.drafts import sweep_unleased
+from alspec.store.failures import Failures
 from alspec.store.leases import Holder, Leases
 from alspec.store.store import Store
 from alspec.system import failpoints
+from alspec.system.processes import submission
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two looks for work that others may have left."""
@@ -34,7 +36,7 @@ class RunSummary:
     Attributes:
         executed: steps finished now.
         finished_before: steps that the store had already.
-        failed: failed steps and why.
+        failed: failed steps and why; also those that failed in other runs meanwhile.
         skipped: steps given up because a step before them failed.
         elsewhere: steps that another process finished meanwhile.
         held: ready steps that were left to the living processes that hold them.
@@ -116,7 +118,8 @@ def run(
         leases.clear()
         sweep_unleased(store.folders.drafts, leases.keys)
         _clear_recipes(plan, store, leases, todo)
-        _Loop(plan, store, executor, observer, todo, summary, leases, patience).run()
+        failures = Failures(store.folders.failures, submission())
+        _Loop(plan, store, executor, observer, todo, summary, leases, failures, patience).run()
     finally:
         leases.close()
     return summary
@@ -140,6 +143,7 @@ class _Loop:
     todo: dict[StepKey, Step]
     summary: RunSummary
     leases: Leases
+    failures: Failures
     patience: float
 
     def __post_init__(self) -> None:
@@ -175,7 +179,7 @@ class _Loop:
                 self._end(event)
 
     def _leased(self, key: StepKey) -> bool:
-        """Whether a step is this run's to do: no other process did it or is at it."""
+        """Whether a step is this run's to do: no other has done it, is at it or failed at it."""
         if self._done_elsewhere(key):
             return False
         holder = self.leases.take(key)
@@ -185,7 +189,8 @@ class _Loop:
                 self.reported.add((holder.host, holder.process))
                 self.observer.held(self.todo[key], holder)
             return False
-        if self._done_elsewhere(key):  # between the look and the lease
+        # Between the look and the lease another may have done it, or given it up.
+        if self._done_elsewhere(key) or self._failed_elsewhere(key):
             self.leases.release(key)
             return False
         return True
@@ -203,6 +208,17 @@ class _Loop:
         self.summary.elsewhere.append(key)
         self.observer.ended(step, Outcome.ELSEWHERE, "", "")
         self._drop_unread(step)
+        return True
+
+    def _failed_elsewhere(self, key: StepKey) -> bool:
+        """Take a step off the list that failed in another run since this one was asked for."""
+        failure = self.failures.final(key)
+        if failure is None:
+            return False
+        step = self.waiting.pop(key)
+        self.summary.failed[key] = str(failure)
+        self.observer.ended(step, Outcome.FAILED_ELSEWHERE, str(failure), failure.log)
+        self._skip_descendants(key)
         return True
 
     def _start(self, key: StepKey) -> None:
@@ -246,9 +262,11 @@ class _Loop:
         if outcome is Outcome.DONE:
             self.summary.executed.append(event.key)
             self.store.recipe_path(event.key).unlink(missing_ok=True)
+            self.failures.forget(event.key)
             self.leases.release(event.key)
             self._drop_unread(step)
         else:
+            self.failures.record(event.key, message, event.log)
             self.leases.release(event.key)
             self.summary.failed[event.key] = message
             self._skip_descendants(event.key)

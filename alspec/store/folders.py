@@ -32,6 +32,11 @@ class StoreFolders:
         return self.root / "leases"
 
     @property
+    def failures(self) -> Path:
+        """How steps failed last, one file a step that did and is not done since."""
+        return self.root / "failures"
+
+    @property
     def retention(self) -> Path:
         """Which weights each study retains, one file a study."""
         return self.root / "retention"
@@ -79,14 +84,14 @@ class StoreFolders:
     @property
     def trusted(self) -> tuple[Path, ...]:
         """Folders that decide what a run does and believes; others must not write there."""
-        inside = (self.recipes, self.leases, self.drafts, self.checkpoints, self.retention)
-        return (self.root, *inside, self.checked, self.contents, self.images)
+        inside = (self.recipes, self.leases, self.failures, self.drafts, self.checkpoints)
+        return (self.root, *inside, self.retention, self.checked, self.contents, self.images)
 
     @property
     def written_beside(self) -> tuple[Path, ...]:
         """Folders whose files are written beside their name and renamed: a kill leaves halves."""
         notes = (self.checked, self.contents, self.throughput, self.published, self.specs)
-        return (self.drafts, self.recipes, self.retention, *notes)
+        return (self.drafts, self.recipes, self.failures, self.retention, *notes)
 
     def adopt_old_names(self) -> None:
         """Rename what version 0.1 called otherwise; nothing where that cannot be done."""

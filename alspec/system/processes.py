@@ -16,6 +16,9 @@ ABANDONED_SECONDS = 86_400.0
 JOB = "ALSPEC_JOB"
 """Environment variable: the name of the job of a cluster that names none itself."""
 
+SUBMISSION = "ALSPEC_SUBMISSION"
+"""Environment variable: names the command that started this run and others, as its pilots."""
+
 _MARK = re.compile(r"([0-9a-f]{8})-(\d+)-[0-9a-f]{8}$")
 
 
@@ -47,6 +50,16 @@ def cluster_job() -> str:
         return os.environ.get(JOB, "")
     task = os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"slurm-{job}_{task}" if task else f"slurm-{job}"
+
+
+def submission() -> str:
+    """Names the user's command that this run is part of.
+
+    It is the command that started this run as a pilot, else the user's own array of Slurm jobs,
+    else this run alone.
+    """
+    named = os.environ.get(SUBMISSION) or os.environ.get("SLURM_ARRAY_JOB_ID")
+    return named or uuid.uuid4().hex
 
 
 def start_of(process: int) -> str:

@@ -63,10 +63,7 @@ class ClusterRun:
                 command = (entry / "cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            if (
-                command[1:4] == ["-m", "alspec", "run"]
-                and str(self.folder / "study.yaml") in command
-            ):
+            if "alspec" in command[1:4] and str(self.folder / "study.yaml") in command:
                 found.append(int(entry.name))
         return found
 

@@ -14,8 +14,10 @@ from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.events import EventLog
 from alspec.run.executors.base import Ended, Outcome, Progressed
 from alspec.run.loop import needed, run
+from alspec.store.failures import Failures
 from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
+from alspec.system.processes import SUBMISSION
 
 
 class Fake:
@@ -155,6 +157,49 @@ def test_a_step_that_is_not_done_stops_only_its_descendants(plan, store, how):
     again = run(plan, store, fresh, Silent())
     assert set(again.executed) == below | {broken}
     assert not again.failed
+
+
+@pytest.mark.parametrize("how", ["failed", "lost"])
+def test_pilots_of_one_command_try_a_broken_step_on_two_machines(plan, store, monkeypatch, how):
+    """A hundred pilots tried it a hundred times."""
+    broken = next(r for r in plan.runs if r.method == "entropy" and r.ssl).sets[0].train
+    monkeypatch.setenv(SUBMISSION, "first")
+    pilots, heard = [], []
+    for number in range(8):
+        monkeypatch.setattr("socket.gethostname", lambda number=number: f"node{number // 2}")
+        executor, observer = Fake(store, **{"k" + broken: how}), Silent()
+        summary = run(plan, store, executor, EventLog(StudyFolder(store.root, "tiny"), observer))
+        assert set(summary.failed) == {broken}
+        assert set(summary.skipped) == descendants(plan, broken)
+        pilots.append(executor.taken.count(broken))
+        heard += [name for name, key, *_ in observer.heard if key == broken and name != "started"]
+    assert pilots == [1, 0, 1, 0, 0, 0, 0, 0]
+    assert summary.failed[broken] == f"on node0 and node1: it {how}"
+    once, elsewhere = how.upper(), "FAILED_ELSEWHERE"
+    assert heard == [once, elsewhere, once, *[elsewhere] * 5]
+    events = StudyFolder(store.root, "tiny").events_from(0)[0]
+    assert [event["event"] for event in events if event["key"] == broken].count(how) == 2
+    monkeypatch.setenv(SUBMISSION, "the user's next command")
+    again = run(plan, store, Fake(store), Silent())
+    assert set(again.executed) == descendants(plan, broken) | {broken}
+    assert list(store.folders.failures.iterdir()) == []
+
+
+def test_a_run_leaves_alone_what_failed_in_another_since_it_began(plan, store):
+    """Two commands started by hand on one machine."""
+    broken = next(r for r in plan.runs if r.method == "entropy" and r.ssl).sets[0].train
+
+    class Later(Fake):
+        def submit(self, key):
+            if not self.taken:  # the other run comes to the step first, and fails
+                Failures(store.folders.failures, "other").record(broken, "NaN", "")
+            super().submit(key)
+
+    executor = Later(store)
+    summary = run(plan, store, executor, Silent())
+    assert broken not in executor.taken
+    assert "NaN" in summary.failed[broken]
+    assert set(summary.executed) == set(plan.steps) - {broken} - descendants(plan, broken)
 
 
 def test_the_store_says_what_is_done_not_the_worker(plan, store):

@@ -19,6 +19,7 @@ class Outcome(Enum):
     LOST = ("✗", "lost its worker", "red")
     SKIPPED = ("-", "skipped", "yellow")
     ELSEWHERE = ("✓", "done by another run", "green")
+    FAILED_ELSEWHERE = ("✗", "failed in another run", "red")
     AGAIN = ("-", "will be done again", "yellow")
 
     def __init__(self, symbol: str, word: str, colour: str) -> None:

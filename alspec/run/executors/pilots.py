@@ -6,8 +6,9 @@ never the cluster.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class PilotCommand:
         devices: as `--devices`, of one pilot.
         idle: as `--idle`.
         options: more options of `alspec run`.
+        submission: names the command that starts them, for `processes.submission`.
     """
 
     spec: Path
@@ -33,6 +35,7 @@ class PilotCommand:
     devices: str
     idle: str
     options: Sequence[str] = ()
+    submission: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def arguments(self) -> list[str]:
         """The whole command."""

@@ -18,7 +18,7 @@ from alspec.errors import ExitCode, InputError
 from alspec.run.executors.pilots import Census, ClusterError, PilotCommand
 from alspec.spec import execution
 from alspec.system.atomic import open_to_append
-from alspec.system.processes import JOB
+from alspec.system.processes import JOB, SUBMISSION
 
 RETRIES = 10
 """Times that Ray starts a task again whose worker or node was lost."""
@@ -73,7 +73,12 @@ def run_pilot(task: Task) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=task.folder,
-            env={**task.variables, **os.environ, JOB: task.log.stem},
+            env={
+                **task.variables,
+                **os.environ,
+                JOB: task.log.stem,
+                SUBMISSION: task.command.submission,
+            },
             preexec_fn=end_with_worker,
         )
         code = pilot.wait()

@@ -17,6 +17,7 @@ from alspec.errors import InputError
 from alspec.run.executors.pilots import Census, ClusterError
 from alspec.spec.execution import Slurm
 from alspec.system.atomic import write_text
+from alspec.system.processes import SUBMISSION
 
 CHECKPOINT_SECONDS = 180
 """Before the end of a job's time, when Slurm asks the pilot to write a checkpoint."""
@@ -32,7 +33,7 @@ heard= again= pilot=
 pass_on() {{ heard=$1; [ -z "$pilot" ] || kill -s "$1" "$pilot"; }}
 trap 'again=yes; pass_on USR1' USR1
 trap 'pass_on TERM' TERM
-{setup}{command} &
+{setup}{submission} {command} &
 pilot=$!
 [ -z "$heard" ] || kill -s "$heard" "$pilot"  # it came before the pilot had a number
 wait "$pilot"; code=$?
@@ -54,6 +55,7 @@ class Job:
     Attributes:
         name: tells the jobs of a study from all others.
         command: of a pilot.
+        submission: names the command that submits it, for `processes.submission`.
         folder: where it is started.
         logs: folder of what jobs print.
         gpus: of a job.
@@ -62,6 +64,7 @@ class Job:
 
     name: str
     command: Sequence[str]
+    submission: str
     folder: Path
     logs: Path
     gpus: int
@@ -106,6 +109,7 @@ def job_script(job: Job, jobs: int) -> str:
     return _SCRIPT.format(
         options="\n".join(f"#SBATCH {option}" for option in (*options, *asked.lines)),
         setup="".join(f"{line}\n" for line in asked.setup),
+        submission=f"{SUBMISSION}={shlex.quote(job.submission)}",
         command=shlex.join(job.command),
     )
 

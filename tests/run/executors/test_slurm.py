@@ -17,6 +17,7 @@ from alspec.run.cluster_steps import gpus_of
 from alspec.run.executors.pilots import ClusterError, PilotCommand
 from alspec.run.executors.slurm import Job, SlurmCluster, job_name, job_script
 from alspec.spec.execution import Slurm
+from alspec.system.processes import SUBMISSION
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 GOLDEN = Path(__file__).parents[2] / "golden" / "slurm_job.sh"
@@ -29,7 +30,7 @@ COMMAND = PilotCommand(
 def job(**asked):
     command = ["/opt/alspec/bin/python", *COMMAND.arguments()[1:]]
     where = (Path("/data/night drive"), Path("/shared/100% work/logs"))
-    return Job("alspec-night-0a1b2c3d", command, *where, 1, Slurm(**asked))
+    return Job("alspec-night-0a1b2c3d", command, "5e6f", *where, 1, Slurm(**asked))
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_job_asks_for_as_many_gpus_as_its_devices_name(devices, gpus):
 )
 def test_the_script_queues_its_job_again_where_time_ran_out(slurm, tmp_path, pilot, code, again):
     command = ("bash", "-c", pilot)
-    made = Job("name", command, tmp_path, tmp_path, 0, Slurm())
+    made = Job("name", command, "s", tmp_path, tmp_path, 0, Slurm())
     environment = {**os.environ, "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
     script = job_script(made, 1)
     done = subprocess.run(["bash", "-c", script], env=environment, timeout=20, check=False)
@@ -167,6 +168,7 @@ def test_no_wait_submits_and_ends(study, slurm, cli):
     assert f"{sys.executable} -I -m alspec run {study / 'study.yaml'} --executor local" in script
     assert "--devices cpu:1 --idle 15m --set 'seeds=[1]'" in script
     assert "--gres" not in script
+    assert f"\n{SUBMISSION}=" in script
     code, _, err = cli(*command)  # again: they are there
     assert (code, "2 pilots of this study are there" in err, "submitted" in err) == (4, True, False)
 

@@ -1,0 +1,97 @@
+"""Steps that failed, one file a step: other runs at work on the store need not try them again."""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from alspec.system.atomic import write_json
+from alspec.system.processes import cluster_job
+
+MACHINES = 2
+"""On so many machines a step is tried: what broke it on the first may be that machine's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a step failed last.
+
+    Attributes:
+        submission: whose run it was, as `processes.submission` says.
+        hosts: machines on which it failed in runs of this submission.
+        job: of a cluster; empty outside of any.
+        message: why it failed.
+        log: a file that says more; empty for none.
+        mark: differs between any two failures.
+    """
+
+    submission: str
+    hosts: tuple[str, ...]
+    job: str
+    message: str
+    log: str
+    mark: str
+
+    def __str__(self) -> str:
+        job = f" ({self.job})" if self.job else ""
+        return f"on {' and '.join(self.hosts)}{job}: {self.message}"
+
+
+@dataclass
+class Failures:
+    """The failures below one folder, as one run sees them.
+
+    What other submissions left there before this run began is passed over: a run tries again.
+
+    Attributes:
+        folder: of all failures of a store.
+        submission: of this run.
+    """
+
+    folder: Path
+    submission: str
+    _before: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        found = (self._read(path) for path in self.folder.glob("*.json"))
+        self._before = {one.mark for one in found if one and one.submission != self.submission}
+
+    def final(self, key: str) -> Failure | None:
+        """The failure for which a step is not tried on this machine; None if it may be."""
+        failure = self._since(key)
+        if failure is None:
+            return None
+        here = socket.gethostname() in failure.hosts
+        return failure if here or len(failure.hosts) >= MACHINES else None
+
+    def record(self, key: str, message: str, log: str) -> None:
+        """Write that a step failed here; before its lease is released."""
+        before = self._since(key)
+        hosts = dict.fromkeys([*(before.hosts if before else ()), socket.gethostname()])
+        mark = uuid.uuid4().hex
+        failure = Failure(self.submission, tuple(hosts), cluster_job(), message, log, mark)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._path(key), asdict(failure))
+
+    def forget(self, key: str) -> None:
+        """Remove what a step that is done by now left here when it failed."""
+        self._path(key).unlink(missing_ok=True)
+
+    def _since(self, key: str) -> Failure | None:
+        failure = self._read(self._path(key))
+        return None if failure is None or failure.mark in self._before else failure
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    @staticmethod
+    def _read(path: Path) -> Failure | None:
+        """What a file says; None where it is gone or says nothing, and the step is tried."""
+        try:
+            said = json.loads(path.read_text("utf-8"))
+            return Failure(**{**said, "hosts": tuple(said["hosts"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
