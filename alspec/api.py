@@ -18,6 +18,7 @@ from alspec import studies
 from alspec.errors import InputError
 from alspec.recommend.advise import Known
 from alspec.run.observer import Progress, observer_of
+from alspec.run.options import RunOptions
 from alspec.run.outlook import Outlook, outlook
 from alspec.spec.load import load_project, load_spec, names_project
 from alspec.spec.load import load_study as _load_study
@@ -208,50 +209,16 @@ def run(
         StepFailed: of a project, a step failed; finished steps stay in the store.
         StoreError: the store is corrupt again and again, or cannot be written.
     """
-    if isinstance(spec, Project):
-        from alspec import projects
+    options = RunOptions(
+        devices=devices, executor=executor, trust_config=trust_config, jobs=jobs,
+        loader_workers=loader_workers, wait=wait, idle_seconds=idle_seconds, revise=revise,
+        only=tuple(only), until=tuple(until), track=tuple(track), full_paths=full_paths,
+    )  # fmt: skip
+    if isinstance(spec, Study):
+        return studies.run(spec, options, work_dir=work_dir, progress=progress)
+    from alspec import projects
 
-        if any(
-            (jobs, loader_workers, not wait, idle_seconds, revise, only, until, track, full_paths)
-        ):
-            what = "is a labelling project: `run` takes no argument after `trust_config` for it"
-            raise InputError.at(spec.project, what)
-        return projects.run(
-            spec,
-            devices=devices,
-            work_dir=work_dir,
-            progress=progress,
-            executor=_of_this_machine(spec, executor),
-            trust_config=trust_config,
-        )
-    return studies.run(
-        spec,
-        devices=devices,
-        work_dir=work_dir,
-        progress=progress,
-        executor=executor,
-        jobs=jobs,
-        loader_workers=loader_workers,
-        trust_config=trust_config,
-        wait=wait,
-        idle_seconds=idle_seconds,
-        revise=revise,
-        only=only,
-        until=until,
-        track=track,
-        full_paths=full_paths,
-    )
-
-
-def _of_this_machine(
-    project: Project, executor: ExecutorFactory | str | None
-) -> ExecutorFactory | None:
-    """The executor of a project, trained a model at a time. Raises InputError for a cluster."""
-    asked = project.execution.executor if executor is None else executor
-    if isinstance(asked, str) and asked != "local":
-        what = "is a labelling project, which trains a model at a time, on this machine"
-        raise InputError.at(project.project, f"{what}: --executor local, not {asked}")
-    return None if isinstance(executor, str) else executor
+    return projects.run(spec, options, work_dir=work_dir, progress=progress)
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults | ProjectResults:

@@ -26,6 +26,7 @@ from alspec.recommend.advise import Answer, Known
 from alspec.run.devices import parse_devices
 from alspec.run.executors.base import ExecutorFactory
 from alspec.run.observer import Progress, observer_of
+from alspec.run.options import RunOptions
 from alspec.spec.load import load_project
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
@@ -177,24 +178,27 @@ def predict(
 
 def run(
     project: Project,
+    options: RunOptions,
     *,
-    devices: str | None = None,
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
-    executor: ExecutorFactory | None = None,
-    trust_config: bool = False,
 ) -> ProjectResults:
     """Train on what is labelled now, measure it, write the report; choose nothing.
 
     Raises:
-        InputError: nothing is labelled yet, or the files do not allow it.
+        InputError: nothing is labelled yet, the files do not allow it, or an option is one of
+            studies alone.
         StepFailed: a step failed; finished steps stay in the store.
     """
+    _refuse_options_of_studies(project, options)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots = parse_devices(devices or project.execution.devices)
+    slots, trusted = (
+        parse_devices(options.devices or project.execution.devices),
+        options.trust_config,
+    )
     with opened(project) as project:
         services = services_of(
-            project, folder, slots, observer, executor=executor, trusted=trust_config
+            project, folder, slots, observer, executor=options.make_executor, trusted=trusted
         )
         check_files(project, folder, observer)
         state = read_state(project, folder)
@@ -204,9 +208,19 @@ def run(
         facts = pool_facts(project, folder, services)
         labelled = labelled_after_next(project, state)
         choice = choose_method(project, None, facts, labelled)
-        planned = plan_training(project, folder, state, choice, trust_config=trust_config)
+        planned = plan_training(project, folder, state, choice, trust_config=trusted)
         run_training(folder, planned, choice, services)
     return publish(project, work_dir=work_dir)
+
+
+def _refuse_options_of_studies(project: Project, options: RunOptions) -> None:
+    if options.beyond_projects:
+        what = "is a labelling project: `run` takes no argument after `trust_config` for it"
+        raise InputError.at(project.project, what)
+    executor = project.execution.executor if options.executor is None else options.executor
+    if isinstance(executor, str) and executor != "local":
+        what = "is a labelling project, which trains a model at a time, on this machine"
+        raise InputError.at(project.project, f"{what}: --executor local, not {executor}")
 
 
 def status(project: Project, *, work_dir: str | Path = WORK_DIR) -> ProjectResults:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from alspec.errors import InputError, SpecError
+from alspec.errors import SpecError
 from alspec.plan.config_file import require_trust
 from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.run.devices import parse_devices
 from alspec.run.observer import Progress, observer_of
-from alspec.spec.execution import Execution
+from alspec.run.options import RunOptions
 from alspec.spec.load import load_study, locate_errors
 from alspec.spec.model import Study
 from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
 
 if TYPE_CHECKING:
     from alspec.report.study_results import StudyResults
-    from alspec.run.executors.base import ExecutorFactory
 
 
 def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WORK_DIR) -> Plan:
@@ -87,25 +83,12 @@ def check(study: Study, *, trust_config: bool = False, progress: Progress = None
 
 def run(
     study: Study,
+    options: RunOptions,
     *,
-    devices: str | None = None,
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
-    executor: ExecutorFactory | str | None = None,
-    jobs: int | None = None,
-    loader_workers: int = 0,
-    trust_config: bool = False,
-    wait: bool = True,
-    idle_seconds: float | None = None,
-    revise: bool = False,
-    only: Sequence[str] = (),
-    until: Sequence[str] = (),
-    track: Sequence[str] = (),
-    full_paths: bool = False,
 ) -> StudyResults:
     """Run what of a study is not done yet, and publish its tables, figures and report.
-
-    The arguments are those of `api.run`.
 
     Returns:
         What was executed and what failed, and the tables of all that is finished.
@@ -126,31 +109,21 @@ def run(
     from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
 
-    named = executor if isinstance(executor, str) or executor is None else "local"
-    asked = _execution(study, named, devices, jobs, idle_seconds)
+    asked = options.execution(study)
     here = asked.executor == "local"
     slots = parse_devices(asked.devices, here=here) * (1 if here else asked.jobs or 1)
-    require_trust_in_jobs(study, asked, trusted=trust_config)
-    expanded = _plan_to_run(study, work_dir, trust_config=trust_config)
+    require_trust_in_jobs(study, asked, trusted=options.trust_config)
+    expanded = _plan_to_run(study, work_dir, trust_config=options.trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     log = EventLog(folder, observer_of(progress))
     refuse_links(folder.store.root, folder.root)
-    require_own_folder(expanded.study, folder, revise=revise)
+    require_own_folder(expanded.study, folder, revise=options.revise)
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
-    among = wanted_steps(expanded, folder.store, only, until)
-    prepared = Prepared(study, expanded, folder, slots, log, full_paths)
-    steps: LocalSteps | ClusterSteps
-    if asked.executor == "local":
-        make = None if isinstance(executor, str) else executor
-        patience = (math.inf if idle_seconds is None else idle_seconds) if wait else 0.0
-        steps = LocalSteps(prepared, make, loader_workers, patience, among)
-    else:
-        options = _pilot_options(
-            loader_workers, only, until, trust_config=trust_config, full_paths=full_paths
-        )
-        steps = ClusterSteps(prepared, asked, options, wait=wait)
-    with tracking(folder, track, log.note), writable(folder):
+    among = wanted_steps(expanded, folder.store, options.only, options.until)
+    prepared = Prepared(study, expanded, folder, slots, log, options)
+    steps = LocalSteps(prepared, among) if here else ClusterSteps(prepared, asked)
+    with tracking(folder, options.track, log.note), writable(folder):
         summary, written = run_to_publication(
             expanded,
             folder.store,
@@ -160,47 +133,6 @@ def run(
             among,
         )
     return StudyResults(folder, expanded, written, summary)
-
-
-def _execution(
-    study: Study,
-    executor: str | None,
-    devices: str | None,
-    jobs: int | None,
-    idle_seconds: float | None,
-) -> Execution:
-    """Where a study is to run: the spec's block, and what the caller says instead of it.
-
-    Raises:
-        InputError: no such executor, or no such number of jobs.
-    """
-    said: dict[str, object] = {"executor": executor, "devices": devices, "jobs": jobs}
-    said["idle"] = None if idle_seconds is None else f"{idle_seconds:g}s"
-    given = {name: value for name, value in said.items() if value is not None}
-    if devices is not None:
-        parse_devices(devices, here=False)
-    try:
-        return Execution.model_validate({**study.execution.model_dump(), **given})
-    except ValidationError as err:
-        first = err.errors(include_url=False)[0]
-        name = str(first["loc"][-1])
-        raise InputError.at(f"--{name}", f"`{given.get(name)}`: {first['msg']}") from err
-
-
-def _pilot_options(
-    loader_workers: int,
-    only: Sequence[str],
-    until: Sequence[str],
-    *,
-    trust_config: bool,
-    full_paths: bool,
-) -> list[str]:
-    """What of a run's options its pilots are given."""
-    options = ["--trust-config"] if trust_config else []
-    options += ["--full-paths"] if full_paths else []
-    options += ["--loader-workers", str(loader_workers)] if loader_workers else []
-    options += [word for step in only for word in ("--only", step)]
-    return options + [word for step in until for word in ("--until", step)]
 
 
 def results(folder: str | Path, overrides: Sequence[str] = ()) -> StudyResults:

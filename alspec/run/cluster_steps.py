@@ -28,19 +28,15 @@ DEVICES = "cuda:0"
 
 @dataclass(frozen=True)
 class ClusterSteps:
-    """Has pilots on a cluster do a study's steps.
+    """Has pilots on a cluster do a study's steps; without `wait` they are started and left alone.
 
     Attributes:
         prepared: what comes before; its slots are those of all pilots.
         asked: of which cluster, and for what.
-        options: of every pilot's `alspec run`.
-        wait: until all is done; else pilots are started and left alone.
     """
 
     prepared: Prepared
     asked: Execution
-    options: Sequence[str]
-    wait: bool = True
 
     def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:
         """Start pilots for some steps and watch them; all is checked before the first.
@@ -52,7 +48,7 @@ class ClusterSteps:
         if not todo:
             before.check_data(todo)
             return RunSummary(finished_before=len(before.plan.steps))
-        cluster = cluster_of(before.study, before.folder, self.asked, self.options)
+        cluster = cluster_of(before.study, before.folder, self.asked, before.options.of_pilots())
         try:
             pilots = self.asked.jobs or cluster.slots()
             before.check_disk_and_models(todo)
@@ -64,7 +60,7 @@ class ClusterSteps:
             before.log.steps_begin(before.costs(todo), waits=True)
             try:
                 watch.begin()
-                return watch.until_done() if self.wait else watch.left_alone()
+                return watch.until_done() if before.options.wait else watch.left_alone()
             finally:
                 before.log.steps_end()
         except ClusterError as err:

@@ -13,7 +13,8 @@ from alspec.results.leaks import SplitLeak, write_leaks
 from alspec.run import loop
 from alspec.run.events import EventLog
 from alspec.run.executors import local
-from alspec.run.executors.base import ExecutorFactory, Workplace
+from alspec.run.executors.base import Workplace
+from alspec.run.options import RunOptions
 from alspec.run.preflight import data, disk
 from alspec.run.preflight.models import check_models
 from alspec.run.preflight.precision import note_on_precision
@@ -35,7 +36,7 @@ class Prepared:
         folder: the study's.
         slots: a device name a worker.
         log: hears what happens.
-        full_paths: spec.yaml names the files of this machine.
+        options: as the caller chose.
     """
 
     study: Study
@@ -43,7 +44,7 @@ class Prepared:
     folder: StudyFolder
     slots: Sequence[str]
     log: EventLog
-    full_paths: bool = False
+    options: RunOptions
 
     def check_disk_and_models(self, todo: Mapping[StepKey, Step]) -> None:
         """Look at what steps need of the disk, and try their models once. Raises InputError."""
@@ -82,7 +83,7 @@ class Prepared:
         if leaks is not None:
             write_leaks(self.folder, leaks)
         record_spec(self.plan.study, self.folder)
-        write_spec(self.plan.study, self.folder, full_paths=self.full_paths)
+        write_spec(self.plan.study, self.folder, full_paths=self.options.full_paths)
 
     def costs(self, todo: Mapping[StepKey, Step]) -> dict[StepKey, float]:
         """What each of some steps will cost, relative to the others."""
@@ -98,35 +99,29 @@ class LocalSteps:
 
     Attributes:
         prepared: what comes before.
-        make_executor: local worker processes if None.
-        loader_workers: processes that prepare a training's batches.
-        patience: seconds to wait for steps that others are at.
         among: the steps that are wanted; None for all.
     """
 
     prepared: Prepared
-    make_executor: ExecutorFactory | None
-    loader_workers: int
-    patience: float
     among: Collection[StepKey] | None
 
     def run(self, todo: Mapping[StepKey, Step]) -> loop.RunSummary:
         """Run some steps; models, disk and data are checked before the first."""
-        before = self.prepared
+        before, options = self.prepared, self.prepared.options
         before.check_disk_and_models(todo)
         store, slots, log = before.folder.store, before.slots, before.log
         logs = before.folder.logs_of(cluster_job())
-        place = Workplace(store.root.absolute(), slots[: len(todo)], logs, self.loader_workers)
-        executor = (self.make_executor or local.LocalExecutor)(place)
+        place = Workplace(store.root.absolute(), slots[: len(todo)], logs, options.loader_workers)
+        executor = (options.make_executor or local.LocalExecutor)(place)
         try:
             with locate_errors(before.study), made(before.folder):
                 executor.warm_up()
                 leaks = before.check_data(todo)
             before.record(leaks if todo else None)
-            log.steps_begin(before.costs(todo), waits=self.patience > 0)
+            log.steps_begin(before.costs(todo), waits=options.patience > 0)
             try:
                 return loop.run(
-                    before.plan, store, executor, log, patience=self.patience, among=self.among
+                    before.plan, store, executor, log, patience=options.patience, among=self.among
                 )
             finally:
                 log.steps_end()
