@@ -33,6 +33,7 @@ LEAVES = {
     "datasets.toy.val_sequences": (S, "datasets.0.val_sequences", 2, {}),
     "datasets.toy.val_frames": (S, "datasets.0.val_frames", 6, {}),
     "datasets.toy.seed": (S, "datasets.0.seed", 1, {}),
+    "datasets.toy.classes": (S, "datasets.0.classes", ["road", "sky"], {}),
     "datasets.folder.name": (O, "datasets.0.name", "other", {}),
     "datasets.folder.kind": (S, None, None, {}),
     "datasets.folder.root": (O, "datasets.0.root", "COPY", {}),

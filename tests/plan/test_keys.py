@@ -19,8 +19,8 @@ from alspec.plan.kinds import EVALUATE, POOL, TRAIN
 from alspec.spec.load import load_study
 from alspec.spec.model import Study
 
-SPECS = Path(__file__).parents[2] / "specs"
-GOLDEN = Path(__file__).parents[1] / "golden" / "quickstart_keys.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "pinned_keys.json"
+PINNED = GOLDEN.with_name("pinned_study.yaml")
 
 
 @pytest.fixture
@@ -217,12 +217,12 @@ def test_keys_do_not_hang_on_the_process(toy_spec):
     assert told == {f"{sorted(keys_of(toy_spec))}\n"}
 
 
-def test_the_quickstarts_keys_are_pinned():
+def test_keys_are_pinned():
     """Keys that move re-run studies: raise the kind's version, write a line under Re-runs.
 
     ALSPEC_UPDATE_GOLDEN=1 writes the file anew.
     """
-    plan = expand(load_study(SPECS / "quickstart.yaml"))
+    plan = expand(load_study(PINNED))
     keys = {step.label: step.key for step in plan.in_order()}
     assert len(keys) == len(plan.steps)
     text = json.dumps(keys, indent=1) + "\n"

@@ -6,16 +6,18 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from alspec.datasets.base import Frame, Image, ImageId, Mask, Split
+from alspec.datasets.base import IGNORE, Frame, Image, ImageId, Mask, Split
 from alspec.datasets.cityscapes19 import Label
 from alspec.datasets.synthetic.render import view
 from alspec.errors import DataError, Problem
 from alspec.spec.model import DatasetSpec, Size
+from alspec.spec.validation import distinct, nearest
 
 GENERATOR = 1
 """Raised when the same spec is rendered differently; part of the fingerprint."""
@@ -25,10 +27,29 @@ MOST_FRAMES = 1_000_000
 
 _ID = re.compile(r"(pool|val)/seq([0-9]{2})/([0-9]{6})")
 _NUMBERS = {Split.POOL: 0, Split.VAL: 1}
+_LABELS = {label.words: label for label in Label}
+
+
+def _drawn(name: str) -> str:
+    """The name, if a street has such a class."""
+    if name not in _LABELS:
+        meant = nearest(name, _LABELS)
+        hint = f"Did you mean `{meant}`? " if meant else ""
+        raise PydanticCustomError(
+            "toy_class",
+            "no class `{name}` is drawn. {hint}There are: {known}",
+            {"name": name, "hint": hint, "known": ", ".join(_LABELS)},
+        )
+    return name
+
+
+_DrawnClass: TypeAlias = Annotated[str, AfterValidator(_drawn)]
 
 
 class Spec(DatasetSpec):
     """How much video is rendered; each sequence is a drive along a street of its own."""
+
+    LATER: ClassVar[frozenset[str]] = DatasetSpec.LATER | {"classes"}
 
     kind: Literal["toy"]
     root: None = Field(default=None, description="a toy has no files")
@@ -38,6 +59,13 @@ class Spec(DatasetSpec):
     val_sequences: int = Field(default=2, ge=1, le=100)
     val_frames: int = Field(default=20, ge=1, le=1_000_000, description="in each sequence")
     seed: int = Field(default=0, ge=0)
+    classes: Annotated[tuple[_DrawnClass, ...], Field(min_length=2), distinct("class")] | None = (
+        Field(
+            default=None,
+            description="those of Cityscapes' 19 that have labels, the others' pixels are ignored; "
+            "none: all 19",
+        )
+    )
 
     @model_validator(mode="after")
     def _few_enough(self) -> Spec:
@@ -68,11 +96,13 @@ class Toy:
 
     def __init__(self, spec: _Spec) -> None:
         self.spec = spec
+        self._ids = np.full(len(Label), IGNORE, np.uint8)
+        self._ids[[_LABELS[name] for name in self.classes]] = np.arange(len(self.classes))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Cityscapes' class names in the order of its train ids."""
-        return tuple(label.words for label in Label)
+        """The spec's class names, else Cityscapes' in the order of its train ids."""
+        return self.spec.classes or tuple(_LABELS)
 
     def frames(self, split: Split) -> tuple[Frame, ...]:
         """All frames of a split: `pool/seq03/000017` is frame 17 of sequence `pool/seq03`."""
@@ -94,6 +124,8 @@ class Toy:
             "frames": frames,
             "image_size": list(self.spec.image_size),
         }
+        if self.spec.classes:
+            drawn["classes"] = list(self.spec.classes)
         return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
     def read_image(self, image: ImageId) -> Image:
@@ -101,8 +133,8 @@ class Toy:
         return self._draw(image)[0]
 
     def read_mask(self, image: ImageId) -> Mask:
-        """The labels, rendered at the spec's image size, (H, W); every pixel has a class."""
-        return self._draw(image)[1]
+        """The labels, rendered at the spec's image size, (H, W); `IGNORE` for other classes."""
+        return self._ids[self._draw(image)[1]]
 
     def check(self) -> Iterator[Sequence[Problem]]:
         """Nothing can be wrong; yields once for each image."""

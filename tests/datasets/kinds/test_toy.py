@@ -25,6 +25,22 @@ def test_classes_are_cityscapes_in_train_id_order():
     assert toy().classes == tuple(name.replace("_", " ") for name in CITYSCAPES.split())
 
 
+def test_chosen_classes_have_labels_and_other_pixels_are_ignored():
+    whole, some = toy(), toy(classes=("sky", "traffic light", "road"))
+    assert some.classes == ("sky", "traffic light", "road")
+    for name in ("pool/seq00/000003", "val/seq01/000000"):
+        mask, fewer = whole.read_mask(name), some.read_mask(name)
+        expected = np.full_like(mask, 255)
+        for place, label in enumerate((10, 6, 0)):
+            expected[mask == label] = place
+        np.testing.assert_array_equal(fewer, expected)
+        np.testing.assert_array_equal(whole.read_image(name), some.read_image(name))
+    for split in Split:
+        assert whole.fingerprint(split) != some.fingerprint(split)
+    with pytest.raises(ValidationError, match="no class `rod` is drawn. Did you mean `road`?"):
+        toy(classes=("sky", "rod"))
+
+
 def test_frames_come_in_time_order():
     dataset: Dataset = open_dataset(toy(sequences=3, frames=4).spec)
     frames = dataset.frames(Split.POOL)
