@@ -37,7 +37,7 @@ def test_chosen_classes_have_labels_and_other_pixels_are_ignored():
         np.testing.assert_array_equal(whole.read_image(name), some.read_image(name))
     for split in Split:
         assert whole.fingerprint(split) != some.fingerprint(split)
-    with pytest.raises(ValidationError, match="no class `rod` is drawn. Did you mean `road`?"):
+    with pytest.raises(ValidationError, match="Did you mean `road`"):
         toy(classes=("sky", "rod"))
 
 
