@@ -1,4 +1,4 @@
-"""A whole small study, the quickstart of 0.1, against the state before any of it was made faster: 1.5 times faster."""
+"""The quickstart of 0.1 against the state before any of it was made faster: 1.5 times faster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEFORE = "9579aa2"
 """The last commit before."""
 
 SPEC = REPOSITORY / "tests" / "golden" / "pinned_study.yaml"
-"""The quickstart of 0.1, which that commit can run."""
+"""Which that commit can run."""
 TIMES = {"train_seconds", "acquire_seconds"}
 
 

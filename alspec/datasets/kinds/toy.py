@@ -116,7 +116,7 @@ class Toy:
     def fingerprint(self, split: Split) -> str:
         """SHA-256 over the generator's version and all that changes what it draws."""
         sequences, frames = self._counts(split)
-        drawn = {
+        drawn: dict[str, object] = {
             "generator": GENERATOR,
             "split": split.value,
             "seed": self.spec.seed,
