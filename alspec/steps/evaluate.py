@@ -81,7 +81,7 @@ def _measured(
         outputs = outputs_of(segmentor, batch.images, context.device)
         truths = on_device(batch.labels, context.device)
         logits = noting(outputs.logits_by_image, ids, shown, predicted)
-        counted = _confusions(logits, truths, classes)
+        counted = confusions_of(logits, truths, classes)
         confusions.append(counted if by_image else counted.sum(dim=0, keepdim=True))
         sound.append(outputs.finite_B)
         done += len(ids)
@@ -93,7 +93,7 @@ def _measured(
     return torch.cat(confusions).cpu().numpy().reshape(-1, classes, classes)
 
 
-def _confusions(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:
+def confusions_of(logits_by_image: Iterable[Tensor], truth_BHW: Tensor, classes: int) -> Tensor:
     """Pixels of each image of a batch by truth and prediction, (B, C C) int64, counted in one go.
 
     The first of equal logits is predicted.

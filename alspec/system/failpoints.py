@@ -17,7 +17,8 @@ the disk by its name, as `ENOSPC`.
 """
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
-_passed: Counter[str] = Counter()
+passed: Counter[str] = Counter()
+"""How often each point was passed while a fault was asked for."""
 
 
 def at(point: str, path: object = "") -> None:
@@ -33,9 +34,9 @@ def at(point: str, path: object = "") -> None:
     wanted = os.environ.get(FAULT)
     if not wanted:
         return
-    _passed[point] += 1
+    passed[point] += 1
     name, number, cause = _parts(wanted)
-    if (name, number) != (point, str(_passed[point])):
+    if (name, number) != (point, str(passed[point])):
         return
     if cause in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[cause])
@@ -52,8 +53,3 @@ def _parts(wanted: str) -> tuple[str, str, str]:
         what = f"`{wanted}` is not understood. Write point:n:cause, as commit.rename:1:ENOSPC"
         raise InputError.at(FAULT, what)
     return parts[0], parts[1], parts[2]
-
-
-def passed() -> dict[str, int]:
-    """How often each point was passed while a fault was asked for."""
-    return dict(_passed)

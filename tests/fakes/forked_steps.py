@@ -78,7 +78,7 @@ def _perform(worker_context: WorkerContext, asked: Mapping[str, Any], write: int
     except BaseException as err:  # noqa: BLE001 - a fork must end here
         say(error=f"{type(err).__name__}: {err}")
     finally:
-        say(warnings=worker_context.warnings, passed=failpoints.passed())
+        say(warnings=worker_context.warnings, passed=dict(failpoints.passed))
         os._exit(code)
 
 

@@ -281,7 +281,7 @@ def _fork(plan: Plan, asked: Mapping[str, Any], together: Barrier) -> int:
         summary, _ = run_study(work_dir, plan, notes, executor)
         code = 1 if summary.failed else 0
         if "counts" in asked:
-            Path(asked["counts"]).write_text(json.dumps(failpoints.passed()))
+            Path(asked["counts"]).write_text(json.dumps(dict(failpoints.passed)))
     except BaseException as err:  # noqa: BLE001 - a fork must end here
         print(repr(err), file=sys.stderr, flush=True)
     finally:

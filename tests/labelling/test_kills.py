@@ -26,7 +26,7 @@ def in_fork(action, fault="", counts=None):
         action()
         code = 0
         if counts is not None:
-            counts.write_text(repr(failpoints.passed()))
+            counts.write_text(repr(dict(failpoints.passed)))
     finally:
         os._exit(code)
 

@@ -6,6 +6,7 @@ import json
 from collections import deque
 
 import pytest
+from factories.toy import TOY
 
 from alspec.plan.cost.priority import remaining_cost
 from alspec.plan.expand import expand
@@ -322,3 +323,15 @@ def test_progress_reaches_the_observer(plan, store):
 def test_no_two_outcomes_read_alike():
     """In the log of events and on a terminal the word is all that distinguishes them."""
     assert len({outcome.word for outcome in Outcome}) == len(Outcome)
+
+
+def test_a_failure_ahead_of_500_cycles_skips_them_all(store, toy_study):
+    """Beyond 480 cycles it ended in a RecursionError."""
+    budget = {"name": "ones", "unit": "images", "initial": 1, "step": 1, "cycles": 500}
+    data = {**TOY["datasets"][0], "sequences": 1, "frames": 600}
+    long = expand(
+        toy_study(datasets=[data], budgets=[budget], methods=["entropy"], baselines=[], seeds=[0])
+    )
+    first = next(long.in_order())
+    summary = run(long, store, Fake(store, **{"k" + first.key: "failed"}), Silent())
+    assert set(summary.skipped) == set(long.steps) - {first.key}

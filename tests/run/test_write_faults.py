@@ -37,7 +37,7 @@ def _fake_trainer(monkeypatch):
     # The model is made up, and here the disk is to become full in the middle of a run.
     monkeypatch.setattr("alspec.run.preflight.disk.require_disk_space", lambda _: "")
     monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+    monkeypatch.setattr(failpoints, "passed", failpoints.Counter())
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def whole(cli, spec, tmp_path, plan, monkeypatch):
     """What is published without a fault, and how often each point is passed."""
     monkeypatch.setenv(failpoints.FAULT, "none:0:kill")
     assert cli("run", spec, "--work-dir", tmp_path / "whole")[0] == ExitCode.DONE
-    counts = failpoints.passed()
+    counts = dict(failpoints.passed)
     monkeypatch.delenv(failpoints.FAULT)
     return results_of(tmp_path / "whole", plan), counts
 
@@ -82,7 +82,7 @@ def test_a_fault_at_a_named_point(cli, spec, tmp_path, plan, whole, monkeypatch,
     for point, number in POINTS:
         work_dir, case = tmp_path / f"{point}{number}", f"{cause} at {point}, pass {number}"
         n = number if number > 0 else counts[point] + 1 + number
-        failpoints._passed.clear()
+        failpoints.passed.clear()
         monkeypatch.setenv(failpoints.FAULT, f"{point}:{n}:{cause}")
         code, _, err = cli("run", spec, "--work-dir", work_dir)
         assert code in (ExitCode.STEP_FAILED, ExitCode.STORE_DAMAGED), case
@@ -123,7 +123,7 @@ def test_a_system_call_that_fails_from_some_moment_on(
 
 def test_a_report_that_cannot_be_written_says_so(cli, spec, tmp_path, whole, monkeypatch):
     monkeypatch.setenv(failpoints.FAULT, "file.write:1:ENOSPC")
-    failpoints._passed.clear()
+    failpoints.passed.clear()
     code, _, err = cli("report", spec, "--work-dir", tmp_path / "whole")
     assert code == ExitCode.STORE_DAMAGED
     assert says(err, "ENOSPC")

@@ -14,38 +14,8 @@ from factories.toy import TOY
 from fakes.trainer import tiny_plan
 
 from alspec.errors import InputError
-from alspec.plan.dag import Plan
-from alspec.plan.kinds import KINDS
-from alspec.plan.step import Step
-from alspec.run.executors.base import Outcome
-from alspec.run.loop import RunSummary, _Loop
 from alspec.system import failpoints
 from alspec.system.failpoints import FAULT
-
-
-class Silent:
-    def __init__(self):
-        self.ended_steps = []
-
-    def ended(self, step, outcome, message, log):
-        self.ended_steps.append((step.key, outcome))
-
-
-def test_a_failure_ahead_of_2000_cycles_skips_them_all():
-    """Beyond 480 cycles it ended in a RecursionError."""
-    chain = [Step(KINDS["pool"], {"n": 0})]
-    for number in range(1, 4000):
-        chain.append(Step(KINDS["train"], {"n": number}, {"before": chain[-1].key}))
-    steps = {step.key: step for step in chain}
-    loop = object.__new__(_Loop)
-    plan = object.__new__(Plan)
-    object.__setattr__(plan, "steps", steps)
-    loop.consumers = plan.consumers()
-    loop.waiting, loop.summary, loop.observer = dict(steps), RunSummary(), Silent()
-    del loop.waiting[chain[0].key]
-    loop._skip_descendants(chain[0].key)
-    assert loop.summary.skipped == [step.key for step in chain[1:]]
-    assert {outcome for _, outcome in loop.observer.ended_steps} == {Outcome.SKIPPED}
 
 
 def test_names_that_no_disk_takes_are_told_before_anything_runs(tmp_path):

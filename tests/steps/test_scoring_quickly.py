@@ -23,7 +23,7 @@ def test_the_confusion_counts_the_first_of_equal_logits() -> None:
     predicted = logits.numpy().argmax(axis=1)
     valid = truth.numpy() != IGNORE
     np.add.at(expected, (truth.numpy()[valid], predicted[valid]), 1)
-    counted = evaluate._confusions(logits.split(1), truth, 5).sum(dim=0)
+    counted = evaluate.confusions_of(logits.split(1), truth, 5).sum(dim=0)
     assert counted.dtype == torch.int64
     np.testing.assert_array_equal(counted.numpy().reshape(5, 5), expected)
 

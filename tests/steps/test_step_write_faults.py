@@ -54,15 +54,15 @@ def again(done: Performed, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def perform(step: Step, fault: str) -> tuple[OSError | None, dict[str, int]]:
         shutil.rmtree(done.store.home(step.key), ignore_errors=True)
-        monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+        monkeypatch.setattr(failpoints, "passed", failpoints.Counter())
         monkeypatch.setenv(failpoints.FAULT, fault)
         try:
             done.perform(step)
         except OSError as err:
-            return err, failpoints.passed()
+            return err, dict(failpoints.passed)
         finally:
             monkeypatch.delenv(failpoints.FAULT)
-        return None, failpoints.passed()
+        return None, dict(failpoints.passed)
 
     return perform
 
@@ -112,7 +112,7 @@ def test_a_fault_at_each_write_of_a_step(done: Performed, again: Any, name: str,
 def test_a_full_disk_is_told_with_what_is_needed_and_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+    monkeypatch.setattr(failpoints, "passed", failpoints.Counter())
     monkeypatch.setenv(failpoints.FAULT, "file.write:1:ENOSPC")
     path = tmp_path / "matrix.npy"
     with pytest.raises(OSError, match="No space left") as caught:

@@ -184,7 +184,7 @@ def main() -> None:
         options.loader_workers,
         options.readers,
     )
-    worker_context.checkpoint_iterations = _iterations_to_keep_after()
+    worker_context.checkpoint_iterations = iterations_to_keep_after()
     writer.send(event="ready")
     if keys.empty():
         load_ahead()
@@ -252,7 +252,8 @@ def words_of(err: Exception, device: str) -> str:
     )
 
 
-def _iterations_to_keep_after() -> int | None:
+def iterations_to_keep_after() -> int | None:
+    """Iterations between checkpoints, from the environment; None for the usual ones."""
     value = os.environ.get(KEEP_ITERATIONS, "")
     if value and not value.isdecimal():
         raise SystemExit(f"{KEEP_ITERATIONS}={value}: expected a number of iterations")

@@ -78,7 +78,7 @@ def in_child(work: Callable[[], None], **environment: str) -> int:
     child = os.fork()
     if not child:
         os.environ.update(environment)
-        failpoints._passed.clear()
+        failpoints.passed.clear()
         work()
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -176,7 +176,7 @@ def test_a_disk_that_takes_no_more_costs_memory_and_a_word(
     cause: str,
 ) -> None:
     made = frames(tmp_path)
-    failpoints._passed.clear()
+    failpoints.passed.clear()
     monkeypatch.setenv(failpoints.FAULT, f"cache.row:5:{cause}")
     assert is_right(made)
     assert is_right(made)

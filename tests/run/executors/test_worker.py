@@ -78,14 +78,14 @@ def before_training(trained, root):
 @pytest.mark.parametrize(("said", "meant"), [("", None), ("0", None), ("12", 12)])
 def test_iterations_between_checkpoints_come_from_the_environment(monkeypatch, said, meant):
     monkeypatch.setenv(KEEP_ITERATIONS, said)
-    assert worker._iterations_to_keep_after() == meant
+    assert worker.iterations_to_keep_after() == meant
 
 
 @pytest.mark.parametrize("said", ["often", "-1", "1.5"])
 def test_what_is_no_number_of_iterations_ends_the_worker_with_a_reason(monkeypatch, said):
     monkeypatch.setenv(KEEP_ITERATIONS, said)
     with pytest.raises(SystemExit, match=f"^{KEEP_ITERATIONS}={said}: expected a number"):
-        worker._iterations_to_keep_after()
+        worker.iterations_to_keep_after()
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
