@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import alspec
+from alspec import studies
 from alspec.recommend.advise import Known, advice_for
 from alspec.report.figures.style import GRID, drawn, look
 from alspec.results.intervals import Difference, Outcome, difference, t_interval
@@ -31,6 +32,9 @@ DOCS = Path(__file__).resolve().parent
 TABLES = DOCS / "evidence"
 STUDIES = ("dhcn", "vocalfolds", "camvid", "dsb2018")
 """In the order of the page: redundant first."""
+
+LOW = "-low"
+"""Ends the name of a study of few labels alone, whose trainings have more epochs."""
 
 BUDGETS = {"10-10": ("high", 30.0), "2-2": ("low", 6.0)}
 """A budget's level in the guide, and the labelled percent at which mIoU is compared."""
@@ -99,15 +103,17 @@ class Setting:
 
 def collect(work_dir: Path) -> None:
     """Copy the tables of evidence studies, and measure their redundancy."""
-    for name in STUDIES:
+    for name in [part for study in STUDIES for part in (study, study + LOW)]:
         folder = work_dir / f"evidence-{name}"
         if not (folder / "results.csv").is_file():
             continue
-        done = alspec.results(folder)
         target = TABLES / name
         target.mkdir(parents=True, exist_ok=True)
         for table in ("results.csv", "runs.csv"):
             shutil.copyfile(folder / table, target / table)
+        if name.endswith(LOW):
+            continue
+        done = studies.results(folder)
         pools = (answer.measured for answer in advice_for(done.plan, Known()))
         found = next(pool.to_json() for pool in pools if pool)
         (target / "measured.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -116,18 +122,17 @@ def collect(work_dir: Path) -> None:
 def settings() -> Iterator[Setting]:
     """Every study and budget that has results."""
     for name in STUDIES:
-        folder = TABLES / name
-        if not (folder / "results.csv").is_file():
-            continue
-        rows, areas = pd.read_csv(folder / "results.csv"), pd.read_csv(folder / "runs.csv")
-        seeds = rows.groupby(["budget", "method", "cycle"])["seed"].transform("nunique")
-        rows = rows[seeds == SEEDS]
-        level = measured(name)["level"]
         for budget in BUDGETS:
-            yield Setting(
-                name, budget, rows[rows["budget"] == budget], areas[areas["budget"] == budget],
-                str(level),
-            )  # fmt: skip
+            low = TABLES / (name + LOW)
+            folder = low if budget == "2-2" and low.is_dir() else TABLES / name
+            if not (folder / "results.csv").is_file():
+                continue
+            rows, areas = (pd.read_csv(folder / file) for file in ("results.csv", "runs.csv"))
+            rows, areas = rows[rows["budget"] == budget], areas[areas["budget"] == budget]
+            seeds = rows.groupby(["method", "cycle"])["seed"].transform("nunique")
+            rows = rows[seeds == SEEDS]
+            if len(rows):
+                yield Setting(name, budget, rows, areas, str(measured(name)["level"]))
 
 
 def measured(name: str) -> dict[str, object]:
@@ -266,7 +271,7 @@ def _panel(axes: Axes, setting: Setting) -> None:
         rows = setting.rows[setting.rows["method"] == method]
         mean = rows.groupby("labelled_images")["miou"].mean()
         style = look(METHODS.index(method), ssl=False)
-        axes.plot(mean.index, mean.to_numpy(), label=method, **{**style, "markersize": 3.5})
+        axes.plot(mean.index, mean.to_numpy(), label=method, markersize=3.5, **style)
         axes.plot(
             rows["labelled_images"],
             rows["miou"],

@@ -43,16 +43,16 @@ def _expanded(nav: list[Any]) -> list[Any]:
     every = sorted(path.as_posix() for path in pages if path.parts[0] != PARTS)
     named = {page for entry in _leaves(nav) for page in _matching(entry, every)}
 
-    def pages(entry: Any) -> list[Any]:
+    def shown(entry: Any) -> list[Any]:
         if isinstance(entry, dict):
             ((title, inner),) = entry.items()
             leaf = isinstance(inner, str)
-            return [{title: inner if leaf else [page for each in inner for page in pages(each)]}]
+            return [{title: inner if leaf else [page for each in inner for page in shown(each)]}]
         if entry == REST:
             return [page for page in every if page not in named]
         return _matching(entry, every)
 
-    return [page for entry in nav for page in pages(entry)]
+    return [page for entry in nav for page in shown(entry)]
 
 
 def _leaves(nav: Any) -> Iterator[str]:
