@@ -6,6 +6,7 @@ Nothing is lost with it: the same command counts the pilots that are there and w
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class Watch:
         return self.summary
 
     def _watch(self) -> None:
-        count_at = gone_at = self.clock()
+        count_at, gone_at = self.clock(), math.inf
         while True:
             self._look()
             if not self.left or self.summary.stopped:
@@ -107,10 +108,12 @@ class Watch:
             if self.clock() >= count_at:
                 there = self._count()
                 if there is None or there.total or self._held():
+                    gone_at = math.inf
+                elif gone_at == math.inf:  # from now on what they wrote may yet be seen
                     gone_at = self.clock() + LATE_SECONDS
                 elif self.clock() >= gone_at:
                     self._start_again()
-                    gone_at = self.clock() + LATE_SECONDS
+                    gone_at = math.inf
                 wait = LOOK_SECONDS if there and not there.total else COUNT_SECONDS
                 count_at = self.clock() + wait
             self.observer.idle()

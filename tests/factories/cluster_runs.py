@@ -67,6 +67,15 @@ class ClusterRun:
                 found.append(int(entry.name))
         return found
 
+    def workers(self) -> list[int]:
+        """Process numbers of these pilots' workers."""
+        pilots = self.pilots()
+        return [
+            int(entry.name)
+            for entry in Path("/proc").glob("[0-9]*")
+            if _parent_of(entry) in pilots and int(entry.name) not in pilots
+        ]
+
     def kill_pilot(self) -> None:
         """As the kernel does where memory runs out."""
         os.kill(self.pilots()[0], signal.SIGKILL)
@@ -96,3 +105,10 @@ def alone(folder: Path) -> list[dict[str, str]]:
     said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
     return run.results()
+
+
+def _parent_of(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0

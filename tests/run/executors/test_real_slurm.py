@@ -11,9 +11,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 
 import pytest
-from factories.cluster_runs import ClusterRun, alone
+from factories.cluster_runs import SECONDS, ClusterRun, alone
 
 pytestmark = [
     pytest.mark.nightly,
@@ -43,46 +44,120 @@ def slurm(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
+def jobs(*options):
+    return slurm("squeue", "--noheader", "--array", "--format=%i", *options).split()
+
+
 def running():
-    return slurm("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i").split()
+    return jobs("--states=RUNNING")
 
 
-def restarted(job):
-    return "Restarts=0" not in slurm("scontrol", "show", "job", job)
+def restarts(job):
+    found = re.search(r"Restarts=(\d+)", slurm("scontrol", "show", "job", job))
+    return int(found[1]) if found else 0
+
+
+def configured(name):
+    """A value of the cluster's configuration."""
+    return re.search(rf"{name}\s*=\s*(\S+)", slurm("scontrol", "show", "config"))[1]
+
+
+def kill_daemon(name):
+    """Kill slurmctld or slurmd by the number in its file, as Slurm's configuration names it."""
+    with open(configured(f"{name.capitalize()}PidFile")) as file:  # noqa: PTH123
+        os.kill(int(file.read()), signal.SIGKILL)
+
+
+def node_is_back():
+    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
 
 
 def preempted(run, process):
     """What Slurm does before a job's time is up: the pilot's checkpoint, then a requeue."""
-    run.wait_for(lambda: len(running()) == 2, process)
+    run.wait_for(running, process)
     job = running()[0]
+    before = restarts(job)
     slurm("scancel", "--signal=USR1", "--batch", job)
-    run.wait_for(lambda: restarted(job), process)
+    run.wait_for(lambda: restarts(job) > before, process)
 
 
-def out_of_memory(run, process):
+def preempted_three_times(run, process):
+    for _ in range(3):
+        preempted(run, process)
+
+
+def time_limit(run, process):
+    """Slurm's own signal: the jobs of this case have four minutes, and are signalled after one."""
+    run.wait_for(lambda: any(restarts(job) for job in jobs()), process)
+
+
+def pilot_out_of_memory(run, process):
     run.kill_pilot()
+
+
+def worker_out_of_memory(run, process):
+    """The step failed, and no pilot of this machine tries it again; the next command does."""
+    os.kill(run.workers()[0], signal.SIGKILL)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1, said
+    assert list(Counter(run.events("lost")).values()) == [1]
 
 
 def node_failed(run, process):
     slurm("scontrol", "update", f"nodename={NODE}", "state=down", "reason=test")
     time.sleep(5)
-    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
+    node_is_back()
 
 
-def cancelled(run, process):
+def node_daemon_killed(run, process):
+    kill_daemon("slurmd")
+    time.sleep(15)
+    slurm("slurmd", "-f", os.environ["SLURM_CONF"])
+    time.sleep(2)
+    node_is_back()
+
+
+def all_cancelled(run, process):
     slurm("scancel", "--me")
+
+
+def one_cancelled(run, process):
+    slurm("scancel", running()[0])
+
+
+def requeued_by_the_site(run, process):
+    job = running()[0]
+    slurm("scontrol", "requeue", job)
+    run.wait_for(lambda: restarts(job) > 0, process)
+
+
+def suspended(run, process):
+    """Both jobs, for a while: their leases stay theirs."""
+    there = running()
+    for job in there:
+        slurm("scontrol", "suspend", job)
+    time.sleep(30)
+    for job in there:
+        slurm("scontrol", "resume", job)
 
 
 def controller_killed(run, process):
     """The jobs go on; the one that watches says so once, and goes on as well."""
-    said = slurm("scontrol", "show", "config")
-    pid_file = re.search(r"SlurmctldPidFile\s*=\s*(\S+)", said)[1]
-    with open(pid_file) as file:  # noqa: PTH123
-        os.kill(int(file.read()), signal.SIGKILL)
+    kill_daemon("slurmctld")
     time.sleep(40)
     slurm("slurmctld", "-f", os.environ["SLURM_CONF"])
     time.sleep(5)
-    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
+    node_is_back()
+
+
+def partition_closed(run, process):
+    """Jobs that are submitted again wait until it is open."""
+    slurm("scontrol", "update", "partitionname=test", "state=down")
+    try:
+        slurm("scancel", "--me")
+        run.wait_for(lambda: not running() and jobs(), process)
+    finally:
+        slurm("scontrol", "update", "partitionname=test", "state=up")
 
 
 def watcher_killed(run, process):
@@ -90,7 +165,34 @@ def watcher_killed(run, process):
     process.wait()
 
 
-FAULTS = [preempted, out_of_memory, node_failed, cancelled, controller_killed, watcher_killed]
+def files_seen_late(run, process):
+    """A network disk shows the last result half a minute after all jobs have ended."""
+    process.send_signal(signal.SIGSTOP)
+    store = run.folder / "work_dirs" / ".store"
+    run.wait_for(lambda: not jobs(), process)
+    last = max(store.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime).parent
+    hidden = last.rename(run.folder / "hidden")
+    process.send_signal(signal.SIGCONT)
+    time.sleep(30)
+    hidden.rename(last)
+
+
+FAULTS = [
+    preempted, preempted_three_times, time_limit, pilot_out_of_memory, worker_out_of_memory,
+    node_failed, node_daemon_killed, all_cancelled, one_cancelled, requeued_by_the_site, suspended,
+    controller_killed, partition_closed, watcher_killed, files_seen_late,
+]  # fmt: skip
+OPTIONS = {time_limit: ("--set", "execution.slurm.time=0:04:00")}
+SUBMITTED_AGAIN = {
+    node_failed,
+    all_cancelled,
+    partition_closed,
+    pilot_out_of_memory,
+    watcher_killed,
+    worker_out_of_memory,
+    one_cancelled,
+}
+"""Faults that take jobs away: the command, or the user's next, may submit others."""
 
 
 def test_nothing_happens(run, expected):
@@ -99,12 +201,35 @@ def test_nothing_happens(run, expected):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_study_survives(run, expected, fault):
-    process = run.start()
+    process = run.start(*OPTIONS.get(fault, ()))
     run.wait_for(lambda: len(run.events("done")) >= 2, process)
     fault(run, process)
     if process.poll() is not None:
-        process = run.start()  # the same command
-    run.check(process, expected)
+        process = run.start(*OPTIONS.get(fault, ()))  # the same command
+    said = run.check(process, expected)
+    assert fault in SUBMITTED_AGAIN or said.count("jobs submitted to Slurm") == 1, said
+
+
+def test_a_watcher_that_is_interrupted_finds_its_jobs_again(run, expected):
+    process = run.start()
+    run.wait_for(lambda: len(run.events("done")) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert (process.returncode, "scancel --name=" in said) == (130, True), said
+    assert len(jobs()) == 2
+    said = run.check(run.start(), expected)
+    assert "2 pilots of this study are there" in said
+    assert "jobs submitted" not in said
+
+
+def test_a_step_that_always_fails_is_tried_once_on_a_machine(run):
+    process = run.start("--set", "training.lr=1e30")
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1, said
+    failed = Counter(run.events("failed"))
+    assert failed
+    assert set(failed.values()) == {1}
+    assert said.count("jobs submitted to Slurm") == 1
 
 
 def test_a_partition_that_is_not_there(run):
