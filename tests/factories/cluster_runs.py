@@ -47,7 +47,7 @@ class ClusterRun:
         while not happened():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < end
-            time.sleep(0.5)
+            time.sleep(0.1)
 
     def events(self, kind: str) -> list[str]:
         """Labels of the steps that this happened to."""
