@@ -20,7 +20,7 @@ from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
 from alspec.run.observer import Observer
 from alspec.store.drafts import sweep_unleased
 from alspec.store.failures import Failures
-from alspec.store.leases import Holder, Leases
+from alspec.store.leases import Holder, Leases, Listed
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.processes import submission
@@ -149,24 +149,21 @@ class _Loop:
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
         self.kept = retained_weights(self.plan)
-        rank = ranks(self.plan)
-        self.waiting = dict(sorted(self.todo.items(), key=lambda item: rank[item[0]]))
+        self.rank = ranks(self.plan)
+        self.waiting = dict(self.todo)
         self.at_work: set[StepKey] = set()
+        self.given_up: set[StepKey] = set()
         self.tried_again: set[StepKey] = set()
         self.reported: set[tuple[str, int]] = set()
+        self.ready = {key for key in self.waiting if self._is_ready(key)}
 
     def run(self) -> None:
         busy_at = time.monotonic()
         while self.waiting or self.at_work:
-            self.summary.held.clear()
-            for key in self._ready():
-                if self.executor.free_slots == 0:
-                    break
-                if self._leased(key):
-                    self._start(key)
+            self._fill_slots()
             if not (self.waiting or self.at_work):
                 return
-            if self.at_work or set(self._ready()) - self.summary.held.keys():
+            if self.at_work:
                 busy_at = time.monotonic()
             elif time.monotonic() - busy_at >= self.patience:
                 return
@@ -178,11 +175,28 @@ class _Loop:
             else:
                 self._end(event)
 
-    def _leased(self, key: StepKey) -> bool:
+    def _fill_slots(self) -> None:
+        """Start ready steps until no slot is free, or others are at all that are left.
+
+        What others have finished makes more steps ready, so that is looked through until nothing
+        changes; the leases are listed once, so a look costs as much as there are ready steps.
+        """
+        self.summary.held.clear()
+        left, listed = -1, None
+        while self.executor.free_slots and left != len(self.waiting):
+            left = len(self.waiting)
+            for key in sorted(self.ready, key=self.rank.__getitem__):
+                if not self.executor.free_slots:
+                    return
+                listed = self.leases.listed() if listed is None else listed
+                if key not in self.summary.held and self._leased(key, listed):
+                    self._start(key)
+
+    def _leased(self, key: StepKey, listed: Listed) -> bool:
         """Whether a step is this run's to do: no other has done it, is at it or failed at it."""
         if self._done_elsewhere(key):
             return False
-        holder = self.leases.take(key)
+        holder = self.leases.take(key, listed)
         if holder is not None:
             self.summary.held[key] = holder
             if (holder.host, holder.process) not in self.reported:
@@ -204,7 +218,8 @@ class _Loop:
             and all(self.store.is_done(reader) for reader in self.consumers[key])
         ):
             return False
-        del self.waiting[key]
+        self._no_longer_waits(key)
+        self._is_over(key)
         self.summary.elsewhere.append(key)
         self.observer.ended(step, Outcome.ELSEWHERE, "", "")
         self._drop_unread(step)
@@ -215,14 +230,16 @@ class _Loop:
         failure = self.failures.final(key)
         if failure is None:
             return False
-        step = self.waiting.pop(key)
+        self._no_longer_waits(key)
+        step = self.todo[key]
         self.summary.failed[key] = str(failure)
         self.observer.ended(step, Outcome.FAILED_ELSEWHERE, str(failure), failure.log)
         self._skip_descendants(key)
         return True
 
     def _start(self, key: StepKey) -> None:
-        step = self.waiting.pop(key)
+        self._no_longer_waits(key)
+        step = self.todo[key]
         self.store.write_recipe(step.to_json())
         self.at_work.add(key)
         self.observer.started(step)
@@ -235,13 +252,19 @@ class _Loop:
         except StoreError:  # corrupt, and quarantined by now
             return False
 
-    def _ready(self) -> list[StepKey]:
-        unfinished = self.waiting.keys() | self.at_work
-        return [
-            key
-            for key, step in self.waiting.items()
-            if not any(source in unfinished for source in step.inputs.values())
-        ]
+    def _is_ready(self, key: StepKey) -> bool:
+        """Whether nothing is left to be done before a waiting step."""
+        sources = self.todo[key].inputs.values()
+        return not any(source in self.waiting or source in self.at_work for source in sources)
+
+    def _is_over(self, key: StepKey) -> None:
+        """Have the readers of a finished step wait for one step less."""
+        readers = (reader for reader in self.consumers[key] if reader in self.waiting)
+        self.ready.update(reader for reader in readers if self._is_ready(reader))
+
+    def _no_longer_waits(self, key: StepKey) -> Step | None:
+        self.ready.discard(key)
+        return self.waiting.pop(key, None)
 
     def _end(self, event: Ended) -> None:
         self.at_work.discard(event.key)
@@ -261,6 +284,7 @@ class _Loop:
         self.observer.ended(step, outcome, message, event.log)
         if outcome is Outcome.DONE:
             self.summary.executed.append(event.key)
+            self._is_over(event.key)
             self.store.recipe_path(event.key).unlink(missing_ok=True)
             self.failures.forget(event.key)
             self.leases.release(event.key)
@@ -279,20 +303,22 @@ class _Loop:
         if all(self._is_finished(source) for source in sources):
             return False
         self.tried_again.add(step.key)
-        ended = self.at_work | self.summary.failed.keys() | set(self.summary.skipped)
+        ended = self.at_work | self.summary.failed.keys() | self.given_up
         for key, lacking in needed(self.plan, self.store).items():
             if key not in ended:
                 self.waiting.setdefault(key, lacking)
                 self.todo[key] = lacking
+        self.ready = {key for key in self.waiting if self._is_ready(key)}
         return True
 
     def _skip_descendants(self, key: StepKey) -> None:
         left = list(self.consumers[key])  # no recursion: a run may have thousands of cycles
         while left:
             reader = left.pop(0)
-            step = self.waiting.pop(reader, None)
+            step = self._no_longer_waits(reader)
             if step is not None:
                 self.summary.skipped.append(reader)
+                self.given_up.add(reader)
                 self.observer.ended(step, Outcome.SKIPPED, "", "")
                 left += self.consumers[reader]
 
@@ -305,9 +331,8 @@ class _Loop:
         """Forget a training's weights once everything that reads them is done."""
         if self.plan.steps[key].kind is not TRAIN or key in self.kept:
             return
-        unfinished = self.waiting.keys() | self.at_work | self.summary.failed.keys()
-        unfinished |= set(self.summary.skipped)
-        if any(reader in unfinished for reader in self.consumers[key]):
+        unfinished = (self.waiting, self.at_work, self.summary.failed, self.given_up)
+        if any(reader in steps for reader in self.consumers[key] for steps in unfinished):
             return
         if self.store.holds(key, WEIGHTS) and self.store.retention.may_drop(
             key, self.store.is_done

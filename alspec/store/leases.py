@@ -14,11 +14,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from alspec.store.drafts import sweep
 from alspec.system import failpoints
@@ -43,6 +43,9 @@ EMPTY_SECONDS = 10.0
 
 MOST_REMEMBERED = 10_000
 """Leases whose text is kept in memory."""
+
+Listed: TypeAlias = Mapping[str, Sequence[Path]]
+"""The files of leases by key."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -147,8 +150,13 @@ class Leases:
     _closed: threading.Event = field(default_factory=threading.Event)
     _beating: threading.Thread | None = None
 
-    def take(self, key: str) -> Holder | None:
+    def take(self, key: str, listed: Listed | None = None) -> Holder | None:
         """Claim a step.
+
+        Args:
+            key: the step's.
+            listed: what `listed` said a moment ago, so that of many keys not each is looked for in
+                the folder; before anything is claimed, the folder is asked anew.
 
         Returns:
             None if it is this process's now, else the living process that holds it.
@@ -157,7 +165,8 @@ class Leases:
             return None
         if self._beating is None:
             self._begin()
-        for path in self._numbered(key).values():  # to look costs less than to ask
+        there = self._numbered(key).values() if listed is None else listed.get(key, ())
+        for path in there:  # to look costs less than to ask
             if (holder := self.seen(path)) and holder.lives:
                 return holder
         mine = self.folder / f"asked.{process_tag()}"
@@ -199,13 +208,17 @@ class Leases:
             failpoints.at("lease.release", path)
             path.unlink(missing_ok=True)
 
-    def listed(self) -> dict[str, list[Path]]:
+    def listed(self) -> Listed:
         """The leases by key, whoever holds them: one look at the folder."""
         found: dict[str, list[Path]] = {}
         for path in self.folder.glob("*.*"):
             key, _, number = path.name.rpartition(".")
             if number.isdigit():
                 found.setdefault(key, []).append(path)
+        there = {path for paths in found.values() for path in paths}
+        for remembered in (self._said, self._ahead):  # a study has thousands, one after another
+            for path in remembered.keys() - there:
+                del remembered[path]
         return found
 
     def keys(self) -> set[str]:
@@ -226,8 +239,9 @@ class Leases:
         """Remove what dead processes left; each lease is taken first, so none is pulled away."""
         if not self.folder.is_dir():
             return
-        for key in sorted({path.name.rpartition(".")[0] for path in self.folder.glob("*.*")}):
-            if not key.startswith("asked") and self.take(key) is None:
+        listed = self.listed()
+        for key in sorted(listed):
+            if self.take(key, listed) is None:
                 self.release(key)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
@@ -74,11 +75,19 @@ class Retention:
         """Every study's entry; None for one that cannot be read."""
         for path in sorted(self.folder.glob("*.json")):
             try:
-                yield json.loads(path.read_text("utf-8"))
+                about = path.stat()
+                yield _parsed(path, (about.st_ino, about.st_mtime_ns, about.st_size))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError):
                 yield None
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, version: tuple[int, int, int]) -> _Entry:
+    """A study's entry: megabytes for ten thousand steps, and asked for at the end of many."""
+    entry: _Entry = json.loads(path.read_text("utf-8"))
+    return entry
 
 
 def _wants(entry: _Entry | None, key: str, is_done: Callable[[str], bool]) -> bool:
