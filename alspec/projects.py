@@ -97,7 +97,7 @@ def select(
     """
     wanted = selection.Wanted(images, method, anyway, trust_config)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots = parse_devices(devices or project.execution.devices)
+    slots = parse_devices(devices or project.execution.slots)
     with opened(project) as project:
         services = services_of(
             project, folder, slots, observer, executor=executor, trusted=trust_config
@@ -167,7 +167,7 @@ def predict(
         StepFailed: a process ended early; what was written is whole.
     """
     folder, observer = project_folder(project, work_dir), observer_of(progress)
-    slots = parse_devices(devices or project.execution.devices)
+    slots = parse_devices(devices or project.execution.slots)
     source = Path(images) if images is not None else None
     with opened(project) as project:
         services = services_of(project, folder, slots, observer)
@@ -193,7 +193,7 @@ def run(
     _refuse_options_of_studies(project, options)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
     slots, trusted = (
-        parse_devices(options.devices or project.execution.devices),
+        parse_devices(options.devices or project.execution.slots),
         options.trust_config,
     )
     with opened(project) as project:

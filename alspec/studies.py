@@ -12,7 +12,7 @@ from alspec.plan.config_file import require_trust
 from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
-from alspec.run.devices import parse_devices
+from alspec.run.devices import parse_devices, require_room
 from alspec.run.observer import Progress, observer_of
 from alspec.run.options import RunOptions
 from alspec.spec.load import load_study, locate_errors
@@ -111,7 +111,10 @@ def run(
 
     asked = options.execution(study)
     here = asked.executor == "local"
-    slots = parse_devices(asked.devices, here=here) * (1 if here else asked.jobs or 1)
+    slots = parse_devices(asked.slots, here=here)
+    with locate_errors(study):
+        require_room(slots, study.execution.devices_a_training)
+    slots *= 1 if here else asked.jobs or 1
     require_trust_in_jobs(study, asked, trusted=options.trust_config)
     expanded = _plan_to_run(study, work_dir, trust_config=options.trust_config)
     folder = StudyFolder(Path(work_dir), expanded.study.study)

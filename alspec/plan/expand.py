@@ -246,6 +246,7 @@ def train_params(
         resizing=RESIZING if study.training.scale else None,
         discriminator=DISCRIMINATOR if arm.ssl else None,
         padding=PADDING if may_pad(study.training, pool.spec.image_size) else None,
+        devices=devices if (devices := study.execution.devices_a_training) > 1 else None,
     )
 
 

@@ -11,6 +11,9 @@ from typing import NewType
 from alspec.plan.kinds import KINDS, Kind
 from alspec.store.manifest import LocalPaths, Recipe, StepRecord
 
+_DEVICES = "devices"
+"""The parameter of a step that several devices do together."""
+
 StepKey = NewType("StepKey", str)
 """64 hexadecimal digits: the SHA-256 of a step's recipe."""
 
@@ -37,6 +40,21 @@ class Step:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", _key(self.recipe))
+
+    @property
+    def devices(self) -> int:
+        """How many devices do it together."""
+        devices = self.params.get(_DEVICES)
+        return devices if isinstance(devices, int) else 1
+
+    @property
+    def seed_key(self) -> str:
+        """What its random numbers come from: the key, but the same for any number of devices."""
+        if _DEVICES not in self.params:
+            return self.key
+        recipe = self.recipe
+        recipe["params"] = {k: v for k, v in self.params.items() if k != _DEVICES}
+        return _key(recipe)
 
     @property
     def recipe(self) -> Recipe:

@@ -22,8 +22,8 @@ ENOUGH = 20
 
 
 def device_kind(device: str) -> str:
-    """`cuda` of `cuda:1`."""
-    return device.partition(":")[0]
+    """`cuda` of `cuda:1` and of `4 x cuda`."""
+    return device.rpartition(" ")[2].partition(":")[0]
 
 
 def measured(

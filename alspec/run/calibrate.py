@@ -59,7 +59,7 @@ def timed_sample(
         study: with absolute paths.
         store: that the study will have; the sample gets a store of its own below it.
         slots: device names; two CPU workers are timed at once, as they slow each other down, and
-            one GPU.
+            one GPU, or as many as a training takes.
         trust_config: training may run the study's own MMSegmentation config file.
 
     Raises:
@@ -71,6 +71,8 @@ def timed_sample(
         own = Store(folder / "store")
         timed = [key for key, step in plan.steps.items() if step.params.get("seed") == TIMED]
         few = slots[:2] if slots[0] == "cpu" else slots[:1]
+        if study.execution.devices_a_training > 1:
+            few = slots
         executor = LocalExecutor(Workplace(own.root.absolute(), few, folder / "logs"))
         try:
             _run(plan, plan.steps.keys() - timed, own, executor)

@@ -89,7 +89,7 @@ def cluster_of(
         raise InputError.at(study.study, what)
     work_dir = folder.work_dir.absolute()
     command = PilotCommand(
-        origin.path.absolute(), work_dir, origin.overrides, asked.devices or DEVICES, asked.idle,
+        origin.path.absolute(), work_dir, origin.overrides, asked.slots or DEVICES, asked.idle,
         options,
     )  # fmt: skip
     name, logs = job_name(study.study, work_dir), folder.logs.absolute()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from alspec.errors import InputError
+from alspec.errors import InputError, Problem
 
 MOST_READERS = 8
 """Threads that decode for one worker, at most."""
@@ -107,6 +108,34 @@ def parse_devices(text: str | None, *, here: bool = True) -> list[str]:
     if here:
         _check_gpus(slots)
     return slots
+
+
+def require_room(slots: Sequence[str], devices: int) -> None:
+    """Refuse to begin what would wait for ever: a training of more devices than there are.
+
+    Args:
+        slots: one device name a worker, of one machine.
+        devices: that a training takes together.
+
+    Raises:
+        InputError: as `execution.devices`, with its place in the spec.
+    """
+    there = most_together(slots)
+    if devices <= there:
+        return
+    names = ", ".join(dict.fromkeys(slots))
+    what = (
+        f"a training takes {devices} devices together, but `--devices` gives {there} ({names}). "
+        f"Name {devices} of one machine, as cuda:{','.join(map(str, range(devices)))} or "
+        f"cpu:{devices}, or set execution.devices to fewer"
+    )
+    raise InputError([Problem("execution.devices", what, loc=("execution", "devices"))])
+
+
+def most_together(slots: Sequence[str]) -> int:
+    """Devices that one training can have: a GPU counts once, each worker of a processor does."""
+    gpus = {slot for slot in slots if slot != "cpu"}
+    return len(gpus) + sum(slot == "cpu" for slot in slots)
 
 
 def _check_gpus(slots: list[str]) -> None:

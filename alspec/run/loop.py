@@ -186,8 +186,8 @@ class _Loop:
         while self.executor.free_slots and left != len(self.waiting):
             left = len(self.waiting)
             for key in sorted(self.ready, key=self.rank.__getitem__):
-                if not self.executor.free_slots:
-                    return
+                if not self.executor.has_room(self.todo[key].devices):
+                    return  # no smaller step goes before it: it would wait for ever
                 listed = self.leases.listed() if listed is None else listed
                 if key not in self.summary.held and self._leased(key, listed):
                     self._start(key)
@@ -244,7 +244,7 @@ class _Loop:
         self.at_work.add(key)
         self.observer.started(step)
         failpoints.at("step.submit", key)
-        self.executor.submit(key)
+        self.executor.submit(key, step.devices)
 
     def _is_finished(self, step: Step) -> bool:
         try:

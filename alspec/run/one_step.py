@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 
-from alspec.errors import Interrupted, Locked
+from alspec.errors import InputError, Interrupted, Locked
 from alspec.plan.kinds import TRAIN
 from alspec.plan.step import Step
 from alspec.run.devices import readers_beside
@@ -39,12 +39,16 @@ def do_step(step: Step, store: Store, device: str) -> bool:
         Whether there was anything to do.
 
     Raises:
+        InputError: it takes several devices together.
         Locked: another living process holds the step.
         Interrupted: SIGTERM, SIGUSR1 or SIGHUP; a training wrote a checkpoint before.
         KeyboardInterrupt: SIGINT; as well.
     """
     if is_finished(step, store):
         return False
+    if step.devices > 1:
+        what = f"takes {step.devices} devices together, which `alspec run` gives it"
+        raise InputError.at(step.label, what)
     leases = Leases(store.folders.leases)
     try:
         holder = leases.take(step.key)

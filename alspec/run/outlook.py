@@ -14,7 +14,7 @@ from alspec.run.devices import parse_devices
 from alspec.run.loop import needed
 from alspec.run.observer import Progress, observer_of
 from alspec.run.preflight.disk import disk_space_for
-from alspec.run.scaling import Scaling, scaling
+from alspec.run.scaling import Scaling, require_counts, scaling
 from alspec.store.study_folder import WORK_DIR, StudyFolder, writable
 
 
@@ -61,7 +61,8 @@ def outlook(
     """
     asked = expanded.study.execution
     here = asked.executor == "local" or devices is not None
-    slots = parse_devices(devices or asked.devices, here=here) * (1 if here else asked.jobs or 1)
+    slots = parse_devices(devices or asked.slots, here=here) * (1 if here else asked.jobs or 1)
+    require_counts(gpus, asked.devices_a_training)
     folder = StudyFolder(Path(work_dir), expanded.study.study)
     store = folder.store
     if calibrate:

@@ -83,6 +83,13 @@ def parse_counts(text: str) -> list[int]:
     return sorted(set(counts))
 
 
+def require_counts(counts: Sequence[int], devices: int) -> None:
+    """Raises InputError for fewer devices than a training takes together."""
+    if few := [count for count in counts if count < devices]:
+        what = f"`{few[0]}`: a training takes {devices} together (execution.devices)"
+        raise InputError.at("--gpus", what)
+
+
 def scaling(
     plan: Plan, store: Store, todo: Collection[StepKey], device: str, counts: Sequence[int]
 ) -> Scaling | None:

@@ -53,12 +53,17 @@ class Prepared:
         on_processor = any(slot.startswith("cpu") for slot in self.slots)
         if slow := note_on_precision(self.plan.study.training, processor=on_processor):
             self.log.note(slow)
-        workers = min(len(self.slots), len(todo))
+        workers = len(self.used(todo))
         space = disk.disk_space_for(self.plan, todo, self.folder.store, workers)
         if warning := disk.require_disk_space(space):
             self.log.note(warning)
         with locate_errors(self.study):
             check_models(todo.values(), self.folder.store, note=self.log.note)
+
+    def used(self, todo: Mapping[StepKey, Step]) -> Sequence[str]:
+        """The slots that some steps can keep at work."""
+        together = any(step.devices > 1 for step in todo.values())
+        return self.slots if together else self.slots[: len(todo)]
 
     def check_data(self, todo: Collection[StepKey]) -> dict[str, SplitLeak]:
         """Read images and masks where steps will; what of each val its pool has too.
@@ -109,9 +114,9 @@ class LocalSteps:
         """Run some steps; models, disk and data are checked before the first."""
         before, options = self.prepared, self.prepared.options
         before.check_disk_and_models(todo)
-        store, slots, log = before.folder.store, before.slots, before.log
+        store, slots, log = before.folder.store, before.used(todo), before.log
         logs = before.folder.logs_of(cluster_job())
-        place = Workplace(store.root.absolute(), slots[: len(todo)], logs, options.loader_workers)
+        place = Workplace(store.root.absolute(), slots, logs, options.loader_workers)
         executor = (options.make_executor or local.LocalExecutor)(place)
         try:
             with locate_errors(before.study), made(before.folder):
@@ -127,7 +132,7 @@ class LocalSteps:
                 log.steps_end()
         finally:
             executor.close()
-            save_throughput(before.plan, store, todo, slots[0])
+            save_throughput(before.plan, store, todo, before.slots[0])
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from alspec.plan.cost.workload import Workload, workloads
 from alspec.plan.dag import Plan
 from alspec.plan.step import StepKey
 from alspec.results.throughput import device_kind, measured, record_throughput, saved_throughput
+from alspec.run.devices import most_together
 from alspec.store.store import Store
 
 
@@ -38,6 +39,10 @@ def estimate(plan: Plan, store: Store, todo: Collection[StepKey], slots: Sequenc
     """
     if not todo:
         return Estimate(0.0, "Nothing is left to run.")
+    together = max(plan.steps[key].devices for key in todo)
+    if together > most_together(slots):
+        what = f"a training takes {together} devices together, and {most_together(slots)} is here"
+        return Estimate(None, f"Time: not known; {what}. Name them with --devices.")
     device, loads = device_kind(slots[0]), workloads(plan)
     paces = _paces(plan, loads, store, todo, device)
     seconds = step_seconds(loads, paces)

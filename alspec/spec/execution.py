@@ -1,4 +1,4 @@
-"""Where a spec's steps run; nothing of this block changes a number, so it is in no key."""
+"""Where a spec's steps run; of this block, `devices: N` alone changes numbers and keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from alspec.spec.fields import Frozen
 
 DEVICES_PATTERN = r"^(cpu(:[0-9]+)?|(cuda:)?[0-9]+(\*[0-9]+)?|cuda(\*[0-9]+)?)(,[a-z0-9:*]+)*$"
+MOST_DEVICES = 64
+"""Of one training: they are on one machine."""
+
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?[smh]?$"
 WORD_PATTERN = r"^[!-~]+$"
 
@@ -25,6 +28,36 @@ Word: TypeAlias = Annotated[str, BeforeValidator(_as_text), Field(pattern=WORD_P
 """Text without spaces, as an option of a command takes it."""
 
 Duration: TypeAlias = Annotated[str, BeforeValidator(_as_text), Field(pattern=DURATION_PATTERN)]
+
+
+def _devices(value: object) -> object:
+    """A number of devices for each training, or devices as text."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number and 1 <= int(str(value)) <= MOST_DEVICES:
+        return value
+    if isinstance(value, str) and re.match(DEVICES_PATTERN, value):
+        return value
+    got = f"the text `{value}`" if isinstance(value, str) else str(value).lower()
+    raise PydanticCustomError(
+        "devices",
+        "expected devices as cpu, cpu:4, cuda:0, cuda:0,1 or cuda:0*3, or how many of them each "
+        "training takes, from 1 to {most}; got {got}",
+        {"most": MOST_DEVICES, "got": got},
+    )
+
+
+Devices: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_devices),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_DEVICES},
+                {"type": "string", "pattern": DEVICES_PATTERN},
+            ]
+        }
+    ),
+]
 
 _OPTION = re.compile(r"(?:#SBATCH\s+)?(?P<option>--?(?P<name>[A-Za-z][A-Za-z-]*)(?:[= ].*)?)")
 
@@ -108,8 +141,10 @@ class Execution(Frozen):
     """Where steps run: on this machine, or by pilots on a cluster."""
 
     executor: Literal["local", "slurm", "ray"] = "local"
-    devices: Annotated[str, Field(pattern=DEVICES_PATTERN)] | None = Field(
-        default=None, description="as --devices; on a cluster those of one job, cuda:0 without"
+    devices: Devices | None = Field(
+        default=None,
+        description="as --devices; on a cluster those of one job, cuda:0 without. A number: so "
+        "many devices train each model together",
     )
     jobs: int | None = Field(default=None, ge=1, description="as --jobs: pilots on a cluster")
     idle: Duration = Field(
@@ -117,3 +152,17 @@ class Execution(Frozen):
     )
     slurm: Slurm = Field(default_factory=Slurm)
     ray: Ray = Field(default_factory=Ray)
+
+    @property
+    def devices_a_training(self) -> int:
+        """Devices that train a model together; part of the keys of trainings where above 1."""
+        return self.devices if isinstance(self.devices, int) else 1
+
+    @property
+    def slots(self) -> str | None:
+        """Devices as `--devices` takes them; None where the machine or the cluster decides."""
+        if not isinstance(self.devices, int):
+            return self.devices
+        if self.executor == "local" or self.devices == 1:
+            return None
+        return "cuda:" + ",".join(map(str, range(self.devices)))

@@ -30,7 +30,7 @@ from alspec.spec.fields import Frozen, Name, NotNegative, OptionalPath, PathText
 from alspec.spec.method import AnyMethod, Candidates, Method
 from alspec.spec.optimizer import OF_CONFIG, Optimizer
 from alspec.spec.origin import Located
-from alspec.spec.validation import distinct
+from alspec.spec.validation import distinct, failure
 
 __all__ = [
     "S4GAN",
@@ -264,3 +264,22 @@ class Study(Located):
     execution: Execution = Field(default_factory=Execution)
 
     _decided = model_validator(mode="after")(decide_optimizer)
+
+    @model_validator(mode="after")
+    def _batches_can_be_shared(self) -> Study:
+        """Several devices train on equal shares of a batch, by code that is not compiled."""
+        devices, batch = self.execution.devices_a_training, self.training.batch_size
+        why = ""
+        if batch % devices:
+            why = (
+                f"{devices} devices cannot share a batch of {batch} images equally. Choose a "
+                "number that divides training.batch_size, which stays the size of the whole batch"
+            )
+        elif devices > 1 and self.training.compile:
+            why = (
+                f"with training.compile a training takes one device, not {devices}. Leave out one "
+                "of them"
+            )
+        if why:
+            raise failure("devices", devices, ("execution", "devices"), {"why": why})
+        return self

@@ -87,6 +87,17 @@ class Project(Located):
     _decided = model_validator(mode="after")(decide_optimizer)
 
     @model_validator(mode="after")
+    def _one_device(self) -> Project:
+        devices = self.execution.devices_a_training
+        if devices > 1:
+            why = (
+                "a labelling project trains on one device. Name devices as in --devices, or leave "
+                "it out"
+            )
+            raise failure("devices", devices, ("execution", "devices"), {"why": why})
+        return self
+
+    @model_validator(mode="after")
     def _known_class(self) -> Project:
         classes = self.classes
         if classes and self.unlabelled != IGNORED and self.unlabelled not in classes:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from alspec.errors import Problem
-from alspec.spec.execution import DEVICES_PATTERN, DURATION_PATTERN, WORD_PATTERN
+from alspec.spec.execution import DURATION_PATTERN, WORD_PATTERN
 from alspec.spec.fields import NAME_PATTERN, Template
 from alspec.spec.hints import as_list, better_value, meant_key
 from alspec.spec.keys import keys_at, spec_model
@@ -20,7 +20,6 @@ NO_TEMPLATE = "`${...}` is allowed in paths only; write the value itself"
 
 _PATTERNS = {
     NAME_PATTERN: "letters, digits and . _ + -, the first a letter or digit",
-    DEVICES_PATTERN: "devices as cpu, cpu:4, cuda:0, cuda:0,1 or cuda:0*3",
     DURATION_PATTERN: "a time as 90s, 15m or 2h",
     WORD_PATTERN: "text without spaces",
 }

@@ -43,11 +43,17 @@ _WEIGHTS = ("pretrained", "checkpoint")
 
 
 def perform(context: StepContext) -> None:
-    """Write `weights.safetensors`, `model.json`, `train.json`, `epochs.csv`, any `picks.jpg`."""
+    """Write `weights.safetensors`, `model.json`, `train.json`, `epochs.csv`, any `picks.jpg`.
+
+    Of several processes that train together, the first one writes.
+    """
+    _require_devices(context)
     labelled = context.labelled()
     config, recipe = config_of(context.step), recipe_for(context.step)
     with context.planned_dataset(Split.POOL) as dataset:
         trained, weights = _trained(context, dataset, config, recipe, labelled)
+        if not context.worker_context.ranks.first:
+            return
         _write_first_picks(context, dataset)
     failpoints.at("train.save", context.folder)
     write_bytes(context.folder / WEIGHTS, save(weights))
@@ -57,7 +63,9 @@ def perform(context: StepContext) -> None:
     rows = [[f"{epoch[name]:.6g}" for name in names] for epoch in trained.epochs]
     write_csv(context.folder / EPOCHS, names, rows)
     images = trained.iterations * recipe.training.batch_size
-    device = str(context.device)
+    device, devices = str(context.device), context.worker_context.ranks.count
+    if devices > 1:
+        device = f"{devices} x {context.device.type}"
     facts = TrainFacts(
         seconds=trained.seconds,
         device=device,
@@ -66,7 +74,15 @@ def perform(context: StepContext) -> None:
         parameters=trained.parameters,
         labelled_images=len(labelled),
     )
-    facts.write(context.folder, **machine(device))
+    facts.write(context.folder, **machine(str(context.device)))
+
+
+def _require_devices(context: StepContext) -> None:
+    """Raises StepFailed where fewer or more devices are there than its key says."""
+    there, wanted = context.worker_context.ranks.count, context.step.devices
+    if there != wanted:
+        what = f"this training takes {wanted} devices together; {there} is given"
+        raise StepFailed(f"{what}. `alspec run` gives a training its devices")
 
 
 def _trained(
@@ -93,12 +109,14 @@ def _trained(
             context.progress,
             policy,
             context.worker_context.loader_workers,
+            context.worker_context.ranks,
         )
         state = trained.segmentor.state_dict()
         weights = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
         _refuse_infinite(weights)
     except StepFailed:
-        policy.checkpoints.clear()  # going on would only fail again
+        if context.worker_context.ranks.first:
+            policy.checkpoints.clear()  # going on would only fail again
         raise
     return trained, weights
 

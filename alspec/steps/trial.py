@@ -26,6 +26,7 @@ from alspec.models.nets.config_data import ConfigData
 from alspec.models.nets.normalisation import divisor_of
 from alspec.models.training.fit import Seeds, fit
 from alspec.models.training.optimizers import Recipe, in_words
+from alspec.models.training.parallel import foreign_norms
 from alspec.plan.arms import acquisition_function
 from alspec.plan.kinds.train import TrainParams
 from alspec.plan.step import Step
@@ -142,6 +143,8 @@ def try_model(step: Step, scorings: Sequence[Scoring]) -> Trial:
             lambda done, total: None,
         )
     segmentor = trained.segmentor.eval()
+    if step.devices > 1:
+        _refuse_foreign_norms(segmentor)
     pixels = np.stack([noise.read_image(image) for image in IMAGES])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     with torch.inference_mode():
@@ -182,6 +185,16 @@ def _refuse_padding(config: ConfigData, size: Sequence[int]) -> None:
             "model",
             f"its `data_preprocessor` pads images to multiples of {divisor}, which alspec does "
             f"not; they have {size[0]} x {size[1]} pixels. Choose an image_size of such multiples",
+        )
+
+
+def _refuse_foreign_norms(segmentor: EncoderDecoder) -> None:
+    foreign = list(foreign_norms(segmentor))
+    if foreign:
+        raise InputError.at(
+            "model",
+            f"has batch norms of a kind ({', '.join(foreign)}) whose statistics alspec cannot take "
+            "over several devices. Leave out execution.devices",
         )
 
 

@@ -21,6 +21,7 @@ from alspec.datasets.open import dataset_kind, open_dataset, pixels_identity
 from alspec.errors import StepFailed
 from alspec.models.input.image_cache import ImageCache
 from alspec.models.input.pixel_source import PixelSource
+from alspec.models.ranks import ALONE, Ranks
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.hooks import Progress
 from alspec.models.training.resume import SECONDS, CheckpointPolicy, to_log
@@ -47,6 +48,7 @@ class WorkerContext:
         checkpoint_iterations: between two checkpoints, in place of the seconds.
         stop: when set, a training writes a checkpoint and raises Interrupted.
         warnings: what the step at work is done in spite of.
+        ranks: the processes that do the step at work, this one among them.
     """
 
     device: torch.device
@@ -57,6 +59,7 @@ class WorkerContext:
     checkpoint_iterations: int | None = None
     stop: Event = field(default_factory=Event)
     warnings: list[str] = field(default_factory=list)
+    ranks: Ranks = ALONE
     _frames: dict[tuple[str, tuple[int, int] | None], PixelSource] = field(default_factory=dict)
 
     def warn(self, text: str) -> None:
@@ -126,7 +129,7 @@ class StepContext:
 
     def seed(self, role: str) -> int:
         """The seed of one kind of random number of this step."""
-        return seed_of(self.step.key, role)
+        return seed_of(self.step.seed_key, role)
 
     def rng(self, role: str) -> np.random.Generator:
         """The generator of one kind of random number of this step."""

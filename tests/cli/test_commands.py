@@ -151,7 +151,7 @@ def test_a_calibration_is_remembered_and_leaves_nothing_else(cli, monkeypatch, t
     performed = []
 
     class Trainer(FakeTrainer):
-        def submit(self, key):
+        def submit(self, key, devices=1):
             performed.append(key)
             super().submit(key)
 

@@ -114,10 +114,13 @@ class FakeTrainer:
     def free_slots(self) -> int:
         return self.slots - len(self.queue)
 
+    def has_room(self, devices: int) -> bool:
+        return self.free_slots >= devices
+
     def warm_up(self) -> None:
         pass
 
-    def submit(self, key: StepKey) -> None:
+    def submit(self, key: StepKey, devices: int = 1) -> None:
         self.queue.append(key)
 
     def wait(self, timeout_seconds: float) -> Event | None:

@@ -230,7 +230,7 @@ class Damaging(FakeTrainer):
         super().__init__(root)
         self.target, self.reads = self.root / key / name, key
 
-    def submit(self, key):
+    def submit(self, key, devices=1):
         if self.reads in self.stored(key) and self.reads:
             zeroed(self.target, None)
             self.reads = ""
@@ -279,7 +279,7 @@ def test_a_step_whose_inputs_stay_damaged_fails_once_more_and_stops(whole, tmp_p
     key = keys_of(plan, "pool")[0]
 
     class Always(Damaging):
-        def submit(self, other):
+        def submit(self, other, devices=1):
             self.reads = key
             super().submit(other)
 

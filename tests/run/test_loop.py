@@ -34,7 +34,10 @@ class Fake:
     def free_slots(self):
         return self.slots - len(self.queue)
 
-    def submit(self, key):
+    def has_room(self, devices):
+        return self.free_slots >= devices
+
+    def submit(self, key, devices=1):
         step = self.store.read_recipe(key)["recipe"]
         for role, source in step["inputs"].items():
             assert self.store.is_done(source), f"{role} is not there"

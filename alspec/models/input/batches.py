@@ -26,6 +26,7 @@ __all__ = [
     "Order",
     "PixelSource",
     "Position",
+    "Share",
     "in_batches",
 ]
 
@@ -65,6 +66,27 @@ def _permutation(seed: int, epoch: int, images: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several processes takes, the same number in each.
+
+    Attributes:
+        part: which, from 0.
+        parts: how many, a divisor of the batch size.
+    """
+
+    part: int = 0
+    parts: int = 1
+
+    def rows(self, batch_size: int) -> range:
+        """The images of a batch, by their place in it."""
+        images = batch_size // self.parts
+        return range(self.part * images, (self.part + 1) * images)
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True)
 class Batch:
     """Pixels of a batch: images (B, 3, H, W) uint8, labels (B, H, W) uint8.
 
@@ -78,29 +100,49 @@ class Batch:
 
 
 class Batches(TorchDataset[Batch]):
-    """Augmented batches by number."""
+    """Augmented batches by number, or a share of each: the same pixels, whoever makes them."""
 
     def __init__(
-        self, frames: PixelSource, order: Order, augmentation: Augmentation, *, labelled: bool
+        self,
+        frames: PixelSource,
+        order: Order,
+        augmentation: Augmentation,
+        *,
+        labelled: bool,
+        share: Share = WHOLE,
     ) -> None:
         self.frames = frames
         self.order = order
         self.augmentation = augmentation
         self.labelled = labelled
+        self.share = share
+
+    @property
+    def rows(self) -> range:
+        """The images of a batch that are made here, by their place in it."""
+        return self.share.rows(self.order.batch_size)
 
     def wanted(self, batch: int) -> Iterator[Wanted]:
         """What a batch is made of."""
-        return wanted_of(self.order[batch].images, with_masks=self.labelled)
+        images = self.order[batch].images
+        return wanted_of([images[row] for row in self.rows], with_masks=self.labelled)
 
     def __getitem__(self, batch: int) -> Batch:
         position = self.order[batch]
         rng = np.random.default_rng(position.seed)
         draws, images, masks = [], [], []
-        for image_id in position.images:
+        rows = self.rows
+        for row, image_id in enumerate(position.images):
+            if row not in rows and self.frames.size:  # its draws come before those of later images
+                self.augmentation.draw(self.frames.size, rng)
+                continue
             image = self.frames.image(image_id)
             size = (image.shape[0], image.shape[1])
+            draw = self.augmentation.draw(size, rng)
+            if row not in rows:
+                continue
+            draws.append(draw)
             mask = self.frames.mask(image_id) if self.labelled else np.zeros(size, np.uint8)
-            draws.append(self.augmentation.draw(size, rng))
             image, mask = moved(image, mask, draws[-1], self.augmentation.padding)
             images.append(image)
             masks.append(mask)

@@ -43,7 +43,13 @@ class ResidentBatches(Batches):
     """The batches of a source, the same bytes, made on the device; an image is sent there once."""
 
     def __init__(self, source: Batches, device: torch.device) -> None:
-        super().__init__(source.frames, source.order, source.augmentation, labelled=source.labelled)
+        super().__init__(
+            source.frames,
+            source.order,
+            source.augmentation,
+            labelled=source.labelled,
+            share=source.share,
+        )
         assert source.frames.size  # noqa: S101 - `fits` has looked
         self._size = source.frames.size
         count = len(set(source.order.images))
@@ -57,8 +63,10 @@ class ResidentBatches(Batches):
         position = self.order[batch]
         rng = np.random.default_rng(position.seed)
         draws = [self.augmentation.draw(self._size, rng) for _ in position.images]
-        self._send(position.images)
-        rows = torch.tensor([self._row[image] for image in position.images])
+        draws = [draws[row] for row in self.rows]
+        wanted = [position.images[row] for row in self.rows]
+        self._send(wanted)
+        rows = torch.tensor([self._row[image] for image in wanted])
         images, labels = self._gathered(rows, draws)
         return Batch(images, labels, colours_of(draws))
 

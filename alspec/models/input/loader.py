@@ -70,7 +70,7 @@ class Feed(TorchDataset[Inputs]):
         total = 0
         for source in self.sources:
             height, width = source.augmentation.crop or source.frames.size or (0, 0)
-            total += source.order.batch_size * height * width * (4 if source.labelled else 3)
+            total += len(source.rows) * height * width * (4 if source.labelled else 3)
         return total
 
     def loader(

@@ -5,6 +5,8 @@ B = images, C = classes, H, W = pixels.
 
 from __future__ import annotations
 
+from functools import partial
+
 from alspec.models.nets import compat  # isort: skip  (needed by the imports below)
 import torch
 from mmseg.models.decode_heads import decode_head
@@ -13,7 +15,9 @@ from mmseg.models.losses.cross_entropy_loss import cross_entropy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["compat", "count_on_device", "mean_cross_entropy", "pixel_accuracy"]
+from alspec.models.ranks import ALONE, Ranks
+
+__all__ = ["average_over", "compat", "count_on_device", "mean_cross_entropy", "pixel_accuracy"]
 
 _EPS = torch.finfo(torch.float32).eps
 """What MMSegmentation adds to a number of pixels before it divides by it."""
@@ -27,16 +31,28 @@ def count_on_device(segmentor: nn.Module) -> None:
             loss.cls_criterion = _cross_entropy
 
 
-def mean_cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+def average_over(segmentor: nn.Module, ranks: Ranks) -> None:
+    """Have cross-entropies be means over the pixels of all processes, whoever has how many."""
+    for loss in segmentor.modules():
+        if isinstance(loss, CrossEntropyLoss) and loss.cls_criterion is _cross_entropy:
+            loss.cls_criterion = partial(_cross_entropy, ranks=ranks)
+
+
+def mean_cross_entropy(
+    logits: Tensor, labels: Tensor, ignore_index: int, ranks: Ranks = ALONE
+) -> Tensor:
     """Mean over the pixels that are not ignored; zero where all are.
 
     Args:
         logits: (B, C, H, W).
         labels: (B, H, W).
         ignore_index: the label that does not count.
+        ranks: processes that have a part of the batch each; the mean over them is that of the
+            whole batch.
     """
     losses = F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index)
-    return losses.sum() / ((labels != ignore_index).sum() + _EPS)
+    counted = ranks.total((labels != ignore_index).sum())
+    return losses.sum() * ranks.count / (counted + _EPS)
 
 
 def pixel_accuracy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
@@ -63,16 +79,17 @@ def _cross_entropy(
     avg_factor: Tensor | float | None,
     avg_non_ignore: bool,
     ignore_index: int,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """As `CrossEntropyLoss` calls it; what is weighted or not averaged over pixels is theirs."""
     weights = (weight, class_weight, avg_factor)
     if reduction == "mean" and avg_non_ignore and all(given is None for given in weights):
-        return mean_cross_entropy(logits, labels, ignore_index)
+        return mean_cross_entropy(logits, labels, ignore_index, ranks)
     if class_weight is not None and avg_factor is None and reduction == "mean":
         # MMSegmentation looks an ignored label's weight up, and fails; it has none.
         ignored = labels == ignore_index
         weights_of_pixels = class_weight[labels.masked_fill(ignored, 0)].masked_fill(ignored, 0)
-        avg_factor = weights_of_pixels.sum()
+        avg_factor = ranks.total(weights_of_pixels.sum()) / ranks.count
     theirs: Tensor = cross_entropy(
         logits,
         labels,

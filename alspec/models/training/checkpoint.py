@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from alspec.errors import StoreError
+from alspec.models.ranks import Ranks
 from alspec.system import failpoints
 from alspec.system.atomic import sha256_of, sync, write_bytes
 
@@ -104,6 +105,17 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
+
+
+def shared(state: Mapping[str, object] | None, ranks: Ranks) -> dict[str, Any] | None:
+    """The state that the first process has read, in all of them; None if it has none."""
+    tensors: dict[str, Tensor] = {}
+    plain = json.dumps(None if state is None else _plain(state, tensors))
+    plain = ranks.of_first(plain.encode()).decode()
+    # As they lie in the message, tensors are not aligned as torch's generators read them.
+    tensors = {name: t.clone() for name, t in load(ranks.of_first(save(tensors))).items()}
+    restored = json.loads(plain)
+    return None if restored is None else cast("dict[str, Any]", _restored(restored, tensors))
 
 
 def _to_bytes(state: Mapping[str, object], about: Mapping[str, str]) -> bytes:

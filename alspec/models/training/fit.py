@@ -17,14 +17,23 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from alspec.datasets.base import ImageId
-from alspec.models.input.batches import Augmentation, Batches, FromPosition, Order, PixelSource
+from alspec.models.input.batches import (
+    Augmentation,
+    Batches,
+    FromPosition,
+    Order,
+    PixelSource,
+    Share,
+)
 from alspec.models.input.loader import Feed, Inputs, mean_colour
 from alspec.models.input.shared_memory import affordable_workers
 from alspec.models.nets.build import parameter_count
 from alspec.models.nets.precision import in_bfloat16
+from alspec.models.ranks import ALONE, Ranks
 from alspec.models.training.compile import compiling
 from alspec.models.training.hooks import Progress, QuietRuntimeInfo, TrainingLog
 from alspec.models.training.optimizers import BFloat16OptimWrapper, Recipe, Schedule, poly
+from alspec.models.training.parallel import Parallel
 from alspec.models.training.repeatable import repeat_exactly
 from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resume, to_log
 from alspec.models.training.runner import StepRunner
@@ -82,6 +91,7 @@ def fit(
     progress: Progress,
     policy: CheckpointPolicy | None = None,
     loader_workers: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train from initial or pretrained weights on the labelled images.
 
@@ -97,6 +107,8 @@ def fit(
         progress: called after every iteration.
         policy: where checkpoints are written and resumed from: the weights are the same bits.
         loader_workers: processes that prepare batches; the bits do not depend on it.
+        ranks: the processes that call this at once with all else the same, a device each; they
+            share every batch, end with the same weights, and the first writes checkpoints.
 
     Raises:
         StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
@@ -109,11 +121,15 @@ def fit(
     parameters = parameter_count(segmentor)
     iterations = iterations_of(len(labelled), training)
     augmentation = Augmentation.of(training, mean_colour(segmentor.data_preprocessor))
-    feed = _feed(frames, labelled, unlabelled if s4gan else None, augmentation, training, seeds)
-    learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations)
+    share = Share(ranks.rank, ranks.count)
+    others = unlabelled if s4gan else None
+    feed = _feed(frames, labelled, others, augmentation, training, seeds, share)
+    learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations, ranks)
     learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
-    resume, start = _resumed(policy, learner.model, log, device)
+    resume, start = _resumed(policy, learner.model, log, device, ranks)
+    if ranks.count > 1:
+        learner.model = Parallel(learner.model, ranks)
     positions = FromPosition(start, iterations)
     loader_workers = affordable_workers(feed, loader_workers, policy.warn if policy else to_log)
     loader = feed.loader(positions, device, loader_workers)
@@ -126,19 +142,23 @@ def fit(
     ):
         hooks = [QuietRuntimeInfo(), log, *([resume] if resume else [])]
         runner = learner.runner(loader, iterations, hooks, Path(scratch))
-        torch.manual_seed(seeds.dropout)
+        torch.manual_seed(seeds.dropout + ranks.rank)
         seconds = _seconds_of(runner) + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
 
 
 def _resumed(
-    policy: CheckpointPolicy | None, model: nn.Module, log: TrainingLog, device: torch.device
+    policy: CheckpointPolicy | None,
+    model: nn.Module,
+    log: TrainingLog,
+    device: torch.device,
+    ranks: Ranks,
 ) -> tuple[Resume | None, int]:
     """The hook that restores the newest checkpoint and writes others, and iterations done."""
     if policy is None:
         return None, 0
-    state = policy.state_for(model, device)
-    return Resume(policy, state, log), state.position if state else 0
+    state = policy.state_for(model, device, ranks)
+    return Resume(policy, state, log, ranks), state.position if state else 0
 
 
 def _seconds_of(runner: StepRunner) -> float:
@@ -158,13 +178,14 @@ def _feed(
     augmentation: Augmentation,
     training: Training,
     seeds: Seeds,
+    share: Share,
 ) -> Feed:
-    """Batches of labelled images, and of unlabelled ones unless that is None."""
+    """Shares of batches of labelled images, and of unlabelled ones unless that is None."""
     order = Order(tuple(labelled), training.batch_size, seeds.order)
-    feed = Feed(Batches(frames, order, augmentation, labelled=True))
+    feed = Feed(Batches(frames, order, augmentation, labelled=True, share=share))
     if unlabelled is not None:
         other = Order(tuple(unlabelled or labelled), training.batch_size, seeds.unlabelled)
-        feed.unlabelled = Batches(frames, other, augmentation, labelled=False)
+        feed.unlabelled = Batches(frames, other, augmentation, labelled=False, share=share)
     return feed
 
 
@@ -185,6 +206,7 @@ class _Learner:
         seeds: Seeds,
         device: torch.device,
         iterations: int,
+        ranks: Ranks = ALONE,
     ) -> _Learner:
         """The segmentor with its optimiser; with s4GAN beside a discriminator with its own."""
         training = recipe.training
@@ -195,7 +217,9 @@ class _Learner:
             return cls(segmentor, optimiser, schedule)
         torch.manual_seed(seeds.discriminator)
         discriminator = Discriminator(segmentor.num_classes)
-        model = S4GANSegmentor(segmentor, discriminator, s4gan, joint=not training.compile)
+        model = S4GANSegmentor(
+            segmentor, discriminator, s4gan, joint=not training.compile, ranks=ranks
+        )
         adam = torch.optim.Adam(
             discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
         )

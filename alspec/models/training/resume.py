@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.hooks import Hook
@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from alspec import __version__
 from alspec.errors import Interrupted, StoreError
-from alspec.models.training.checkpoint import Checkpoints
+from alspec.models.ranks import ALONE, Ranks
+from alspec.models.training.checkpoint import Checkpoints, shared
 from alspec.models.training.hooks import LogState, TrainingLog
 from alspec.models.training.optimizers import Schedule
+from alspec.models.training.parallel import bare
 from alspec.system import failpoints
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 SHARE = 0.05
 """Of the time that may go into writing checkpoints."""
+_GO_ON, _CHECKPOINT, _STOP = range(3)
+"""What processes want after an iteration; the highest is done by all."""
+_NAME_BYTES = 64
 
 
 def to_log(text: str) -> None:
@@ -49,7 +54,7 @@ class TrainingState:
         optimisers: the state of each optimizer, as torch gives it.
         schedules: the state of each learning rate's schedule.
         log: sums and means of the losses.
-        random: states of torch's generators, by device type.
+        random: states of torch's generators, by device type; a row a process, where several train.
     """
 
     made_on: Mapping[str, str | int]
@@ -80,12 +85,22 @@ class CheckpointPolicy:
     stop: Event = field(default_factory=Event)
     warn: Callable[[str], None] = to_log
 
-    def state_for(self, model: nn.Module, device: torch.device) -> TrainingState | None:
-        """The newest state that this model on this device can resume from exactly, if any."""
-        shapes = _shapes(model.state_dict())
+    def state_for(
+        self, model: nn.Module, device: torch.device, ranks: Ranks = ALONE
+    ) -> TrainingState | None:
+        """The newest state that this model on these devices can resume from exactly, if any."""
+        made_on = _made_on(device, ranks)
+        state = self._newest(_shapes(model.state_dict()), made_on) if ranks.first else None
+        if ranks.count > 1:
+            state = shared(state, ranks)
+        return TrainingState(**state) if state else None
+
+    def _newest(
+        self, shapes: Mapping[str, tuple[int, ...]], made_on: Mapping[str, str | int]
+    ) -> dict[str, Any] | None:
         for state in self.checkpoints.valid():
-            if state.get("made_on") == _made_on(device) and _shapes(state["model"]) == shapes:
-                return TrainingState(**state)
+            if state.get("made_on") == made_on and _shapes(state["model"]) == shapes:
+                return state
         return None
 
 
@@ -117,9 +132,14 @@ class Resume(Hook):  # type: ignore[misc]
     priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
 
     def __init__(
-        self, policy: CheckpointPolicy, state: TrainingState | None, log: TrainingLog
+        self,
+        policy: CheckpointPolicy,
+        state: TrainingState | None,
+        log: TrainingLog,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.policy = policy
+        self.ranks = ranks
         self.log = log
         self.seconds_before = state.seconds if state else 0.0
         self._state = state
@@ -128,7 +148,7 @@ class Resume(Hook):  # type: ignore[misc]
     def before_train(self, runner: Runner) -> None:
         """Load everything into what was built as for a fresh start, the random states last."""
         if self._state is not None:
-            _load(runner, self.log, self._state)
+            _load(runner, self.log, self._state, self.ranks)
             self._state = None
         self._started = time.monotonic()
         self._due = self._started + self.policy.seconds
@@ -138,16 +158,24 @@ class Resume(Hook):  # type: ignore[misc]
     ) -> None:
         """Keep the training when it is time, or when it is asked to stop.
 
+        Of several processes, the first says when it is time, and any may be asked to stop.
+
         Raises:
             Interrupted: the training was asked to stop.
         """
         done = batch_idx + 1
         if done == runner.max_iters:
             return
-        stop = self.policy.stop.is_set()
-        if stop or self._is_due(done):
+        wanted = _GO_ON
+        if self.ranks.first and self._is_due(done):
+            wanted = _CHECKPOINT
+        if self.policy.stop.is_set():
+            wanted = _STOP
+        wanted = self.ranks.highest(wanted)
+        if wanted != _GO_ON:
             self._checkpoint(runner, done)
-        if stop:
+        if wanted == _STOP:
+            self.policy.stop.set()
             raise Interrupted(
                 f"stopped after iteration {done}; run the same command again to continue"
             )
@@ -162,24 +190,28 @@ class Resume(Hook):  # type: ignore[misc]
         begun = time.monotonic()
         seconds = self.seconds_before + begun - self._started
         try:
-            state = _state(runner, self.log, done, seconds)
-            self.policy.checkpoints.save(done, vars(state))
+            state = _state(runner, self.log, done, seconds, self.ranks)
+            if self.ranks.first:
+                self.policy.checkpoints.save(done, vars(state))
         except (OSError, StoreError) as err:
             self.policy.warn(f"no checkpoint at iteration {done}, the training continues: {err}")
+        self.ranks.wait()  # none ends, and has the others ended, before it is written
         now = time.monotonic()
         self._due = now + max(self.policy.seconds, (now - begun) / SHARE)
 
 
-def _state(runner: Runner, log: TrainingLog, done: int, seconds: float) -> TrainingState:
+def _state(
+    runner: Runner, log: TrainingLog, done: int, seconds: float, ranks: Ranks
+) -> TrainingState:
     device = next(runner.model.parameters()).device
-    random = {"cpu": torch.get_rng_state()}
+    random = {"cpu": ranks.stacked(torch.get_rng_state())}
     if device.type == "cuda":
-        random["cuda"] = torch.cuda.get_rng_state(device)
+        random["cuda"] = ranks.stacked(torch.cuda.get_rng_state(device))
     return TrainingState(
-        made_on=_made_on(device),
+        made_on=_made_on(device, ranks),
         position=done,
         seconds=seconds,
-        model=runner.model.state_dict(),
+        model=bare(runner.model).state_dict(),
         optimisers=[wrapper.state_dict() for wrapper in _optimisers(runner)],
         schedules=[schedule.state_dict() for schedule in _schedules(runner)],
         log=log.state(),
@@ -187,9 +219,9 @@ def _state(runner: Runner, log: TrainingLog, done: int, seconds: float) -> Train
     )
 
 
-def _load(runner: Runner, log: TrainingLog, state: TrainingState) -> None:
+def _load(runner: Runner, log: TrainingLog, state: TrainingState, ranks: Ranks) -> None:
     device = next(runner.model.parameters()).device
-    runner.model.load_state_dict(state.model)
+    bare(runner.model).load_state_dict(state.model)
     for wrapper, kept in zip(_optimisers(runner), state.optimisers, strict=True):
         wrapper.load_state_dict(kept)
         _match_layout(wrapper.optimizer)
@@ -198,9 +230,12 @@ def _load(runner: Runner, log: TrainingLog, state: TrainingState) -> None:
     log.load(state.log, device)
     failpoints.at("checkpoint.restore")
     runner.train_loop._iter = state.position
-    torch.set_rng_state(state.random["cpu"])
+    random = state.random
+    if ranks.count > 1:
+        random = {name: states[ranks.rank].clone() for name, states in random.items()}
+    torch.set_rng_state(random["cpu"])
     if device.type == "cuda":
-        torch.cuda.set_rng_state(state.random["cuda"], device)
+        torch.cuda.set_rng_state(random["cuda"], device)
 
 
 def _match_layout(optimiser: torch.optim.Optimizer) -> None:
@@ -226,11 +261,18 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def _made_on(device: torch.device) -> dict[str, str | int]:
+def _made_on(device: torch.device, ranks: Ranks = ALONE) -> dict[str, str | int]:
     """What must be the same for the same bits."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    if ranks.count > 1:
+        own = torch.frombuffer(
+            bytearray(name.encode()[:_NAME_BYTES].ljust(_NAME_BYTES)), dtype=torch.uint8
+        )
+        names = [bytes(row).decode(errors="replace").strip() for row in ranks.stacked(own).numpy()]
+        name = " + ".join(names)
     return {
         "alspec": __version__,
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": name,
         "threads": torch.get_num_threads(),
     }

@@ -28,6 +28,7 @@ from alspec.datasets.base import IGNORE
 from alspec.models.inference.decoding import logits_at, one_tensor, two_logits
 from alspec.models.inference.row_blocks import upsampled
 from alspec.models.input.loader import Inputs, Preprocessed
+from alspec.models.ranks import ALONE, Ranks
 from alspec.spec.model import S4GAN
 
 if TYPE_CHECKING:
@@ -97,20 +98,23 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return labels.unsqueeze(1) == torch.arange(classes, device=labels.device)[:, None, None]
 
 
-def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
+def feature_matching(real: Tensor, fake: Tensor, ranks: Ranks = ALONE) -> Tensor:
     """L_fm = |mean_B f(real) - mean_B f(fake)|, f D's pooled features (Mittal et al., section 3).
 
     Args:
         real: features of labels with their images, (B, 512).
         fake: features of predictions with theirs, (B, 512).
+        ranks: processes that have a part of the batch each.
 
     Returns:
         The mean over the 512 features, (), at least 0.
     """
-    return (real.mean(dim=0) - fake.mean(dim=0)).abs().mean()
+    return (ranks.mean(real.mean(dim=0)) - ranks.mean(fake.mean(dim=0))).abs().mean()
 
 
-def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
+def self_training(
+    logits: Tensor, accepted: Tensor, ignored: Tensor, ranks: Ranks = ALONE
+) -> Tensor:
     """L_st: cross-entropy of the accepted images' predictions against their own argmax.
 
     Mittal et al., section 3: of the unlabelled images with D(x) > gamma.
@@ -119,6 +123,8 @@ def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
         logits: (B, C, H, W) of unlabelled images.
         accepted: (B,) booleans, D's score above the threshold.
         ignored: (B, H, W) booleans; padding never becomes a pseudo-label.
+        ranks: processes that have a part of the batch each; the mean over them is that of the
+            whole batch.
 
     Returns:
         The mean over the pixels that count, (); 0 where none does.
@@ -126,7 +132,8 @@ def self_training(logits: Tensor, accepted: Tensor, ignored: Tensor) -> Tensor:
     labels = logits.detach().argmax(dim=1)
     labels = labels.masked_fill(ignored | ~accepted[:, None, None], IGNORE)
     losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
-    return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
+    counted = ranks.total((labels != IGNORE).sum()).clamp(min=1)
+    return losses.sum() * ranks.count / counted
 
 
 def _labels_of(batch: Preprocessed) -> Tensor:
@@ -170,6 +177,7 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         weights: S4GAN,
         *,
         joint: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Wrap a segmentor.
 
@@ -178,19 +186,26 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
             discriminator: for its classes.
             weights: of the losses.
             joint: both batches may take one pass; compiled networks take one each.
+            ranks: processes that train together.
         """
         super().__init__(data_preprocessor=segmentor.data_preprocessor)
         self.joint = joint
+        self.ranks = ranks
         self.segmentor = segmentor
         self.discriminator = discriminator
         self.weights = weights
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The segmentor's own forward."""
-        return self.segmentor(*args, **kwargs)
+    def forward(self, *args: Any, mode: str = "tensor", **kwargs: Any) -> Any:
+        """The segmentor's own forward; in the mode `adversarial` all that a step pays."""
+        if mode == "adversarial":
+            return self._paid(*args)
+        return self.segmentor(*args, mode=mode, **kwargs)
 
     def train_step(
-        self, data: Mapping[str, Inputs], optim_wrapper: OptimWrapperDict
+        self,
+        data: Mapping[str, Inputs],
+        optim_wrapper: OptimWrapperDict,
+        through: nn.Module | None = None,
     ) -> dict[str, Tensor]:
         """One step of S and one of D, both on the one forward pass of each.
 
@@ -200,27 +215,35 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         Args:
             data: `labelled` and `unlabelled`, each as the preprocessor takes it.
             optim_wrapper: `segmentor` and `discriminator`.
+            through: a wrapper of this one, whose forward is to be called in place of its own.
         """
-        segmentor = self.segmentor
+        segmentor, called = self.segmentor, through or self
         step_s, step_d = optim_wrapper["segmentor"], optim_wrapper["discriminator"]
         labelled = self.data_preprocessor(data["labelled"], True)
         with step_s.optim_context(segmentor):
             if not (self.weights.feature_matching or self.weights.self_training):
-                loss, logs = segmentor.parse_losses(segmentor(**labelled, mode="loss"))
+                loss, logs = segmentor.parse_losses(called(**labelled, mode="loss"))
                 step_s.update_params(loss)
                 return dict(logs)
             unlabelled = self.data_preprocessor(data["unlabelled"], True)
-            losses, logits = self._segmented(labelled, unlabelled["inputs"])
-            loss, logs = segmentor.parse_losses(losses)
-            loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled, logits)
-            total = loss + loss_s
+            total, loss_d, logs = called(labelled, unlabelled, mode="adversarial")
         # D's pass goes through D alone; S's, the last one, can free what it has gone through.
         self._backward(step_d, loss_d, self.discriminator, keep_graph=True)
         self._backward(step_s, total, segmentor, keep_graph=False)
         for step in (step_s, step_d):
             step.step()
             step.zero_grad()
-        return {**logs, **judged, "loss": total.detach()}
+        return dict(logs)
+
+    def _paid(
+        self, labelled: Preprocessed, unlabelled: Preprocessed
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The losses of S and of D, and all of them in numbers for the log."""
+        losses, logits = self._segmented(labelled, unlabelled["inputs"])
+        loss, logs = self.segmentor.parse_losses(losses)
+        loss_s, loss_d, judged = self._adversarial_losses(labelled, unlabelled, logits)
+        total = loss + loss_s
+        return total, loss_d, {**logs, **judged, "loss": total.detach()}
 
     def _segmented(
         self, labelled: Preprocessed, unlabelled: Tensor
@@ -263,10 +286,10 @@ class S4GANSegmentor(BaseModel):  # type: ignore[misc]
         )
         confidence = fake.detach().sigmoid()
         accepted = confidence > self.weights.threshold
-        matching = feature_matching(real_features.detach(), fake_features)
+        matching = feature_matching(real_features.detach(), fake_features, self.ranks)
         # Reading what was accepted would stall a GPU; a processor is spared a loss that is zero.
-        if logits.is_cuda or bool(accepted.any()):
-            training = self_training(logits, accepted, padding)
+        if logits.is_cuda or self.ranks.count > 1 or bool(accepted.any()):
+            training = self_training(logits, accepted, padding, self.ranks)
         else:
             training = logits.new_zeros(())
         loss_s = self.weights.feature_matching * matching + self.weights.self_training * training

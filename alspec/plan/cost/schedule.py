@@ -35,21 +35,23 @@ def schedule(
         plan: the study, expanded.
         costs: how long each step takes.
         todo: the steps to run; the others are done.
-        slots: steps at work at once, at least 1.
+        slots: devices at work at once, at least 1; a step that takes more of them takes all.
     """
     rank, consumers = ranks(plan, costs), plan.consumers()
     by_rank = {rank[key]: plan.steps[key] for key in todo}
     waits = {step.key: len({*step.inputs.values()} & todo) for step in by_rank.values()}
     ready = sorted(rank[key] for key, inputs in waits.items() if not inputs)
     at_work: list[tuple[float, int]] = []
-    now = 0.0
+    now, free = 0.0, slots
     while ready or at_work:
-        while ready and len(at_work) < slots:
+        while ready and free >= min(slots, by_rank[ready[0]].devices):
             step = by_rank[place := heappop(ready)]
+            free -= min(slots, step.devices)
             yield Moment(now, step, ends=False)
             heappush(at_work, (now + costs[step.key], place))
         now, place = heappop(at_work)
         step = by_rank[place]
+        free += min(slots, step.devices)
         yield Moment(now, step, ends=True)
         for reader in {*consumers[step.key]} & waits.keys():
             waits[reader] -= 1

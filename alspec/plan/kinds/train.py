@@ -44,9 +44,10 @@ class TrainParams(StepParams):
         excluded: ids that SSL may not see.
         discriminator: version of s4GAN's discriminator; where there is one.
         padding: version of the code that pads crops; where an image may be smaller than they are.
+        devices: that train together, with other roundings and dropout masks; where several do.
     """
 
-    OPTIONAL = frozenset({"resizing", "excluded", "discriminator", "padding"})
+    OPTIONAL = frozenset({"resizing", "excluded", "discriminator", "padding", "devices"})
 
     model: Mapping[str, str]
     mc_dropout: bool
@@ -58,6 +59,7 @@ class TrainParams(StepParams):
     excluded: Sequence[str] = ()
     discriminator: int | None = None
     padding: int | None = None
+    devices: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class TrainFacts(JsonArtifact):
 
     Attributes:
         seconds: wall time of the loop.
-        device: that it ran on.
+        device: that it ran on; `4 x cuda` where several trained together.
         iterations: updates of the weights.
         images_per_second: labelled images.
         parameters: trainable numbers.
@@ -126,8 +128,10 @@ def training_images(labelled_images: int, training: Training) -> int:
 def _amount(recipe: Mapping[str, object], scale: Scale) -> Amount:
     params = TrainParams.of(recipe)
     facts = {name: params.training[name] for name in _TIMED if name in params.training}
+    if params.devices:
+        facts["devices"] = params.devices
     images = training_images(scale.labelled_images, scale.training)
-    factor = SSL_FACTOR if params.s4gan else 1.0
+    factor = (SSL_FACTOR if params.s4gan else 1.0) / (params.devices or 1)
     return Amount(images, factor, {"ssl": bool(params.s4gan), **facts})
 
 

@@ -66,8 +66,17 @@ class Executor(Protocol):
         """Begin what takes long to start, if anything does, while the caller still prepares."""
         ...
 
-    def submit(self, key: StepKey) -> None:
-        """Hand over a step whose recipe is in the store."""
+    def has_room(self, devices: int) -> bool:
+        """Whether a step that takes so many devices could be submitted now."""
+        ...
+
+    def submit(self, key: StepKey, devices: int = 1) -> None:
+        """Hand over a step whose recipe is in the store.
+
+        Args:
+            key: the step's.
+            devices: that it takes; as many processes do it together.
+        """
         ...
 
     def wait(self, timeout_seconds: float) -> Event | None:

@@ -1,11 +1,13 @@
-"""The local executor: one warm worker process a device slot."""
+"""The local executor: one warm worker process a device slot; several for a step that takes more."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -17,15 +19,25 @@ from queue import Empty, SimpleQueue
 from alspec.plan.step import StepKey
 from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed, Workplace
-from alspec.run.executors.worker import STOP, STOP_SECONDS
+from alspec.run.executors.group import Group
+from alspec.run.executors.worker import STOP, STOP_SECONDS, Assignment
 from alspec.system import failpoints
 from alspec.system.atomic import open_to_append
 from alspec.system.interpreter import python_command, python_environment
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+}
 """For glibc: memory of a finished iteration is reused for the next one, not returned and cleared
-page by page; a tenth of the time of a small s4GAN training. Users' own settings come first."""
+page by page; a tenth of the time of a small s4GAN training. For torch: a training on several
+devices would warn that all parameters are in use. Users' own settings come first."""
+
+
+FOLLOW_SECONDS = 5.0
+"""For the other workers of a group to say what ended them, after one has failed."""
 
 
 @dataclass
@@ -33,6 +45,7 @@ class _Worker:
     process: subprocess.Popen[str]
     log: Path
     key: StepKey | None = None
+    group: Group | None = None
 
 
 class LocalExecutor:
@@ -44,6 +57,9 @@ class LocalExecutor:
         self._workers: list[_Worker | None] = [None] * len(self._devices)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._lock = threading.Lock()
+        self._meetings: Path | None = None
+        self._groups = 0
+        self._closing = False
 
     @property
     def free_slots(self) -> int:
@@ -57,13 +73,41 @@ class LocalExecutor:
                 if worker is None:
                     self._start(slot)
 
-    def submit(self, key: StepKey) -> None:
-        """Give a step to a free worker, a warm one first."""
+    def has_room(self, devices: int) -> bool:
+        """Whether so many slots of different GPUs are free; on a processor any slots."""
+        return bool(self._chosen(devices))
+
+    def submit(self, key: StepKey, devices: int = 1) -> None:
+        """Give a step to free workers, warm ones first."""
         with self._lock:
-            slot = min(self._free(), key=lambda i: (self._workers[i] is None, i))
-            worker = self._workers[slot] or self._start(slot)
-            worker.key = key
-        _tell(worker, key)
+            slots = self._chosen(devices)
+            workers = [self._workers[slot] or self._start(slot) for slot in slots]
+            meeting, group = "", None
+            if devices > 1:
+                group = Group(key, slots, [self._devices[slot] for slot in slots])
+                meeting = self._new_meeting()
+            for worker in workers:
+                worker.key, worker.group = key, group
+        for rank, worker in enumerate(workers):
+            _tell(worker, Assignment(key, rank, devices, meeting).to_line())
+
+    def _chosen(self, devices: int) -> list[int]:
+        """Free slots for a step, those with a warm worker first; empty where there is no room."""
+        chosen: list[int] = []
+        for slot in sorted(self._free(), key=lambda i: (self._workers[i] is None, i)):
+            device = self._devices[slot]
+            if device == "cpu" or device not in {self._devices[other] for other in chosen}:
+                chosen.append(slot)
+            if len(chosen) == devices:
+                return chosen
+        return []
+
+    def _new_meeting(self) -> str:
+        """The path of a file over which the workers of a group meet."""
+        if self._meetings is None:
+            self._meetings = Path(tempfile.mkdtemp(prefix="alspec-"))
+        self._groups += 1
+        return str(self._meetings / str(self._groups))
 
     def _free(self) -> list[int]:
         return [i for i, worker in enumerate(self._workers) if worker is None or worker.key is None]
@@ -78,16 +122,19 @@ class LocalExecutor:
     def close(self) -> None:
         """End every worker with its children, and wait for it; a training checkpoints before."""
         with self._lock:
+            self._closing = True
             workers = [worker for worker in self._workers if worker is not None]
         try:
             _let_stop([worker for worker in workers if worker.key is not None])
         finally:
             self._kill(workers)
+            if self._meetings is not None:
+                shutil.rmtree(self._meetings, ignore_errors=True)
+                self._meetings = None
+            self._closing = False
 
     def _kill(self, workers: Sequence[_Worker]) -> None:
-        for worker in workers:
-            with suppress(ProcessLookupError):  # the group: also what a plugin has started
-                os.killpg(worker.process.pid, signal.SIGKILL)
+        _kill(workers)
         for worker in workers:
             worker.process.wait()
         self._workers = [None] * len(self._devices)
@@ -126,9 +173,9 @@ class LocalExecutor:
             if message["event"] == "progress" and key:
                 self._events.put(Progressed(key, message["done"], message["total"]))
             elif message["event"] in ("done", "failed") and key:
-                worker.key = None
                 outcome = Outcome.DONE if message["event"] == "done" else Outcome.FAILED
-                self._events.put(Ended(key, outcome, message.get("message", ""), str(worker.log)))
+                end = Ended(key, outcome, message.get("message", ""), str(worker.log))
+                self._ended(slot, worker, end, follows=message.get("follows", False))
         code = worker.process.wait()
         with self._lock:  # a step handed over by now is lost; a later one gets a new worker
             key = worker.key
@@ -137,7 +184,59 @@ class LocalExecutor:
         if key is not None:
             why = f"the worker process ended with {_exit_words(code)}"
             why = "; ".join([why, *_last_line(worker.log)])
-            self._events.put(Ended(key, Outcome.LOST, why, str(worker.log)))
+            self._ended(slot, worker, Ended(key, Outcome.LOST, why, str(worker.log)))
+
+    def _ended(self, slot: int, worker: _Worker, end: Ended, *, follows: bool = False) -> None:
+        """Pass on how a step ended; where a group did it, when all have ended."""
+        group = worker.group
+        if group is None:
+            worker.key = None
+            self._events.put(end)
+            return
+        with self._lock:
+            first_failure = not group.broken
+            group.note(slot, end, follows=follows)
+            if end.outcome is Outcome.DONE:
+                worker.key = worker.group = None
+            over = group.over
+        if over:
+            self._dissolve(group)
+        elif group.broken and first_failure:
+            threading.Thread(target=self._end_others, args=(group,), daemon=True).start()
+
+    def _end_others(self, group: Group) -> None:
+        """End what is left of a group in which one failed: it may wait for that one for ever."""
+        until = time.monotonic() + FOLLOW_SECONDS
+        while time.monotonic() < until:
+            if group.over:
+                return
+            time.sleep(0.05)
+        with self._lock:
+            if self._closing:  # they write a checkpoint
+                return
+            group.ended_by_us = True
+            left = self._members(group)
+        _kill(left)
+
+    def _dissolve(self, group: Group) -> None:
+        """Say how a group's step ended. What failed in it starts anew: its connections may hang."""
+        with self._lock:
+            left = self._members(group)
+            for slot, worker in enumerate(self._workers):
+                if worker in left:
+                    worker.key = worker.group = None
+                    self._workers[slot] = None
+        _kill(left)
+        self._events.put(group.end())
+
+    def _members(self, group: Group) -> list[_Worker]:
+        return [each for each in self._workers if each is not None and each.group is group]
+
+
+def _kill(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        with suppress(ProcessLookupError):  # the group: also what a plugin has started
+            os.killpg(worker.process.pid, signal.SIGKILL)
 
 
 def _last_line(log: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """A warm worker: loads torch and MMSegmentation once, then takes steps one after another.
 
-It reads a key a line on standard input and answers in JSON lines; at the line `stop` it ends, after
-a checkpoint where a training is at work; whatever a model or a plugin
-prints goes to standard error, which is the worker's log.
+It reads an assignment a line on standard input, a key and perhaps its part in a group of workers,
+and answers in JSON lines; at the line `stop` it ends, after a checkpoint where a training is at
+work; whatever a model or a plugin prints goes to standard error, which is the worker's log.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -52,6 +54,34 @@ KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
 
 OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 """Signs in the messages of CUDA, of its libraries and of a processor's allocator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A step for a worker, alone or as one of several that do it together.
+
+    Attributes:
+        key: the step's.
+        rank: of this worker among them.
+        count: of workers.
+        meeting: a file that is not there yet, over which they meet; empty for one alone.
+    """
+
+    key: str
+    rank: int = 0
+    count: int = 1
+    meeting: str = ""
+
+    def to_line(self) -> str:
+        """As a worker reads it."""
+        alone = self.count == 1
+        return self.key if alone else f"{self.key} {self.rank} {self.count} {self.meeting}"
+
+    @classmethod
+    def of(cls, line: str) -> Assignment:
+        """What `to_line` wrote."""
+        key, *group = line.split(" ", 3)
+        return cls(key, int(group[0]), int(group[1]), group[2]) if group else cls(key)
 
 
 class MessageWriter:
@@ -156,6 +186,39 @@ def work_on(step: Step, store: Store, worker_context: WorkerContext, progress: P
     shutil.rmtree(store.checkpoints(step.key), ignore_errors=True)
 
 
+def help_with(step: Step, store: Store, worker_context: WorkerContext) -> None:
+    """Do this worker's part of a step that another one of its group reports and commits."""
+    from alspec.steps.work import StepContext
+
+    worker_context.warnings.clear()
+    with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
+        context = StepContext(
+            step, store, Path(scratch), worker_context, lambda _done, _total: None
+        )
+        performer_of(step.kind)(context)
+
+
+def serve(
+    given: Assignment, step: Step, store: Store, worker_context: WorkerContext, progress: Progress
+) -> None:
+    """Do a step alone, or this worker's part of it. Raises what the step raises."""
+    if given.count == 1:
+        work_on(step, store, worker_context, progress)
+        return
+    from alspec.models.ranks import ALONE, joined
+
+    device = worker_context.device
+    try:
+        with joined(given.rank, given.count, Path(given.meeting), device) as ranks:
+            worker_context.ranks = ranks
+            if ranks.first:
+                work_on(step, store, worker_context, progress)
+            else:
+                help_with(step, store, worker_context)
+    finally:
+        worker_context.ranks = ALONE
+
+
 def main() -> None:
     """Serve until standard input closes."""
     parser = argparse.ArgumentParser()
@@ -188,17 +251,18 @@ def main() -> None:
     writer.send(event="ready")
     if keys.empty():
         load_ahead()
-    while (key := keys.get()) is not None:
+    while (line := keys.get()) is not None:
         try:
-            step = described_step(store, key)
+            given = Assignment.of(line)
+            step = described_step(store, given.key)
             if step.kind is TRAIN:
                 training.set()
             sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {step.label} ({step.key[:12]})\n")
-            work_on(step, store, worker_context, writer.progress)
+            serve(given, step, store, worker_context, writer.progress)
         except Interrupted:
             pass
         except AlspecError as err:
-            writer.send(event="failed", message=_logged(err))
+            writer.send(event="failed", message=_logged(err), follows=follows_another(err))
         except OSError as err:
             traceback.print_exc()
             writer.send(event="failed", message=describe_os_error(err))
@@ -217,6 +281,11 @@ def _logged(err: AlspecError) -> str:
     if err.__cause__ is not None:
         traceback.print_exception(err)
     return str(err)
+
+
+def follows_another(err: AlspecError) -> bool:
+    """Whether a step failed since another worker of its group did."""
+    return type(err).__name__ == "RankLost"
 
 
 def _heed_signals(stop: Event, training: Event) -> None:

@@ -32,7 +32,7 @@ _LOC: Mapping[str, tuple[str, ...]] = {
 }
 """Where the spec names each of a model's files."""
 
-_DECIDING = ("model", "classes", "mc_dropout", "training", "s4gan")
+_DECIDING = ("model", "classes", "mc_dropout", "training", "s4gan", "devices")
 
 
 @dataclass
