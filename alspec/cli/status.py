@@ -85,7 +85,7 @@ def _print_at_work(steps: Sequence[AtWorkData]) -> None:
         return
     rows = [
         (
-            one["step"],
+            one["step"] + (f" ({one['devices']} devices)" if one["devices"] > 1 else ""),
             "?" if one["seconds"] is None else format_duration(one["seconds"]),
             one["host"],
             one["process"],

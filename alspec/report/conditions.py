@@ -93,6 +93,8 @@ def _choices(study: Study) -> Iterator[tuple[str, str]]:
     yield "Model", text(name)
     yield "Pretrained weights", text(weights)
     yield "Training", _fields(study.training.model_dump(mode="json"))
+    if (devices := study.execution.devices_a_training) > 1:
+        yield "Devices of a training", f"{devices}, with the batch and its statistics shared"
     if any(study.ssl):
         yield "s4GAN (SSL)", _fields(study.s4gan.model_dump(mode="json"))
     yield "Seeds", ", ".join(str(seed) for seed in study.seeds)

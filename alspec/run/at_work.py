@@ -19,6 +19,7 @@ class AtWorkData(TypedDict):
     process: int
     job: str
     seconds: float | None
+    devices: int
 
 
 class FailureData(TypedDict):
@@ -39,6 +40,7 @@ class AtWork:
         process: its number there.
         job: of a cluster, as `slurm-123_4`; empty outside of any.
         seconds: since it began; None where the lease does not say.
+        devices: that it takes together.
     """
 
     step: str
@@ -46,12 +48,14 @@ class AtWork:
     process: int
     job: str
     seconds: float | None
+    devices: int = 1
 
     def as_data(self) -> AtWorkData:
         """The same as plain data."""
         who: AtWorkData = {
             "step": self.step, "host": self.host, "process": self.process, "job": self.job,
             "seconds": None if self.seconds is None else round(self.seconds, 1),
+            "devices": self.devices,
         }  # fmt: skip
         return who
 
@@ -87,6 +91,7 @@ def steps_at_work(plan: Plan, folder: StudyFolder) -> list[AtWork]:
             holder.process,
             holder.job,
             max(0.0, now - holder.since) if holder.since else None,
+            plan.steps[StepKey(key)].devices,
         )
         for key, holder in held.items()
     ]

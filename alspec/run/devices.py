@@ -133,9 +133,9 @@ def require_room(slots: Sequence[str], devices: int) -> None:
 
 
 def most_together(slots: Sequence[str]) -> int:
-    """Devices that one training can have: a GPU counts once, each worker of a processor does."""
+    """Devices that one training can have: different GPUs, or workers of the processor."""
     gpus = {slot for slot in slots if slot != "cpu"}
-    return len(gpus) + sum(slot == "cpu" for slot in slots)
+    return max(len(gpus), sum(slot == "cpu" for slot in slots))
 
 
 def _check_gpus(slots: list[str]) -> None:

@@ -99,7 +99,10 @@ class Pilot:
     def close(self) -> None:
         pass
 
-    def submit(self, key: StepKey) -> None:
+    def has_room(self, devices: int) -> bool:
+        return self.free_slots >= devices
+
+    def submit(self, key: StepKey, devices: int = 1) -> None:
         now = self.simulation.monotonic()
         self.began.append((key, now))
         self.at_work = (now + self.simulation.seconds[key], key)

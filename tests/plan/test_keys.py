@@ -307,3 +307,23 @@ def test_an_option_that_is_off_says_nothing(toy_spec, option):
     assert all(option not in params["training"] for params in params_of(toy_spec, TRAIN))
     turned_on = changed(toy_spec, f"training.{option}", True)
     assert all(params["training"][option] for params in params_of(turned_on, TRAIN))
+
+
+def test_devices_that_train_together_are_in_the_keys_of_trainings_alone(toy_spec):
+    def planned(devices):
+        return expand(Study.model_validate({**toy_spec, "execution": {"devices": devices}}))
+
+    alone, text, one, two = (planned(devices) for devices in (None, "cuda:0,1", 1, 2))
+    assert alone.steps.keys() == text.steps.keys() == one.steps.keys()
+    common = alone.steps.keys() & two.steps.keys()
+    assert {alone.steps[key].kind for key in alone.steps.keys() - common} >= {TRAIN, EVALUATE}
+    assert not any(alone.steps[key].kind in (TRAIN, EVALUATE) for key in common)
+    assert any(alone.steps[key].kind is POOL for key in common)
+    for step in two.steps.values():
+        assert step.devices == (2 if step.kind is TRAIN else 1)
+    first = alone.steps[alone.runs[0].sets[0].train]
+    shared = two.steps[two.runs[0].sets[0].train]
+    assert first.key != shared.key
+    assert first.key == first.seed_key == shared.seed_key, (
+        "the same weights and order to begin with"
+    )

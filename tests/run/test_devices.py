@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from alspec.errors import InputError
+from alspec.errors import AlspecError, InputError
 from alspec.run import devices
+from alspec.spec.execution import Execution
+from alspec.spec.load import load_project, load_study
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +80,62 @@ def test_a_hidden_gpu_is_not_there(monkeypatch):
 
 def test_at_least_one_core():
     assert devices.cpu_slots() >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [("cuda:0,1", 2), ("cuda:0*3", 1), ("cuda:0*2,1", 2), ("cpu:4", 4), ("cuda:0,cpu:3", 3)],
+)
+def test_a_training_gets_different_gpus_or_workers_of_the_processor(text, most):
+    slots = devices.parse_devices(text)
+    assert devices.most_together(slots) == most
+    devices.require_room(slots, most)
+    with pytest.raises(InputError, match=f"takes {most + 1} devices together"):
+        devices.require_room(slots, most + 1)
+
+
+@pytest.mark.parametrize(
+    ("execution", "together", "slots"),
+    [
+        ({}, 1, None),
+        ({"devices": "cuda:0*3"}, 1, "cuda:0*3"),
+        ({"devices": 1}, 1, None),
+        ({"devices": 4}, 4, None),
+        ({"executor": "slurm", "devices": 4}, 4, "cuda:0,1,2,3"),
+        ({"executor": "ray", "devices": 1}, 1, None),
+    ],
+)
+def test_a_number_is_of_each_training_and_a_text_of_the_machine(execution, together, slots):
+    read = Execution.model_validate(execution)
+    assert (read.devices_a_training, read.slots) == (together, slots)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"execution": {"devices": 3}}, "3 devices cannot share a batch of 4 images equally"),
+        ({"execution": {"devices": 0}}, "from 1 to 64; got 0"),
+        ({"execution": {"devices": True}}, "from 1 to 64; got true"),
+        ({"execution": {"devices": "two"}}, "got the text `two`"),
+        (
+            {"execution": {"devices": 2}, "training": {"batch_size": 4, "compile": True}},
+            "with training.compile a training takes one device, not 2",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_at_its_line(tmp_path, toy_spec, changes, said):
+    spec = tmp_path / "study.yaml"
+    spec.write_text(yaml.safe_dump({**toy_spec, **changes}))
+    with pytest.raises(AlspecError) as caught:
+        load_study(spec)
+    (problem,) = caught.value.problems
+    assert said in problem.what
+    assert problem.where.startswith(f"{spec}:"), "with line and column"
+
+
+def test_a_project_trains_on_one_device(tmp_path):
+    spec = tmp_path / "project.yaml"
+    dataset = "{name: a, kind: folder, root: ., images: i, masks: m, classes: [a, b]}"
+    spec.write_text(f"project: a\ndataset: {dataset}\nbatch: 5\nexecution: {{devices: 2}}\n")
+    with pytest.raises(AlspecError, match=r":4:.*a labelling project trains on one device"):
+        load_project(spec)

@@ -194,7 +194,7 @@ def test_a_run_leaves_alone_what_failed_in_another_since_it_began(plan, store):
     broken = next(r for r in plan.runs if r.method == "entropy" and r.ssl).sets[0].train
 
     class Later(Fake):
-        def submit(self, key):
+        def submit(self, key, devices=1):
             if not self.taken:  # the other run comes to the step first, and fails
                 Failures(store.folders.failures, "other").record(broken, "NaN", "")
             super().submit(key)
@@ -338,3 +338,31 @@ def test_a_failure_ahead_of_500_cycles_skips_them_all(store, toy_study):
     first = next(long.in_order())
     summary = run(long, store, Fake(store, **{"k" + first.key: "failed"}), Silent())
     assert set(summary.skipped) == set(long.steps) - {first.key}
+
+
+def test_a_step_of_several_devices_waits_until_they_are_free(toy_study, store):
+    plan = expand(toy_study(execution={"devices": 2}))
+
+    class Counting(Fake):
+        """Its slots are devices."""
+
+        at_work = 0
+
+        @property
+        def free_slots(self):
+            return self.slots - self.at_work
+
+        def submit(self, key, devices=1):
+            self.at_work += devices
+            assert devices == plan.steps[key].devices
+            assert self.at_work <= self.slots
+            super().submit(key)
+
+        def wait(self, timeout_seconds):
+            event = super().wait(timeout_seconds)
+            if event is not None:
+                self.at_work -= plan.steps[event.key].devices
+            return event
+
+    summary = run(plan, store, Counting(store, slots=3), Silent())
+    assert sorted(summary.executed) == sorted(plan.steps)

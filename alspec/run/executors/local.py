@@ -92,14 +92,19 @@ class LocalExecutor:
             _tell(worker, Assignment(key, rank, devices, meeting).to_line())
 
     def _chosen(self, devices: int) -> list[int]:
-        """Free slots for a step, those with a warm worker first; empty where there is no room."""
-        chosen: list[int] = []
-        for slot in sorted(self._free(), key=lambda i: (self._workers[i] is None, i)):
-            device = self._devices[slot]
-            if device == "cpu" or device not in {self._devices[other] for other in chosen}:
-                chosen.append(slot)
-            if len(chosen) == devices:
-                return chosen
+        """Free slots for a step, those with a warm worker first; empty where there is no room.
+
+        Several are of one kind, and a GPU is among them once.
+        """
+        free = sorted(self._free(), key=lambda i: (self._workers[i] is None, i))
+        for kind in ("cuda", "cpu") if devices > 1 else ("",):
+            chosen: dict[str, int] = {}
+            for slot in free:
+                device = self._devices[slot]
+                if device.startswith(kind):
+                    chosen.setdefault(f"{device} {slot}" if device == "cpu" else device, slot)
+            if len(chosen) >= devices:
+                return list(chosen.values())[:devices]
         return []
 
     def _new_meeting(self) -> str:

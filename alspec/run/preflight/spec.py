@@ -103,6 +103,8 @@ def _plain(study: Study) -> dict[str, object]:
     data = study.model_dump(mode="json", exclude={"execution"})
     for dataset in data["datasets"]:
         dataset.pop("root", None)
+    if (devices := study.execution.devices_a_training) > 1:
+        data["execution"] = {"devices": devices}
     return data
 
 

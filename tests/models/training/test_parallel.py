@@ -1,4 +1,4 @@
-"""One training in several processes: the training of one process, repeatable, and ended together."""
+"""One training in several processes: that of one process, repeatable, and ended together."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_training_of_two_processes_is_that_of_one_but_for_rounding(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("s4gan", [None, S4])
 def test_a_killed_training_goes_on_to_the_same_bits(
     tmp_path: Path, s4gan: S4GAN | None, count: int

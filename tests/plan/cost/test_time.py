@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alspec.plan.cost.priority import step_costs
-from alspec.plan.cost.schedule import longest_chain, makespan
+from alspec.plan.cost.schedule import longest_chain, makespan, schedule
 from alspec.plan.cost.time import (
     END_SECONDS,
     START_SECONDS,
@@ -182,3 +182,18 @@ def test_the_longest_chain_bounds_every_number_of_slots(lengths, data):
     assert many == pytest.approx(sum(costs[key] for key in found))
     assert makespan(plan, costs, todo, 1) == pytest.approx(sum(costs.values()))
     assert longest_chain(plan, costs, frozenset()) == ()
+
+
+def test_a_training_on_several_devices_takes_its_slots_and_waits_for_them(toy_study):
+    plan = expand(toy_study(execution={"devices": 2}, methods=["random"], ssl=[False]))
+    costs = dict.fromkeys(plan.steps, 1.0)
+    wide = [step for step in plan.steps.values() if step.devices == 2]
+    for slots in (2, 3, 4):
+        free = slots
+        for moment in schedule(plan, costs, frozenset(plan.steps), slots):
+            free += moment.step.devices if moment.ends else -moment.step.devices
+            assert 0 <= free <= slots
+    assert makespan(plan, costs, frozenset(plan.steps), 2) >= len(wide)
+    assert makespan(plan, costs, frozenset(plan.steps), 1) > 0, "a plan of a smaller machine"
+    factors = {load.factor for load in workloads(plan).values() if load.trains}
+    assert factors == {0.5}
