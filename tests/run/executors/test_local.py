@@ -144,7 +144,7 @@ def test_a_log_that_cannot_be_written_is_told_before_a_worker_starts(
     executor, tmp_path, monkeypatch, cause
 ):
     one = executor(f"touch {tmp_path}/started")
-    monkeypatch.setattr(failpoints, "_passed", failpoints.Counter())
+    monkeypatch.setattr(failpoints, "passed", failpoints.Counter())
     monkeypatch.setenv(failpoints.FAULT, f"log.open:1:{cause}")
     with pytest.raises(OSError, match=os.strerror(getattr(errno, cause))) as caught:
         one.submit(KEY)
