@@ -52,9 +52,11 @@ def perform(context: StepContext) -> None:
     config, recipe = config_of(context.step), recipe_for(context.step)
     with context.planned_dataset(Split.POOL) as dataset:
         trained, weights = _trained(context, dataset, config, recipe, labelled)
-        if not context.worker_context.ranks.first:
-            return
-        _write_first_picks(context, dataset)
+        if context.worker_context.ranks.first:
+            _write_first_picks(context, dataset)
+    context.worker_context.ranks.wait()  # all have read what was planned
+    if not context.worker_context.ranks.first:
+        return
     failpoints.at("train.save", context.folder)
     write_bytes(context.folder / WEIGHTS, save(weights))
     mc_dropout = TrainParams.of(context.step.params).mc_dropout
