@@ -17,6 +17,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.expand import expand
 from alspec.plan.kinds import EVALUATE, TRAIN
 from alspec.plan.step import Step, StepKey
+from alspec.run.devices import require_room
 from alspec.run.executors.base import Workplace
 from alspec.run.executors.local import LocalExecutor
 from alspec.run.loop import run
@@ -63,8 +64,10 @@ def timed_sample(
         trust_config: training may run the study's own MMSegmentation config file.
 
     Raises:
+        InputError: a training takes more devices together than there are.
         StepFailed: a step of the sample failed, as it would in the study.
     """
+    require_room(slots, study.execution.devices_a_training)
     folder = new_draft(store.folders.drafts, "calibration")
     try:
         plan = sample_plan(study, folder, trust_config=trust_config)

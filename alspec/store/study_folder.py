@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -129,10 +130,19 @@ class StudyFolder:
                 folder.rmdir()
 
     def log_event(self, event: Mapping[str, object]) -> None:
-        """Append one event."""
+        """Append one event, on a line of its own also after one that a power cut has cut off."""
         failpoints.at("events.append", self.events)
         self.root.mkdir(parents=True, exist_ok=True)
-        append_text(self.events, json.dumps(dict(event), separators=(",", ":")) + "\n")
+        line = json.dumps(dict(event), separators=(",", ":")) + "\n"
+        append_text(self.events, line if self._events_are_whole() else f"\n{line}")
+
+    def _events_are_whole(self) -> bool:
+        try:
+            with self.events.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() == b"\n"
+        except OSError:  # not there, or empty
+            return True
 
     def events_end(self) -> int:
         """Where in `events` the next event will be written."""

@@ -95,3 +95,16 @@ def test_numbers_of_devices_are_whole(text):
 
 def test_they_are_sorted_and_told_once():
     assert parse_counts("64, 1,8,8") == [1, 8, 64]
+
+
+@pytest.mark.parametrize("cut", [b'{"event":"star', bytes(30), b""])
+def test_an_event_after_a_power_cut_has_a_line_of_its_own(folder, cut):
+    """What was not synced comes back as zeros; the next event was glued to them and lost."""
+    folder.log_event({"event": "started", "key": "a"})
+    with folder.events.open("ab") as file:
+        file.write(cut)
+    folder.log_event({"event": "failed", "key": "b"})
+    events, _ = folder.events_from(0)
+    assert [event["event"] for event in events] == ["started", "failed"]
+    assert folder.events.read_bytes().endswith(b"\n")
+    assert b"\n\n" not in folder.events.read_bytes()

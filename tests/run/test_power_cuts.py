@@ -82,9 +82,8 @@ def stands_still(pid: int) -> bool:
 
 def finished(folder: StudyFolder) -> set[str]:
     """The steps of which a run has said that they are done."""
-    lines = folder.events.read_text().splitlines() if folder.events.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
-    return {event["key"] for event in events if event["event"] == "done"}
+    events, _ = folder.events_from(0)
+    return {str(event["key"]) for event in events if event["event"] == "done"}
 
 
 def lost(folder: StudyFolder, keys: set[str]) -> set[str]:

@@ -44,6 +44,9 @@ def test_too_few_devices_are_told_before_anything_runs(tmp_path, monkeypatch, cl
     code, _, err = cli("plan", "study.yaml", "--devices", "cpu:2", "--gpus", "1,4")
     assert code == 2
     assert "--gpus: `1`: a training takes 2 together" in err
+    code, _, err = cli("plan", "study.yaml", "--devices", "cpu:1", "--calibrate")
+    assert code == 2
+    assert "a training takes 2 devices together" in err
 
 
 def test_one_step_alone_is_not_given_several_devices(tmp_path, toy_study):
