@@ -41,6 +41,9 @@ EPOCH = 1_700_000_000.0
 OPERATIONS = ("stat", "lstat", "scandir", "listdir", "link", "unlink", "rename", "replace", "utime")
 """Functions of `os` that ask the disk; opening a file is another."""
 
+PURE = ("ranks", "readers", "retained_weights")
+"""What each pilot of a study computes of the plan when it begins: here once for all of them."""
+
 
 class Killed(BaseException):
     """A pilot is gone at once, and cleans nothing up."""
@@ -266,6 +269,7 @@ class Simulation:
             for where, name, what in [
                 (os, "fsync", lambda _: None),
                 (loop, "time", time),
+                *((loop, name, _once(getattr(loop, name), self.plan)) for name in PURE),
                 (leases, "time", time),
                 (leases, "here", self._named("here")),
                 (leases, "boot", self._named("boot")),
@@ -285,3 +289,9 @@ class Simulation:
                 stack.enter_context(mock.patch.object(where, name, what))
             processes.here()  # the machine's own, remembered
             yield
+
+
+def _once(function: Callable[[Plan], object], plan: Plan) -> Callable[[Plan], object]:
+    """The same for every pilot of a plan."""
+    answer = function(plan)
+    return lambda _: answer

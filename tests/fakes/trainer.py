@@ -38,6 +38,7 @@ from alspec.store.store import Store
 from alspec.store.study_folder import StudyFolder
 from alspec.system import failpoints
 from alspec.system.atomic import write_csv, write_json, write_text
+from fakes import machines
 
 
 def tiny_plan(**changes: object) -> Plan:
@@ -249,7 +250,12 @@ def serve() -> None:
         asked = json.loads(line)
         studies = asked.get("studies", {"tiny": asked.get("processes", 1)})
         together = multiprocessing.get_context("fork").Barrier(sum(studies.values()))
-        forks = [_fork(plans[s], asked, together) for s, n in studies.items() for _ in range(n)]
+        forks = [
+            _fork(plans[study], {**asked, "machine": machine}, together)
+            for machine in asked.get("machines", [None])
+            for study, processes in studies.items()
+            for _ in range(processes)
+        ]
         codes = [os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) for fork in forks]
         print(json.dumps(codes), flush=True)
 
@@ -276,6 +282,9 @@ def _fork(plan: Plan, asked: Mapping[str, Any], together: Barrier) -> int:
     code = 3
     try:
         os.environ[failpoints.FAULT] = asked.get("fault", "")
+        if machine := asked.get("machine"):
+            machines.become(machine)
+            os.environ[failpoints.FAULT] = machine.get("fault", "")
         if "counts" in asked:
             os.environ[failpoints.FAULT] = "none:0:kill"
         work_dir, notes, executor = Path(asked["work_dir"]), asked.get("notes"), None

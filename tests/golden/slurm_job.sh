@@ -27,7 +27,8 @@ while [ -n "$heard" ]; do  # a signal ends `wait` before the pilot has ended
     heard=
     wait "$pilot"; code=$?
 done
-if [ "$code" -eq 75 ] && [ -n "$again" ]; then
+early=$((128 + $(kill -l USR1)))  # the pilot was not yet, or no longer, there to heed it
+if [ -n "$again" ] && { [ "$code" -eq 75 ] || [ "$code" -eq "$early" ]; }; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 fi
 exit "$code"

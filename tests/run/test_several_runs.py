@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 from fakes.trainer import STUDIES, FakeTrainer, Heard, results_of, run_study, tiny_plan
@@ -14,6 +15,7 @@ from alspec.errors import InputError
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.executors.base import Outcome
+from alspec.run.loop import LONGEST_PAUSE
 from alspec.store.leases import Leases
 from alspec.store.study_folder import StudyFolder
 
@@ -64,6 +66,45 @@ def test_two_studies_of_one_store_do_each_step_once(server, tmp_path, rounds):
         store = StudyFolder(work_dir, "tiny").store
         last = {run.sets[-1].train for run in plans["tiny"].runs}
         assert {key for key in steps if (store.home(key) / WEIGHTS).exists()} == last
+
+
+MACHINES = [
+    {"host": "node1", "clock": 300.0, "operation_seconds": 0.0002},
+    {"host": "node2", "operation_seconds": 0.0004},
+]
+"""Clocks five minutes apart, on a shared disk that is slow."""
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_two_machines_do_each_step_once(server, alone, tmp_path, rounds):
+    plan, results = alone
+    for number in range(rounds):
+        work_dir, notes = tmp_path / f"{number}", tmp_path / f"{number}.txt"
+        assert server.run(work_dir, machines=MACHINES, notes=str(notes)) == [0, 0]
+        lines = [line.split() for line in notes.read_text().splitlines()]
+        for word in ("began", "ended"):
+            assert Counter(key for said, key, _ in lines if said == word) == Counter([*plan.steps])
+        assert results_of(work_dir, plan) == results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_machine_that_dies_is_waited_for_no_longer_than_the_limit(server, alone, tmp_path, dies):
+    """The one with the clock ahead, or the one whose clock is the disk's."""
+    plan, results = alone
+    limit, notes = 3.0, tmp_path / "notes.txt"
+    machines = [{**machine, "limit": limit} for machine in MACHINES]
+    machines[dies]["fault"] = "step.submit:2:kill"
+    codes = server.run(tmp_path, machines=machines, notes=str(notes))
+    assert (codes[dies], codes[1 - dies]) == (-signal.SIGKILL, 0)
+    lines = [line.split() for line in notes.read_text().splitlines()]
+    assert Counter(key for said, key, _ in lines if said == "ended") == Counter([*plan.steps])
+    times = defaultdict(list)  # by a machine's own clock
+    for event in StudyFolder(tmp_path, plan.study.study).events_from(0)[0]:
+        times[event["time"] > time.time() + 150].append(event["time"])
+    lived = times[dies == 1]
+    assert max(later - earlier for earlier, later in pairwise(lived)) < limit + LONGEST_PAUSE
+    assert results_of(tmp_path, plan) == results
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

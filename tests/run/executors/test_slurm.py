@@ -70,6 +70,7 @@ def test_a_job_asks_for_as_many_gpus_as_its_devices_name(devices, gpus):
         ("exit 1", 1, False),
         ("exit 75", 75, False),  # by another signal: whoever sent it, means it
         ("trap 'exit 75' USR1; kill -USR1 $PPID; sleep 9 & wait", 75, True),
+        ("kill -USR1 $PPID; sleep 9 & wait", 128 + signal.SIGUSR1, True),  # too early for a trap
         ("trap 'sleep .2; exit 75' USR1; kill -USR1 $PPID $PPID; sleep 9 & wait", 75, True),
         ("trap 'exit 75' TERM; kill -TERM $PPID; sleep 9 & wait", 75, False),
         ("trap '' USR1; kill -USR1 $PPID; sleep .2; exit 0", 0, False),
