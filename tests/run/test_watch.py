@@ -144,6 +144,26 @@ def test_pilots_that_finish_nothing_are_given_up(made):
     assert machines.now <= (FRUITLESS + 2) * (LATE_SECONDS + 2 * LOOK_SECONDS)
 
 
+def test_results_that_are_seen_late_start_no_pilots(made, tmp_path):
+    plan, machines, _, watch = made
+    *_, last = plan.in_order()
+    home, hidden, ended = machines.folder.store.home(last.key), tmp_path / "hidden", []
+
+    def sleep(seconds):
+        machines.sleep(seconds)
+        if not ended and home.exists():
+            ended.append(machines.now)
+            home.rename(hidden)
+        elif hidden.exists() and machines.now >= ended[0] + LATE_SECONDS - LOOK_SECONDS:
+            hidden.rename(home)
+
+    watch.sleep = sleep
+    watch.begin()
+    assert set(watch.until_done().executed) == set(plan.steps)
+    assert machines.started == [2]
+    assert machines.now >= ended[0] + LATE_SECONDS - LOOK_SECONDS
+
+
 def test_pilots_that_cannot_be_started_again_end_the_watch(made):
     _, machines, _, watch = made
     machines.lives = 0
