@@ -253,16 +253,20 @@ def _mean(values: dict[int, float]) -> str:
 def picture() -> bytes:
     """The budget curves of every setting, mean and seeds, as SVG."""
     found = list(settings())
+    rows = (len(found) + 1) // 2
 
     def paint(figure: Figure) -> None:
-        grid = figure.subplots(len(found) // 2, 2, squeeze=False)
-        for axes, setting in zip(grid.flat, found, strict=True):
+        grid = figure.subplots(rows, 2, squeeze=False)
+        for axes in grid.flat[len(found) :]:
+            axes.remove()
+        panels = list(grid.flat[: len(found)])
+        for axes, setting in zip(panels, found, strict=True):
             _panel(axes, setting)
-        most = max(grid.flat, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+        most = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
         handles, labels = most.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
-    return drawn(0.4 + 2.4 * (len(found) // 2), paint, width=8.4).svg
+    return drawn(0.4 + 2.4 * rows, paint, width=8.4).svg
 
 
 def _panel(axes: Axes, setting: Setting) -> None:

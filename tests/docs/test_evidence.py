@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, stdev
@@ -16,13 +17,16 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "evidence.md").read_text()
 TABLES = {path.parent.name: path for path in DOCS.glob("evidence/*/results.csv")}
 STUDIES = sorted(name for name in TABLES if not name.endswith("-low"))
+SEEDS = 3
 AT = {"10-10": 30, "2-2": 6}
 
 
 def _rows(study: str, budget: str) -> list[dict[str, str]]:
     low = TABLES.get(f"{study}-low") if budget == "2-2" else None  # a study of few labels alone
     with (low or TABLES[study]).open() as file:
-        return [row for row in csv.DictReader(file) if row["budget"] == budget]
+        rows = [row for row in csv.DictReader(file) if row["budget"] == budget]
+    finished = Counter((row["method"], row["cycle"]) for row in rows)
+    return [row for row in rows if finished[row["method"], row["cycle"]] == SEEDS]
 
 
 def _miou(study: str, budget: str, method: str) -> dict[str, float]:
