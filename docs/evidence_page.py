@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import evidence_trials
 import pandas as pd
 
 import alspec
@@ -189,6 +190,7 @@ def page() -> str:
             _text(f"{name}/about"),
             _means(found, name),
         ]
+    parts += evidence_trials.parts()
     return "\n\n".join(parts) + "\n"
 
 
@@ -296,6 +298,7 @@ def main(arguments: Sequence[str]) -> None:
     """Write the page and its picture."""
     for work_dir in arguments:
         collect(Path(work_dir))
+        evidence_trials.collect(Path(work_dir))
     (DOCS / "evidence.md").write_text(page())
     (DOCS / "images" / "evidence.svg").write_bytes(picture())
 

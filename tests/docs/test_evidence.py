@@ -117,3 +117,53 @@ def test_means_and_spreads(study: str) -> None:
             mean, spread = (float(number) for number in told.split(" ± "))
             assert mean == pytest.approx(fmean(values), abs=0.0051)
             assert spread == pytest.approx(stdev(values), abs=0.0051)
+
+
+def _trial(name: str) -> list[dict[str, str]]:
+    with (DOCS / "evidence" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _table(title: str) -> Iterator[list[str]]:
+    section = PAGE.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    for line in section.splitlines():
+        if line.startswith("| ") and not line.startswith("| :"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_what_pretrained_weights_are_worth() -> None:
+    _, *arms, last = _table("Pretrained weights")
+    rows = _trial("pretrained")
+    miou = [
+        {row["seed"]: float(row["miou"]) for row in rows if row["weights"] == arm[0]}
+        for arm in arms
+    ]
+    assert sum(map(len, miou)) == len(rows)
+    for (_, by_seed, mean), values in zip(arms, miou, strict=True):
+        assert by_seed == ", ".join(f"{value:.1f}" for value in values.values())
+        assert float(mean) == pytest.approx(fmean(values.values()), abs=0.0051)
+    both = {seed: value for seed, value in miou[0].items() if seed in miou[1]}
+    expected = (
+        _interval(both, miou[1], 1)
+        if len(both) > 2
+        else [fmean(value - miou[1][seed] for seed, value in both.items())]
+    )
+    assert _numbers(last[2]) == pytest.approx(expected, abs=0.0051)
+
+
+def test_what_s4gan_did() -> None:
+    _, *lines = _table("s4GAN")
+    rows = _trial("s4gan")
+    found = 0
+    for data, epochs, change, _, miou, less, accepted, *_ in lines:
+        same = [row for row in rows if (row["data"], row["epochs"]) == (data, epochs)]
+        tried = [row for row in same if row["s4gan"] == change]
+        plain = {row["seed"]: float(row["miou"]) for row in same if row["s4gan"] == "none"}
+        assert miou == ", ".join(f"{float(row['miou']):.1f}" for row in tried)
+        found += len(tried)
+        if change != "none":
+            apart = fmean(float(row["miou"]) - plain[row["seed"]] for row in tried)
+            assert float(less) == pytest.approx(apart, abs=0.051)
+            share = fmean(float(row["accepted"]) for row in tried)
+            assert float(accepted.rstrip(" %")) == pytest.approx(100 * share, abs=0.051)
+    assert found == len(rows)
