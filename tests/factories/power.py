@@ -17,7 +17,7 @@ _WITHOUT_FLUSH = (2).to_bytes(4, "little")
 class Disk:
     """A mounted file system of its own, which needs root."""
 
-    def __init__(self, folder: Path, megabytes: int = 300) -> None:
+    def __init__(self, folder: Path, megabytes: int = 3000) -> None:
         folder.mkdir(parents=True)
         self.image, self.root = folder / "disk.img", folder / "disk"
         self.root.mkdir()

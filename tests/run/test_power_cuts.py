@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,6 +174,7 @@ def sweep(disk: Disk, spec: Mapping[str, object], cuts: int, seed: int) -> Count
             assert ended in (None, 0), ended
         assert results_of(folder) == expected
         seen["same bytes"] += 1
+        shutil.rmtree(home)
     return seen
 
 
