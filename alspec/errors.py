@@ -118,6 +118,10 @@ class StepFailed(AlspecError):
     """A step could not be finished; all other finished steps stay in the store."""
 
 
+class RankLost(AlspecError):
+    """Another process of the same training ended or failed; its own message says why."""
+
+
 class Locked(AlspecError):
     """Another living process has the lease of a needed step; finished steps stay in the store."""
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.autograd import Function
 
-from alspec.errors import AlspecError
+from alspec.errors import RankLost
 
 ANSWER_SECONDS = 900.0
 """For a process to take part in what all do together; longer only if it hangs."""
@@ -28,10 +28,6 @@ _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 _SIGNS = ("gloo", "NCCL", "ProcessGroup", "Connection", "store")
 """In the messages of torch, where another process of the group is gone."""
-
-
-class RankLost(AlspecError):
-    """Another process of the same training ended or failed; its own message says why."""
 
 
 @dataclass(frozen=True)

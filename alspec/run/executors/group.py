@@ -1,4 +1,4 @@
-"""The workers that do one step together: when their step has ended, and why."""
+"""The workers that do one step together: what each is told, when it has ended, and why."""
 
 from __future__ import annotations
 
@@ -7,6 +7,34 @@ from dataclasses import dataclass, field, replace
 
 from alspec.plan.step import StepKey
 from alspec.run.executors.base import Ended, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A step for a worker, alone or as one of several that do it together.
+
+    Attributes:
+        key: the step's.
+        rank: of this worker among them.
+        count: of workers.
+        meeting: a file that is not there yet, over which they meet; empty for one alone.
+    """
+
+    key: str
+    rank: int = 0
+    count: int = 1
+    meeting: str = ""
+
+    def to_line(self) -> str:
+        """As a worker reads it."""
+        alone = self.count == 1
+        return self.key if alone else f"{self.key} {self.rank} {self.count} {self.meeting}"
+
+    @classmethod
+    def of(cls, line: str) -> Assignment:
+        """What `to_line` wrote."""
+        key, *group = line.split(" ", 3)
+        return cls(key, int(group[0]), int(group[1]), group[2]) if group else cls(key)
 
 
 @dataclass

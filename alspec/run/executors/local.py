@@ -19,8 +19,8 @@ from queue import Empty, SimpleQueue
 from alspec.plan.step import StepKey
 from alspec.run.devices import readers_beside
 from alspec.run.executors.base import Ended, Event, Outcome, Progressed, Workplace
-from alspec.run.executors.group import Group
-from alspec.run.executors.worker import STOP, STOP_SECONDS, Assignment
+from alspec.run.executors.group import Assignment, Group
+from alspec.run.executors.worker import STOP, STOP_SECONDS
 from alspec.system import failpoints
 from alspec.system.atomic import open_to_append
 from alspec.system.interpreter import python_command, python_environment

@@ -22,15 +22,15 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import IO, TYPE_CHECKING
 
-from alspec.errors import AlspecError, Interrupted, StoreError
+from alspec.errors import AlspecError, Interrupted, RankLost, StoreError
 from alspec.plan.kinds import KINDS, TRAIN, Kind
 from alspec.plan.step import Step
+from alspec.run.executors.group import Assignment
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import describe_os_error
@@ -54,34 +54,6 @@ KEEP_ITERATIONS = "ALSPEC_CHECKPOINT_ITERATIONS"
 
 OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 """Signs in the messages of CUDA, of its libraries and of a processor's allocator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A step for a worker, alone or as one of several that do it together.
-
-    Attributes:
-        key: the step's.
-        rank: of this worker among them.
-        count: of workers.
-        meeting: a file that is not there yet, over which they meet; empty for one alone.
-    """
-
-    key: str
-    rank: int = 0
-    count: int = 1
-    meeting: str = ""
-
-    def to_line(self) -> str:
-        """As a worker reads it."""
-        alone = self.count == 1
-        return self.key if alone else f"{self.key} {self.rank} {self.count} {self.meeting}"
-
-    @classmethod
-    def of(cls, line: str) -> Assignment:
-        """What `to_line` wrote."""
-        key, *group = line.split(" ", 3)
-        return cls(key, int(group[0]), int(group[1]), group[2]) if group else cls(key)
 
 
 class MessageWriter:
@@ -262,7 +234,7 @@ def main() -> None:
         except Interrupted:
             pass
         except AlspecError as err:
-            writer.send(event="failed", message=_logged(err), follows=follows_another(err))
+            writer.send(event="failed", message=_logged(err), follows=isinstance(err, RankLost))
         except OSError as err:
             traceback.print_exc()
             writer.send(event="failed", message=describe_os_error(err))
@@ -281,11 +253,6 @@ def _logged(err: AlspecError) -> str:
     if err.__cause__ is not None:
         traceback.print_exception(err)
     return str(err)
-
-
-def follows_another(err: AlspecError) -> bool:
-    """Whether a step failed since another worker of its group did."""
-    return type(err).__name__ == "RankLost"
 
 
 def _heed_signals(stop: Event, training: Event) -> None:

@@ -10,8 +10,8 @@ from factories.processes import has_ended
 
 from alspec.run.executors import local
 from alspec.run.executors.base import Outcome, Progressed, Workplace
+from alspec.run.executors.group import Assignment
 from alspec.run.executors.local import LocalExecutor
-from alspec.run.executors.worker import Assignment
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 KEY = "a" * 64
