@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alspec.errors import SpecError
+from alspec.errors import DataError, SpecError
 from alspec.plan.config_file import require_trust
 from alspec.plan.content_revisions import ContentRevisions
 from alspec.plan.dag import Plan
@@ -67,17 +67,28 @@ def check(study: Study, *, trust_config: bool = False, progress: Progress = None
         InputError: everything that is wrong.
     """
     from alspec.run.preflight.data import check_data
-    from alspec.run.preflight.models import check_models
+    from alspec.run.preflight.models import ModelTrials
     from alspec.run.preflight.precision import note_on_precision
 
     observer = observer_of(progress)
     expanded = _plan_to_run(study, WORK_DIR, trust_config=trust_config)
     if slow := note_on_precision(study.training):
         observer.note(slow)
-    with locate_errors(study):
-        check_models(expanded.steps.values(), note=observer.note, built_in=True)
-        found: list[str] = []
-        images = check_data(expanded.study.datasets, observer.reading, note=found.append)
+    found: list[str] = []
+    models = ModelTrials(expanded.steps.values(), note=observer.note, built_in=True)
+
+    def reading(dataset: str, images: int) -> None:
+        if models.are_over:  # what is found of them comes first, and ends the reading
+            models.end()
+            observer.reading(dataset, images)
+
+    with locate_errors(study), models:
+        try:
+            images = check_data(expanded.study.datasets, reading, note=found.append)
+        except DataError:
+            models.end()
+            raise
+        models.end()
     return Checked(expanded, images, tuple(found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from alspec.datasets.base import IGNORE, Dataset, ImageId, Split
 from alspec.datasets.facts_cache import FactsCache
 from alspec.datasets.files.contents import FileContents
-from alspec.datasets.files.inspection import THUMBNAIL, Inspection, inspect_all
+from alspec.datasets.files.inspection import THUMBNAIL, Inspection
+from alspec.datasets.files.inspectors import inspect_all
 from alspec.datasets.files.paired import PairedFiles
 from alspec.errors import DataError, Problem
 from alspec.system.array_cache import ArrayCache
@@ -71,13 +73,14 @@ class TreeReader:
         problems: list[Problem] = []
         began = time.time()
         unread = [images[row] for row in missing]
-        for row, inspection in zip(missing, inspect_all(self._dataset, unread), strict=True):
-            found[row] = inspection
-            problems += inspection.problems
-            keys[row] = keys[row] or self._key_of(images[row], inspection, began)
-            if not inspection.problems:
-                self._facts.put(keys[row], inspection)
-            read()
+        with closing(inspect_all(self._dataset, unread)) as inspected:
+            for row, inspection in zip(missing, inspected, strict=True):
+                found[row] = inspection
+                problems += inspection.problems
+                keys[row] = keys[row] or self._key_of(images[row], inspection, began)
+                if not inspection.problems:
+                    self._facts.put(keys[row], inspection)
+                read()
         whole = [inspection for inspection in found if inspection is not None]
         return _stacked(whole, keys if self._files else (), len(self._dataset.classes)), problems
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,13 +90,13 @@ def _read(
         raise DataError.at(path, _in_words(err, formats)) from err
 
 
-def plain_jpeg_size(path: str) -> tuple[int, int] | None:
+def plain_jpeg_size(file: IO[bytes]) -> tuple[int, int] | None:
     """Height and width of a JPEG that `read_rgb` takes as it is; None for any other file.
 
     Its header alone is read.
     """
     try:
-        with _quiet(), PillowImage.open(path, formats=("JPEG",)) as image:
+        with _quiet(), PillowImage.open(file, formats=("JPEG",)) as image:
             turned = image.getexif().get(_ORIENTATION, 1)
             plain = image.format == "JPEG" and image.mode in ("RGB", "L") and turned in (0, 1)
             small = image.width * image.height <= MAX_PIXELS
@@ -305,9 +305,10 @@ def pillow_resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
     if image.shape[:2] == size:
         return image
     height, width = size
-    scaled = PillowImage.fromarray(image).resize(
-        (width, height), PillowImage.Resampling.BILINEAR, reducing_gap=3.0
-    )
+    shape, pixels = (image.shape[1], image.shape[0]), np.ascontiguousarray(image)
+    # As `fromarray` does, less a copy.
+    whole = PillowImage.frombuffer("RGB", shape, pixels, "raw", "RGB", 0, 1)
+    scaled = whole.resize((width, height), PillowImage.Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(scaled)
 
 

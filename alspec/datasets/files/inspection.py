@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from alspec.datasets.base import IGNORE, Dataset, ImageId
-from alspec.datasets.files.contents import ListedFile, sha256_of_file
-from alspec.datasets.files.decoding import pillow_resize, plain_jpeg_size
-from alspec.datasets.files.jpeg_decoder import JpegDecoder
+from alspec.datasets.base import IGNORE, Image, Mask
+from alspec.datasets.files.contents import sha256_of_file
+from alspec.datasets.files.decoding import pillow_resize
 from alspec.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    from alspec.datasets.files.jpeg_decoder import DecodedJpeg
 
 THUMBNAIL = (16, 16)
 """Height and width of the small copies that near-copies are looked for in."""
 
-_READERS = 4
 _DAMAGED = (
     "libjpeg decodes it with lost data ({}), so parts of the image are grey or shifted; restore or "
     "remove it"
@@ -46,56 +46,63 @@ class Inspection:
     digests: tuple[bytes, bytes] | None = None
 
 
-def inspect_all(dataset: Dataset, images: Sequence[ImageId]) -> Iterator[Inspection]:
-    """Read images and masks in several threads; what is found comes in the order of the images.
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An image and its mask, to be read.
+
+    Attributes:
+        name: the image, for messages.
+        read_image: gives it; raises DataError naming the file.
+        read_mask: gives its mask; raises DataError naming the file.
+        mask_place: where the mask lies, for messages.
+        files: the paths of image and mask; None for a dataset without files.
+        as_is: images are shown as their files are.
+    """
+
+    name: str
+    read_image: Callable[[], Image]
+    read_mask: Callable[[], Mask]
+    mask_place: str
+    files: tuple[str, str] | None
+    as_is: bool = False
+
+
+def inspect(
+    labelled: Labelled, decode: Callable[[str], DecodedJpeg | None] = lambda _: None
+) -> Inspection:
+    """Read an image and its mask.
 
     Args:
-        dataset: what reads them.
-        images: ids of the dataset.
+        labelled: both.
+        decode: of a `JpegDecoder`, in a process that has one: only there damage is heard of.
     """
-    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="check")
-    with JpegDecoder(THUMBNAIL) as jpegs:
-        try:
-            yield from readers.map(partial(_inspect, dataset, jpegs), images)
-        finally:
-            readers.shutdown(cancel_futures=True)
-
-
-def _inspect(dataset: Dataset, jpegs: JpegDecoder, image: ImageId) -> Inspection:
     problems: list[Problem] = []
     size, pixels, thumbnail, digest = None, None, None, None
-    files_of = getattr(dataset, "files_of", None)
-    files: tuple[ListedFile, ...] = files_of(image) if files_of else ()
     try:
-        decoded = jpegs.decode(files[0].path) if files else None
-        if decoded and decoded.flawless and _shows_as_decoded(dataset, files[0].path, decoded.size):
+        decoded = decode(labelled.files[0]) if labelled.files else None
+        if decoded and decoded.flawless and labelled.as_is:
             size, thumbnail, digest = decoded.size, decoded.thumbnail, decoded.sha256
         else:
-            read = dataset.read_image(image)
+            read = labelled.read_image()
             size = (read.shape[0], read.shape[1])
             thumbnail = pillow_resize(read, THUMBNAIL)
-            if decoded and decoded.lost:
-                problems.append(Problem(files[0].path, _DAMAGED.format(decoded.lost)))
+            if labelled.files and decoded and decoded.lost:
+                problems.append(Problem(labelled.files[0], _DAMAGED.format(decoded.lost)))
     except DataError as err:
         problems += err.problems
     hashed = None
     try:
-        mask = dataset.read_mask(image)
+        mask = labelled.read_mask()
         pixels = _counts(mask)
         if size is not None and mask.shape != size:
-            place: Callable[[ImageId], str] = getattr(dataset, "mask_place", str)
-            problems.append(_unlike(place(image), image, size, mask.shape))
-        if files and not problems:
+            problems.append(_unlike(labelled, size, mask.shape))
+        if labelled.files and not problems:
             # Right after decoding, while the system still has the bytes in memory.
-            hashed = digest or sha256_of_file(files[0].path), sha256_of_file(files[1].path)
+            of_image, of_mask = labelled.files
+            hashed = digest or sha256_of_file(of_image), sha256_of_file(of_mask)
     except DataError as err:
         problems += err.problems
     return Inspection(size, pixels, thumbnail, tuple(problems), hashed)
-
-
-def _shows_as_decoded(dataset: Dataset, path: str, size: tuple[int, int]) -> bool:
-    """Whether a dataset reads a JPEG as it is, and would refuse nothing of it."""
-    return getattr(dataset, "reads_as_is", False) and plain_jpeg_size(path) == size
 
 
 def _counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -105,12 +112,10 @@ def _counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array(PillowImage.fromarray(mask).histogram(), np.int64)
 
 
-def _unlike(
-    place: str, image: ImageId, size: tuple[int, int], mask_size: tuple[int, ...]
-) -> Problem:
+def _unlike(labelled: Labelled, size: tuple[int, int], mask_size: tuple[int, ...]) -> Problem:
     (height, width), (tall, wide) = size, mask_size
     what = (
-        f"the mask is {tall}x{wide} (height x width), its image {image} is {height}x{width}; "
-        "a mask has a value for each pixel of its image"
+        f"the mask is {tall}x{wide} (height x width), its image {labelled.name} is "
+        f"{height}x{width}; a mask has a value for each pixel of its image"
     )
-    return Problem(place, what)
+    return Problem(labelled.mask_place, what)

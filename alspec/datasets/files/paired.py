@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from alspec.datasets.base import Frame, Image, ImageId, Mask, Split, resolve
 from alspec.datasets.files.contents import ListedFile, sha256_of_file
 from alspec.datasets.files.decoding import read_rgb
-from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.inspectors import inspect_all
 from alspec.datasets.files.links import refuse_outside
 from alspec.datasets.files.listing import Pair
 from alspec.datasets.files.listing_cache import KnownListing, ListingCache
@@ -77,6 +77,13 @@ class PairedFiles(ABC):
     def read_image_file(self, path: Path) -> Image:
         """An image file as RGB, (H, W, 3). Raises DataError naming the file."""
         return read_rgb(path)
+
+    @property
+    def reads_by_path(self) -> bool:
+        """Whether paths and the spec are all that reading takes, so that any process can."""
+        kind = type(self)
+        own_image = kind.read_image is PairedFiles.read_image
+        return own_image and kind.read_mask is PairedFiles.read_mask
 
     @property
     def reads_as_is(self) -> bool:

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, ImageId, Split
-from alspec.datasets.files.inspection import inspect_all
+from alspec.datasets.files.inspectors import inspect_all
 from alspec.datasets.files.listing import Pair
 from alspec.datasets.files.split_fields import Half
 from alspec.datasets.kinds import folder

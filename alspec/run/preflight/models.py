@@ -7,9 +7,11 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from alspec import __version__
@@ -90,17 +92,12 @@ class _Remembered:
                 write_json(self._folder / f"{asked.identity}.json", facts)
 
 
-def check_models(
-    steps: Iterable[Step],
-    store: Store | None = None,
-    note: Callable[[str], None] = lambda _: None,
-    *,
-    built_in: bool = False,
-) -> int:
-    """Try what the trainings among some steps train: one step, one measurement, every scoring.
+class ModelTrials:
+    """Trials of what some trainings train: one step, one measurement, every scoring of each.
 
     Unsafe, unreadable or oversized weights, weights of another model, and heads that cannot do what
     is planned are found by the very code that trains, measures and scores, in a process of its own.
+    It runs beside other work from the beginning of a `with` block; at the block's end it is ended.
 
     Args:
         steps: any; their trainings are looked at, and the acquisitions that read them.
@@ -108,32 +105,79 @@ def check_models(
         note: is given a sentence on each file of weights, on what of a config is followed, and on
             the time that the trial took.
         built_in: try built-in models without files too.
-
-    Returns:
-        How many different models were tried.
-
-    Raises:
-        InputError: every problem found, with its place in the spec.
     """
-    asked = {one.identity: one for one in _asked(steps, built_in=built_in)}
-    remembered = _Remembered(store)
-    notes: list[str] = []
-    new: list[_Asked] = []
-    for identity, one in asked.items():
-        known = remembered.notes(identity)
-        notes += known or []
-        new += [one] if known is None else []
-    problems: list[Problem] = []
-    for one, (found, sentences) in zip(new, _tried(new) if new else [], strict=True):
-        problems += found
-        notes += sentences
-        if not found:
-            remembered.note(one, sentences)
-    if problems:
-        raise InputError(list(dict.fromkeys(problems)))
-    for sentence in dict.fromkeys(notes):
-        note(sentence)
-    return len(new)
+
+    def __init__(
+        self,
+        steps: Iterable[Step],
+        store: Store | None = None,
+        note: Callable[[str], None] = lambda _: None,
+        *,
+        built_in: bool = False,
+    ) -> None:
+        asked = {one.identity: one for one in _asked(steps, built_in=built_in)}
+        self._remembered = _Remembered(store)
+        self._note = note
+        self._notes: list[str] = []
+        self._new: list[_Asked] = []
+        for identity, one in asked.items():
+            known = self._remembered.notes(identity)
+            self._notes += known or []
+            self._new += [one] if known is None else []
+        self._trial: _Trial | None = None
+        self._ended = False
+
+    def __enter__(self) -> ModelTrials:
+        self._trial = _Trial(self._new) if self._new else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._trial:
+            self._trial.close()
+
+    @property
+    def are_over(self) -> bool:
+        """Whether `end` need not wait."""
+        return self._trial is None or self._trial.is_over
+
+    def end(self) -> int:
+        """Wait for the trials and note what they say; once, however often it is called.
+
+        Returns:
+            How many different models were tried.
+
+        Raises:
+            InputError: every problem found, with its place in the spec.
+        """
+        if self._ended:
+            return len(self._new)
+        problems: list[Problem] = []
+        answers = self._trial.answers() if self._trial else []
+        for one, (found, sentences) in zip(self._new, answers, strict=True):
+            problems += found
+            self._notes += sentences
+            if not found:
+                self._remembered.note(one, sentences)
+        if problems:
+            raise InputError(list(dict.fromkeys(problems)))
+        self._ended = True
+        for sentence in dict.fromkeys(self._notes):
+            self._note(sentence)
+        return len(self._new)
+
+
+def check_models(
+    steps: Iterable[Step],
+    store: Store | None = None,
+    note: Callable[[str], None] = lambda _: None,
+    *,
+    built_in: bool = False,
+) -> int:
+    """`ModelTrials` with nothing beside them: arguments, result and errors are theirs."""
+    with ModelTrials(steps, store, note, built_in=built_in) as trials:
+        return trials.end()
 
 
 def _asked(steps: Iterable[Step], *, built_in: bool) -> list[_Asked]:
@@ -153,24 +197,45 @@ def _asked(steps: Iterable[Step], *, built_in: bool) -> list[_Asked]:
     return list(kinds.values())
 
 
-def _tried(asked: Sequence[_Asked]) -> list[tuple[list[Problem], list[str]]]:
-    """What a process that loads torch says of each model: problems, and notes."""
-    ended = subprocess.run(  # noqa: S603 - our own interpreter and module
-        python_command("alspec.steps.try_models"),
-        input=json.dumps([one.to_json() for one in asked]),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env=python_environment(),
-        check=False,
-    )
-    paths: dict[str, str] = dict(asked[0].step.local_paths["model"])
-    if ended.returncode:
-        first = next((paths[name] for name in _LOC if name in paths), "model")
-        broken = Problem(first, _broken(ended), loc=_loc_of(first, paths))
-        return [([broken], []) for _ in asked]
-    answers: list[list[dict[str, str]]] = json.loads(ended.stdout)
-    return [_sorted(found, paths) for found in answers]
+class _Trial:
+    """A process that loads torch and tries models."""
+
+    def __init__(self, asked: Sequence[_Asked]) -> None:
+        self._asked = asked
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            python_command("alspec.steps.try_models"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=python_environment(),
+        )
+        # What it prints is read as it comes, or a full pipe would stop it.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="models")
+        steps = json.dumps([one.to_json() for one in asked])
+        self._output = self._reader.submit(self._process.communicate, steps)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it answered, or ended without an answer."""
+        return self._output.done()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._reader.shutdown()
+
+    def answers(self) -> list[tuple[list[Problem], list[str]]]:
+        """What it says of each model: problems, and notes."""
+        answer, errors = self._output.result()
+        paths: dict[str, str] = dict(self._asked[0].step.local_paths["model"])
+        if code := self._process.returncode:
+            first = next((paths[name] for name in _LOC if name in paths), "model")
+            broken = Problem(first, _broken(code, errors), loc=_loc_of(first, paths))
+            return [([broken], []) for _ in self._asked]
+        found: list[list[dict[str, str]]] = json.loads(answer)
+        return [_sorted(each, paths) for each in found]
 
 
 def _sorted(
@@ -188,11 +253,11 @@ def _loc_of(where: str, local_paths: Mapping[str, str]) -> tuple[str, ...]:
     return next((loc for name, loc in _LOC.items() if local_paths.get(name) == where), ("model",))
 
 
-def _broken(ended: subprocess.CompletedProcess[str]) -> str:
+def _broken(code: int, errors: str) -> str:
     """Why the process that tried the models gave no answer."""
-    if ended.returncode < 0:
-        name = signal.Signals(-ended.returncode).name
+    if code < 0:
+        name = signal.Signals(-code).name
         hint = ": it may need more memory than is free" if name == "SIGKILL" else ""
         return f"the process that tried it was ended by {name}{hint}"
-    last = ended.stderr.strip().splitlines()[-1:]
+    last = errors.strip().splitlines()[-1:]
     return f"could not be tried ({' '.join(last)})"

@@ -128,7 +128,7 @@ torch.save(model.backbone.state_dict(), sys.argv[1])
     assert [note for note in notes if note not in times] == [
         f"{path}: all 100 weights of ResNet matched {layout}"
     ]
-    monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried again"))
+    monkeypatch.setattr(tried, "_Trial", lambda steps: pytest.fail("tried again"))
     assert check_models(steps, store, notes.append) == 0
     assert sorted(notes[: len(notes) // 2]) == sorted(notes[len(notes) // 2 :]), "remembered too"
     path.write_bytes(path.read_bytes() + b" ")
@@ -142,7 +142,17 @@ def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypat
     (tmp_path / "weights.pth").write_bytes(b"1")
     spec = spec_of(tmp_path / "study.yaml", pretrained="weights.pth")
     found = "weights.pth: all 100 weights of ResNet matched"
-    monkeypatch.setattr(tried, "_tried", lambda asked: [([], [found])] * len(asked))
+
+    class Trial:
+        is_over = True
+
+        def __init__(self, asked):
+            self.answers = lambda: [([], [found])] * len(asked)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(tried, "_Trial", Trial)
     _, _, err = cli(command, spec)
     assert found in " ".join(err.split())
     if command == "run":
@@ -152,7 +162,7 @@ def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypat
 
 
 def test_models_without_weights_start_no_process(monkeypatch):
-    monkeypatch.setattr(tried, "_tried", lambda steps: pytest.fail("tried"))
+    monkeypatch.setattr(tried, "_Trial", lambda steps: pytest.fail("tried"))
     assert check_models(steps_of()) == 0
     with pytest.raises(pytest.fail.Exception):
         check_models(steps_of(model={"config": SHIPPED}))
@@ -221,7 +231,7 @@ def test_check_tries_every_arm_once_and_says_how_long_it_took(cli, tmp_path, mon
         assert said.count(words) == 1, arm
     assert said.count("scoring by bald") == 2
     assert said.count("scoring by coreset") == said.count("scoring by entropy") == 2
-    monkeypatch.setattr(tried, "_tried", lambda asked: pytest.fail("tried again"))
+    monkeypatch.setattr(tried, "_Trial", lambda asked: pytest.fail("tried again"))
     assert cli("check", tmp_path / "study.yaml")[0] == 0
 
 
@@ -270,3 +280,36 @@ def test_what_the_networks_own_code_raises_is_told_with_its_name(tmp_path, monke
     steps = expand(study, trust_config=True).steps.values()
     with pytest.raises(InputError, match=r"one training step on two images fails \(RuntimeError"):
         check_models(steps)
+
+
+def test_what_is_wrong_with_models_is_told_before_what_is_wrong_with_data(
+    cli, tmp_path, monkeypatch
+):
+    """Models are tried beside the reading of the data, and may take longer."""
+    from alspec.errors import DataError, Problem
+    from alspec.run.preflight import data
+
+    class Trial:
+        is_over = False
+
+        def __init__(self, asked):
+            self.answers = lambda: [([Problem("model", "bad")], [])] * len(asked)
+
+        def close(self):
+            closed.append(1)
+
+    def read(specs, progress, note):
+        progress("toy", 1)
+        raise DataError.at("image", "worse")
+
+    closed: list[int] = []
+    monkeypatch.setattr(tried, "_Trial", Trial)
+    monkeypatch.setattr(data, "check_data", read)
+    code, _, err = tried_in(cli, tmp_path, monkeypatch)
+    assert code == 2
+    assert "bad" in err
+    assert "worse" not in err
+    assert closed == [1]
+    Trial.is_over = True
+    monkeypatch.setattr(data, "check_data", lambda specs, progress, note: progress("toy", 1))
+    assert "bad" in tried_in(cli, tmp_path, monkeypatch)[2], "ends the reading"
