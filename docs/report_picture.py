@@ -1,6 +1,6 @@
 """Makes docs/images/report.png, the picture of a report, from a study's folder.
 
-    python docs/report_picture.py work_dirs/evidence-dsb2018
+    python docs/report_picture.py work_dirs/quickstart
 
 Needs Chromium and Pillow. It shows the report's headline and its first figures.
 """

@@ -23,7 +23,10 @@ from part_notes import Notes, run_part, run_until, write_atomically
 HERE = Path(__file__).resolve().parent
 QUICKSTART = HERE.parents[1] / "specs/quickstart.yaml"
 REFERENCE = HERE / "quickstart_cpu.json"
-TOY = ["training.epochs=1", "methods=[random]", "ssl=[false]", "baselines=[]"]
+TOY = [
+    "training.epochs=1", "methods=[random]", "seeds=[0]", "datasets.0.sequences=4",
+    "datasets.0.val_sequences=4",
+]  # fmt: skip
 """What `--rehearse` changes."""
 END_SECONDS = 15.0
 """For the tables of a run that was ended."""
@@ -51,11 +54,11 @@ def part(notes: Notes, options: argparse.Namespace) -> None:
 
 
 def cells_of(results: Path) -> Cells:
-    """mIoU of every labelled set, by method, arm and cycle; a number a seed."""
+    """mIoU of every labelled set, by dataset, method, arm and cycle; a number a seed."""
     cells: Cells = defaultdict(list)
     with results.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            name = f"{row['method']} ssl={row['ssl']} dropout={row['mc_dropout']} {row['cycle']}"
+            name = f"{row['dataset']} {row['method']} ssl={row['ssl']} dropout={row['mc_dropout']} {row['cycle']}"
             cells[name].append(float(row["miou"]))
     return cells
 
