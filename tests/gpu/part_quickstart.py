@@ -58,7 +58,8 @@ def cells_of(results: Path) -> Cells:
     cells: Cells = defaultdict(list)
     with results.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            name = f"{row['dataset']} {row['method']} ssl={row['ssl']} dropout={row['mc_dropout']} {row['cycle']}"
+            arm = f"ssl={row['ssl']} dropout={row['mc_dropout']}"
+            name = f"{row['dataset']} {row['method']} {arm} {row['cycle']}"
             cells[name].append(float(row["miou"]))
     return cells
 
