@@ -43,6 +43,8 @@ _VARIABLES = {
     "in place of every minute",
     "ALSPEC_JOB": "the name of the cluster's job that a run is part of; not needed under Slurm",
     "ALSPEC_PYTHONPATH": "absolute folders that workers import from after all that is installed",
+    "ALSPEC_SUBMISSION": "names the command that started several runs as its pilots: a step that "
+    "failed in two of them is not tried by the others; set by the cluster executors",
 }
 
 

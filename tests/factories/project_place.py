@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alspec import projects
+from alspec.run.options import RunOptions
 
 
 class Place:
@@ -26,7 +27,8 @@ class Place:
         return projects.predict(project, output, **how, **self.here)
 
     def run(self, project):
-        return projects.run(project, **self.running)
+        options = RunOptions(devices=self.here["devices"], executor=self.running["executor"])
+        return projects.run(project, options, **self.work_dir)
 
     def status(self, project):
         return projects.status(project, **self.work_dir).summary
