@@ -131,9 +131,24 @@ def _undecided(comparison: Comparison, best: str) -> str:
     names = {entry.key: text(entry.name) for entry in comparison.methods}
     winners = [names[key] for key, each in found.items() if each.outcome is Outcome.WIN]
     if not winners:
-        return "Undecided: no method beats random for sure."
+        losers = [text(entry.name) for entry in _losers_to_random(comparison)]
+        if not losers:
+            return "Undecided: no method beats random for sure."
+        others = len(losers) - MOST_NAMED
+        named = losers if others <= 0 else [*losers[:MOST_NAMED], f"{others} more"]
+        worse = "is" if len(losers) == 1 else "are"
+        return f"Avoid {listed(named)}, which {worse} worse than random; none beats it for sure."
     beat = "beats" if len(winners) == 1 else "beat"
     return f"{listed(winners)} {beat} random; {best}, the highest, not for sure."
+
+
+def _losers_to_random(comparison: Comparison) -> list[Entry]:
+    """The methods that lose to Random for sure, the worst first."""
+    found = over_random(comparison)
+    lost = [
+        e for e in comparison.methods if e.key in found and found[e.key].outcome is Outcome.LOSS
+    ]
+    return sorted(lost, key=lambda entry: found[entry.key].points)
 
 
 def _random_first(found: Standing) -> str:

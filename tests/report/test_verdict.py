@@ -81,6 +81,15 @@ def test_a_sure_win_is_told_beside_an_unsure_leader():
     assert found.startswith("**coreset beats random; entropy, the highest, not for sure.**")
 
 
+def test_a_sure_loser_is_named_where_no_method_wins_for_sure():
+    found = said(
+        entry("random", 60, 61, 62), entry("coreset", 60, 64, 70), entry("entropy", 55, 56.1, 57)
+    )
+    assert found.startswith(
+        "**Avoid entropy, which is worse than random; none beats it for sure.** About "
+    )
+
+
 def test_random_may_win():
     found = said(entry("random", 66, 66.2, 66.1), entry("entropy", 61, 61.2, 61.1))
     assert found.startswith("**Stay with random.**")
@@ -212,7 +221,7 @@ def test_an_item_names_its_settings():
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_without_any_difference_a_verdict_names_a_winner_in_at_most_5_of_100_studies(seeds):
+def test_without_any_difference_a_verdict_claims_something_in_at_most_5_of_100_studies(seeds):
     """Four methods beside the Randoms of two arms, mIoU and AUC both noise: 600 studies."""
     rng = np.random.default_rng(seeds)
     names, studies, claims = ("random", "entropy", "coreset"), 600, 0
@@ -223,5 +232,5 @@ def test_without_any_difference_a_verdict_names_a_winner_in_at_most_5_of_100_stu
             for name in names
         ]
         found = said(*entries, auc=30.0)
-        claims += bool(re.match(r"\*\*(Use |Stay with|[\w-]+ beats )", found))
+        claims += bool(re.match(r"\*\*(Use |Avoid |Stay with|[\w-]+ beats )", found))
     assert claims / studies <= 0.05, claims
