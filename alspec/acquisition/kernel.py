@@ -34,7 +34,7 @@ class DirectionKernel:
     def __init__(self, features_ND: Tensor, bandwidth: float, dtype: torch.dtype) -> None:
         self.features_ND, self.dtype = features_ND, dtype
         self._scale = 1 / bandwidth**2
-        lengths_N = torch.linalg.vector_norm(features_ND, dim=1, dtype=torch.float64)
+        lengths_N = _lengths(features_ND)
         self._inverse_N = torch.where(lengths_N > 0, 1 / lengths_N, 0).to(dtype)
         self._squared_N = self._scale * (lengths_N > 0).to(dtype)  # zeros have no direction
         self.error = (2 * self._scale + 2) * ROUNDOFFS * torch.finfo(dtype).eps / 2
@@ -88,17 +88,19 @@ class DirectionKernel:
         its coverage.
         """
         unit_UD, squared_U = self._columns(rows_U)
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        found: list[list[tuple[NDArray[np.int32], NDArray[np.floating[Any]]]]]
+        found = [[] for _ in rows_U]
         for rows in self._tiles(len(covered_N)):
             values_XU = self._values(rows, unit_UD, squared_U)
             least_X1 = (covered_N[rows, None] / (1 + 2 * self.error)).to(self.dtype)
-            at_X, of_U = (values_XU >= least_X1).nonzero(as_tuple=True)
-            found.append((of_U, at_X + rows.start, values_XU[at_X, of_U]))
-        columns, at, values = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-        order = np.argsort(columns, kind="stable")
-        ends = np.searchsorted(columns[order], np.arange(1, len(rows_U)))
-        split_rows = np.split(at[order].astype(np.int32), ends)
-        return list(zip(split_rows, np.split(values[order], ends), strict=True))
+            of_U, at_X = (values_XU >= least_X1).T.nonzero(as_tuple=True)
+            at = (at_X + rows.start).int().cpu().numpy()  # 64 bits would be most of the memory
+            values = values_XU[at_X, of_U].cpu().numpy()
+            ends = torch.bincount(of_U, minlength=len(rows_U)).cumsum(0).tolist()
+            for parts, start, end in zip(found, [0, *ends], ends, strict=False):
+                if end > start:
+                    parts.append((at[start:end], values[start:end]))
+        return [_joined(parts, self.dtype) for parts in found]
 
     def gains(
         self,
@@ -138,6 +140,31 @@ class DirectionKernel:
         if rows_X is None:
             return self._tiles(len(self.features_ND))
         return [rows_X[part] for part in self._tiles(len(rows_X))]
+
+
+def _joined(
+    parts: list[tuple[NDArray[np.int32], NDArray[np.floating[Any]]]], dtype: torch.dtype
+) -> tuple[NDArray[np.int32], NDArray[np.floating[Any]]]:
+    """Rows and values from tiles; the parts are let go."""
+    if not parts:
+        return np.empty(0, np.int32), torch.empty(0, dtype=dtype).numpy()
+    joined = np.concatenate([at for at, _ in parts]), np.concatenate([v for _, v in parts])
+    parts.clear()
+    return joined
+
+
+def _lengths(features_ND: Tensor) -> Tensor:
+    """The lengths of rows in float64, (N,); `vector_norm` would make all rows float64 at once."""
+    if features_ND.dtype == torch.float64:
+        wide_N: Tensor = torch.linalg.vector_norm(features_ND, dim=1)
+        return wide_N
+    lengths_N = torch.empty(len(features_ND), dtype=torch.float64, device=features_ND.device)
+    wide_RD = features_ND.new_empty((TILE, features_ND.shape[1]), dtype=torch.float64)
+    for start in range(0, len(features_ND), TILE):
+        rows_RD = features_ND[start : start + TILE]
+        wide = wide_RD[: len(rows_RD)].copy_(rows_RD)
+        lengths_N[start : start + TILE] = torch.linalg.vector_norm(wide, dim=1)
+    return lengths_N
 
 
 def _on_host(sums_U: Tensor) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from alspec.report.figures.style import WIDTH, Drawn, drawn, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
     from matplotlib.typing import ColorType
 
 MOST_NUMBERS = 12
@@ -109,14 +109,20 @@ def _drawn(
         axes = figure.subplots()
         colours = LinearSegmentedColormap.from_list("report", list(look.shades), 21)
         with_numbers = len(columns) <= MOST_NUMBERS
+        places, faces = [], []
         for row, line in enumerate(values):
             for column, value in enumerate(line):
                 known = not math.isnan(value)
                 face = colours(min(1.0, max(0.0, look.place(value)))) if known else (0.79,) * 3
-                axes.add_patch(_cell(column, row, face))
+                places.append((column, row))
+                faces.append(face)
                 if with_numbers:
-                    axes.text(column + 0.5, row + 0.5, look.shown.format(value) if known else "–",
-                              ha="center", va="center", fontsize=7.5, color=_ink(face))  # fmt: skip
+                    number = axes.text(
+                        column + 0.5, row + 0.5, look.shown.format(value) if known else "–",
+                        ha="center", va="center", fontsize=7.5, color=_ink(face),
+                    )  # fmt: skip
+                    number.set_in_layout(False)  # it lies in its cell: nothing to make room for
+        axes.add_collection(_cells(places, faces), autolim=False)
         _frame(axes, rows, columns)
         if not with_numbers:
             bar = figure.colorbar(ScalarMappable(cmap=colours), ax=axes, fraction=0.04, pad=0.02)
@@ -145,7 +151,12 @@ def _ink(face: Sequence[float]) -> str:
     return "#fefefe" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "#111111"
 
 
-def _cell(column: int, row: int, face: ColorType) -> Rectangle:
-    from matplotlib.patches import Rectangle
+def _cells(places: Sequence[tuple[int, int]], faces: Sequence[ColorType]) -> PolyCollection:
+    """Squares at columns and rows, as one artist: a patch each takes a third of the drawing."""
+    from matplotlib.collections import PolyCollection
 
-    return Rectangle((column, row), 1, 1, facecolor=face, edgecolor="#ffffff", linewidth=0.8)
+    corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+    squares = [[(column + x, row + y) for x, y in corners] for column, row in places]
+    return PolyCollection(
+        squares, facecolors=faces, edgecolors="#ffffff", linewidths=0.8, joinstyle="miter", zorder=1
+    )
