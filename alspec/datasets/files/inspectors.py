@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import queue
 import signal
 import subprocess
@@ -17,10 +16,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 
@@ -188,9 +188,6 @@ class _Processes:
         finally:
             self._idle.put(process)
 
-    def _paths(self, image: ImageId) -> list[str]:
-        return [file.path for file in _files(self._dataset, image)]
-
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {**python_environment(), **_REUSE_MEMORY}
         environment["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
@@ -203,10 +200,11 @@ class _Processes:
                 env=environment,
             )
             self._started.append(process)
-            made = pickle.dumps((type(self._dataset), self._dataset.spec)).hex()
+            kind = type(self._dataset)
+            made = [kind.__module__, kind.__qualname__, self._dataset.spec.model_dump(mode="json")]
             if _ask(process, made) != _READY:
                 raise OSError("the process that reads images did not start")
-        except (OSError, AttributeError, TypeError, pickle.PicklingError) as err:
+        except (OSError, TypeError, ValueError) as err:
             self._hopeless = True
             raise OSError(str(err)) from err
         return process
@@ -234,9 +232,9 @@ def serve() -> None:
     answer = os.fdopen(os.dup(1), "wb", buffering=0)
     jpegs = JpegDecoder(THUMBNAIL)
     os.dup2(2, 1)
-    made = bytes.fromhex(json.loads(sys.stdin.buffer.readline()))
-    kind, spec = pickle.loads(made)  # noqa: S301
-    dataset: PairedFiles = kind(spec)
+    module, name, spec = json.loads(sys.stdin.buffer.readline())
+    kind: type[Dataset] = getattr(import_module(module), name)
+    dataset = cast("PairedFiles", kind(kind.Spec.model_validate(spec)))
     answer.write(_READY)
     for line in sys.stdin.buffer:
         found = [_as_data(_inspect_by_path(dataset, jpegs, *one)) for one in json.loads(line)]
