@@ -68,6 +68,7 @@ summary { cursor: pointer; color: var(--blue); padding: .3rem 0; }
   h1 { font-size: 1.5rem; }
   th, td { padding: .35rem .5rem; }
   tbody th { white-space: normal; min-width: 7.6rem; overflow-wrap: anywhere; }
+  td[align=left] { min-width: 6.4rem; }
   main section:first-child { padding: .1rem .8rem .6rem; }
   ul { padding-left: 1.2rem; }
 }
