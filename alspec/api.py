@@ -177,27 +177,24 @@ def run(
 ) -> StudyResults | ProjectResults:
     """Run what is not done yet, and publish what is finished.
 
-    A study is run to its end. Of a project, a model is trained on what is labelled now and
-    measured; nothing is chosen.
+    Of a project, a model is trained on what is labelled now and measured; nothing is chosen.
 
     Args:
         spec: as `load` gives it.
-        devices: as `--devices`: `cpu`, `cpu:4`, `cuda:0,1`; the spec's if None, else every GPU
-            that is there, or on a cluster one GPU a job.
+        devices: as `--devices`: `cpu:4`, `cuda:0,1`; the spec's if None, else every GPU there is.
         work_dir: where the folder of the study or project and the store are.
         progress: hears what happens.
         executor: `local`, `slurm` or `ray`, the spec's if None; or what makes an executor.
         trust_config: training may run the spec's own MMSegmentation config, which is code.
         jobs: how many pilots a cluster is asked for; the spec's if None.
         loader_workers: processes that prepare a training's batches; no result depends on it.
-        wait: for steps that other runs have the leases of, when nothing else is left; on a
-            cluster for its jobs.
+        wait: for steps that other runs have the leases of; on a cluster for its jobs.
         idle_seconds: how long to wait for them at a time, before the run ends; for ever if None,
             on a cluster as the spec has it for its pilots.
         revise: continue a study that another file's spec was run with.
         only: names of steps to run (words, a pattern, a key), whose inputs are done.
         until: names of steps to run with all that they are made from.
-        track: experiment trackers that hear of results: tensorboard, mlflow, wandb, ….
+        track: experiment trackers that hear of results: tensorboard, mlflow, wandb.
         full_paths: name the files of this machine in spec.yaml.
 
     Returns:

@@ -197,7 +197,6 @@ def run(
         projects.refuse_options(project, for_studies)
         where = executor and executor.value
         raise typer.Exit(projects.run(project, where, devices, work_dir, trust_config=trust_config))
-
     code = commands.run(
         spec,
         overrides or (),

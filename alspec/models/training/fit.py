@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,51 +100,44 @@ def fit(
         frames: where images and masks come from.
         labelled: the labelled set, at least one image.
         unlabelled: what s4GAN adds without labels; the labelled set where the pool has no others.
-        recipe: how long, how fast and on what crops; with the paper's SGD if a `Training` alone.
+        recipe: how long, how fast, on what crops; a `Training` alone is with the paper's SGD.
         s4gan: weights of the semi-supervised losses; None trains on labels alone.
         seeds: where the random numbers come from; torch's global generator is seeded from them.
         device: where to train.
         progress: called after every iteration.
-        policy: where checkpoints are written and resumed from: the weights are the same bits.
+        policy: where checkpoints are written and resumed from, to the same bits.
         loader_workers: processes that prepare batches; the bits do not depend on it.
-        ranks: the processes that call this at once with all else the same, a device each; they
-            share every batch, end with the same weights, and the first writes checkpoints.
+        ranks: processes that call this at once, a device each, and share every batch.
 
     Raises:
         StepFailed: a loss is no longer finite, or torch.compile cannot compile the network.
-        Interrupted: the training was asked to stop; it stopped after checkpointing.
+        Interrupted: it was asked to stop, and stopped after checkpointing.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
     training = recipe.training
     torch.manual_seed(seeds.init)
     segmentor = build()
-    parameters = parameter_count(segmentor)
     iterations = iterations_of(len(labelled), training)
     augmentation = Augmentation.of(training, mean_colour(segmentor.data_preprocessor))
-    share = Share(ranks.rank, ranks.count)
     others = unlabelled if s4gan else None
-    feed = _feed(frames, labelled, others, augmentation, training, seeds, share)
+    feed = _feed(frames, labelled, others, augmentation, training, seeds, ranks)
     learner = _Learner.of(segmentor, recipe, s4gan, seeds, device, iterations, ranks)
     learner.move_to(device)
     log = TrainingLog(len(labelled) / training.batch_size, training.epochs, progress)
     resume, start = _resumed(policy, learner.model, log, device, ranks)
-    if ranks.count > 1:
-        learner.model = Parallel(learner.model, ranks)
-    positions = FromPosition(start, iterations)
+    learner.model = Parallel(learner.model, ranks) if ranks.count > 1 else learner.model
     loader_workers = affordable_workers(feed, loader_workers, policy.warn if policy else to_log)
-    loader = feed.loader(positions, device, loader_workers)
-    # Processes of a loader decode on their own, and may have to take `frames` along.
-    reading = nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
+    loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
     with (
         tempfile.TemporaryDirectory(prefix="alspec-") as scratch,
-        reading,
+        _reading(frames, feed, loader, start),
         compiling(segmentor, wanted=training.compile),
     ):
         hooks = [QuietRuntimeInfo(), log, *([resume] if resume else [])]
         runner = learner.runner(loader, iterations, hooks, Path(scratch))
         torch.manual_seed(seeds.dropout + ranks.rank)
         seconds = _seconds_of(runner) + (resume.seconds_before if resume else 0.0)
-    return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameters)
+    return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameter_count(segmentor))
 
 
 def _resumed(
@@ -159,6 +152,16 @@ def _resumed(
         return None, 0
     state = policy.state_for(model, device, ranks)
     return Resume(policy, state, log, ranks), state.position if state else 0
+
+
+def _reading(
+    frames: PixelSource, feed: Feed, loader: DataLoader[Inputs], start: int
+) -> AbstractContextManager[None]:
+    """Has images of the first epoch decoded ahead, unless processes of a loader decode.
+
+    They do so on their own, and may have to take `frames` along.
+    """
+    return nullcontext() if loader.num_workers else frames.ahead(feed.first_epoch(start))
 
 
 def _seconds_of(runner: StepRunner) -> float:
@@ -178,9 +181,10 @@ def _feed(
     augmentation: Augmentation,
     training: Training,
     seeds: Seeds,
-    share: Share,
+    ranks: Ranks,
 ) -> Feed:
-    """Shares of batches of labelled images, and of unlabelled ones unless that is None."""
+    """This rank's share of batches of labelled images, and of unlabelled ones unless None."""
+    share = Share(ranks.rank, ranks.count)
     order = Order(tuple(labelled), training.batch_size, seeds.order)
     feed = Feed(Batches(frames, order, augmentation, labelled=True, share=share))
     if unlabelled is not None:
