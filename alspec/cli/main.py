@@ -75,14 +75,19 @@ def init(
             show_default="quickstart for a file; what a folder seems to hold",
         ),
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Of a folder: ask for name, classes, val, batch.")
+    ] = False,
 ) -> None:
     """Write a commented spec to start from, with the schema that editors complete it by.
 
-    Example: alspec init study.yaml --template folder, or alspec init my_data/
+    Of a folder: a study where every image has its mask, a labelling project where few have one.
+
+    Example: alspec init study.yaml --template folder, or alspec init my_data/ --ask
     """
     from alspec.cli import spec as commands
 
-    commands.init(target, template)
+    commands.init(target, template, ask=ask)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """`alspec init` and `alspec schema`, as a new user meets them."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -38,11 +40,94 @@ def test_init_looks_at_a_folder(cli, tmp_path):
             Image.fromarray(pixels.astype(np.uint8)).save(path / "a_1.png")
     code, _, err = cli("init", "my data")
     assert code == 0
-    assert "1 images in train/images, their masks in train/masks" in err
+    assert "1 images in train/images, all with masks in train/masks: a study" in err
     spec = yaml.safe_load((tmp_path / "my data" / "study.yaml").read_text().replace("1e-", "1.e-"))
     assert spec["study"] == "my-data"
     assert spec["datasets"][0]["root"] == "my data"
     assert cli("plan", "my data/study.yaml")[0] == 2  # 10 % of one image is none
+
+
+def drive(tmp_path, labelled=(0, 3)):
+    """Frames, a few masks with a void value 2, and a val."""
+    for folder, numbers in (("frames", range(9)), ("val", range(10, 12))):
+        for number in numbers:
+            path = tmp_path / "drive" / folder / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((32, 32, 3), number, np.uint8)).save(path)
+    for folder, numbers in (("labels", labelled), ("valannot", (10, 11) if labelled else ())):
+        for number in numbers:
+            path = tmp_path / "drive" / folder / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.resize(np.uint8([0, 1, 2]), (32, 32))).save(path)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Has a terminal give these answers, one a question."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def given(*lines):
+        monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{line}\n" for line in lines)))
+
+    return given
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            ["", "", "", "", "", ""],
+            {
+                "project": "drive",
+                "batch": 50,
+                "classes": ["class_0", "class_1", "class_2"],
+                "val": {"images": "val", "masks": "valannot"},
+            },
+        ),
+        (
+            ["my drive", "night-1", "road", "my car", "-", "3", "2", "none", "20"],
+            {"project": "night-1", "batch": 20, "classes": ["road", "my car"], "ignore": 2},
+        ),
+        (
+            ["", "-", "road", "-", "-", "road", "car", "1", "7"],
+            {"values": {1: "road", 2: "car"}, "ignore": 0, "batch": 7},
+        ),
+    ],
+)
+def test_init_asks_for_what_a_person_knows(lines, expected, cli, tmp_path, answers):
+    drive(tmp_path)
+    answers(*lines)
+    code, out, err = cli("init", "drive", "--ask")
+    assert code == 0, err
+    assert "Next: alspec check drive/project.yaml" in out
+    spec = yaml.safe_load((tmp_path / "drive" / "project.yaml").read_text())
+    assert {key: {**spec, **spec["dataset"]}[key] for key in expected} == expected
+    if "val" not in expected and "2" in lines:
+        assert "val" not in spec["dataset"]
+
+
+def test_init_asks_for_classes_where_no_mask_shows_them(cli, tmp_path, answers):
+    drive(tmp_path, labelled=())
+    answers("", "sky", "sky, ground", "")
+    assert cli("init", "drive", "--ask")[0] == 0
+    spec = yaml.safe_load((tmp_path / "drive" / "project.yaml").read_text())
+    assert spec["dataset"]["classes"] == ["sky", "ground"]
+
+
+@pytest.mark.parametrize("target", ["drive", "study.yaml"])
+def test_init_asks_nothing_where_nobody_can_answer(target, cli, tmp_path, monkeypatch, answers):
+    drive(tmp_path)
+    if target == "drive":
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+    else:
+        answers()
+    code, _, err = cli("init", target, "--ask")
+    assert code == 2
+    assert ("no terminal" in err) == (target == "drive")
+    assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_init_names_templates(cli):

@@ -100,7 +100,7 @@ def naming(missing: Sequence[str], orphans: Collection[str]) -> tuple[str, str] 
     near = sorted(orphans)
     for key in missing[:_TRIED]:
         for other in near[:_TRIED]:
-            shared = _shared(key, other)
+            shared = _shared(key, other).rstrip("_-. ")
             ends = key[len(shared) :], other[len(shared) :]
             if not shared or not any(ends):
                 continue
