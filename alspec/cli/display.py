@@ -78,7 +78,7 @@ class RunDisplay:
             self._study = self._progress.add_task("[bold]study", total=len(costs))
             self._progress.start()
         else:
-            err.print(f"{len(costs)} steps to run")
+            err.print(f"{len(costs)} step{'s' if len(costs) != 1 else ''} to run")
             self._printed_at = time.monotonic()
 
     def steps_end(self) -> None:

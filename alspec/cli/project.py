@@ -13,6 +13,7 @@ from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.hand_over import Tool
 from alspec.labelling.outcomes import ProjectResults
 from alspec.labelling.taking import Ingested
+from alspec.labelling.worth import FEWEST
 from alspec.spec.load import load_project, names_project
 from alspec.spec.model import Study
 from alspec.spec.project import Project
@@ -74,16 +75,19 @@ def select(
         )
     batch = made.batch
     check = len(batch.ids(Role.CHECK))
-    asked = f"{len(batch.rows)} images, {check} of them to check with"
+    asked = f"{len(batch.rows)} images" + (f", {check} of them to check with" if check else "")
     head = "made" if made.new else "is open"
     console.out.print(f"batch {batch.number} {head}: {asked}", markup=False)
     for reason in batch.about.get("reasons", ()):
         console.out.print(f"  {reason}", markup=False)
     back = len(batch.rows) - made.waiting
-    console.out.print(f"{back} came back, {made.waiting} are waited for")
+    came_back = f"{back} came back, " if back else ""
+    console.out.print(f"{came_back}{made.waiting} images wait for labels")
     console.out.print(f"Contact sheet: {batch.folder.contact_sheet}", markup=False)
-    console.out.print(f"Hand-over: {made.hand_over} (read its HOW-TO.md)", markup=False)
-    console.out.print(f"Then: alspec ingest {path} EXPORT", markup=False)
+    how = made.hand_over / "HOW-TO.md"
+    console.out.print(
+        f"Next: label them as {how} says, then alspec ingest {path} EXPORT", markup=False
+    )
     return ExitCode.WAITING_FOR_LABELS
 
 
@@ -114,7 +118,7 @@ def ingest(
     counts = ", ".join(f"{count} {name}" for name, count in taken.state.counts().items())
     console.out.print(f"{project.project}: {counts}", markup=False)
     if taken.waiting:
-        console.out.print(f"{taken.waiting} images are still waited for")
+        console.out.print(f"{taken.waiting} images still wait for labels")
         return ExitCode.WAITING_FOR_LABELS
     console.out.print(f"Next: alspec run {path} trains on them; alspec select {path} goes on")
     return ExitCode.DONE
@@ -247,10 +251,13 @@ def _say(found: ProjectResults) -> ExitCode:
             (n, f"{y:.2f}", f"{low:.2f} to {high:.2f}") for n, y, low, high in summary.worth.points
         ]
         console.say_table("", ("trained on", "mIoU", "95 % interval"), points)
-        gain = f"; next batch {summary.worth.next_batch}" if summary.worth.next_batch else ""
+        gain = f"; next batch {summary.worth.next_batch}"
+        if summary.worth.next_batch is None:
+            gain = f": {len(points)} of the {FEWEST} measured models that a curve takes"
         console.out.print(f"Worth labelling more: {summary.worth.advice.value}{gain}", markup=False)
     if summary.untrained:
-        console.out.print(f"{summary.untrained} labelled images were in no training yet")
+        count = summary.untrained
+        console.out.print(f"{count} labelled images were in no training yet: alspec run trains")
     if found.report.is_file():
         console.out.print(f"Report: {found.report}", markup=False)
     return _code(found)

@@ -99,6 +99,7 @@ def guide_answer(
     words = f" {measured.redundancy.in_words()}" if measured else ""
     title = (
         f"{project.project}: redundancy {facts.redundancy}.{words} The budget after the next "
-        f"batch: {labelled:,} labels, {percent:.1f} % of the images. It is chosen by {chosen}"
+        f"batch: {labelled:,} labels, {percent:.1f} % of the images. The next batch is chosen by "
+        f"{chosen}"
     )
     return Answer(title, advise(facts), measured)

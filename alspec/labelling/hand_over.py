@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image as PillowImage
 
+from alspec.datasets.base import IGNORE
 from alspec.datasets.files.decoding import read_labels
 from alspec.labelling.batches import Batch, Role
 from alspec.labelling.contact_sheet import contact_sheet
 from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver
+from alspec.labelling.mask_file import own_codes
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
 from alspec.plan.kinds.train import WEIGHTS
@@ -56,9 +58,29 @@ def hand_over(
         write_bytes(batch.folder.contact_sheet, sheet)
     home = batch.folder.hand_over(tool)
     unlabelled = "ignored" if project.unlabelled == IGNORED else f"`{project.unlabelled}`"
-    given = HandOver(images, project.classes, services.project, unlabelled, home.absolute())
+    values, nothing = _own_values(own_codes(state.dataset.spec).values)
+    given = HandOver(
+        images=images,
+        classes=project.classes,
+        project=services.project,
+        unlabelled=unlabelled,
+        home=home.absolute(),
+        values=values,
+        nothing=nothing,
+    )
     _write_whole(home, lambda draft: WRITERS[tool](draft, given))
     return home
+
+
+def _own_values(own: Mapping[int, int]) -> tuple[Sequence[int], Sequence[int]]:
+    """The first value of each class, and those that count for nothing; ids where 8 bits are few."""
+    if not own or max(own) > np.iinfo(np.uint8).max:
+        return (), (IGNORE,)
+    firsts: dict[int, int] = {}
+    for value, class_id in own.items():
+        firsts.setdefault(class_id, value)
+    nothing = [value for value, class_id in own.items() if class_id == IGNORE]
+    return [firsts[number] for number in sorted(firsts.keys() - {IGNORE})], nothing
 
 
 def handed_images(state: State, batch: Batch) -> list[HandedImage]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE
-from alspec.errors import InputError, Problem
+from alspec.datasets.files.listing import capped
+from alspec.errors import InputError, Problem, grouped
 from alspec.labelling.delivery.base import Awaited, Delivered, Expectation, Refused
 from alspec.labelling.delivery.read import read_delivery
+from alspec.labelling.mask_file import own_codes
 from alspec.labelling.services import Services
 from alspec.labelling.state import State, read_state
 from alspec.labelling.taking import Ingested, Options, Taking
@@ -62,16 +64,15 @@ def ingest(
             work = Taking(state, batch, options, digest, by_name, refused, services)
             work.take(ingested)
     if not by_name:
-        raise InputError(_told(path, delivery.refused))
+        raise InputError(_nothing_taken(path, delivery.refused))
     return ingested
 
 
-def _told(path: Path, refused: Sequence[Refused]) -> list[Problem]:
+def _nothing_taken(path: Path, refused: Sequence[Refused]) -> list[Problem]:
     if not refused:
         return [Problem(str(path), "it holds no mask of a batch. Export again with annotations")]
-    shown = [Problem(f"{path}: {one.file}", one.why) for one in refused[:20]]
-    more = len(refused) - len(shown)
-    return [*shown, Problem(str(path), f"and {more} more files")] if more > 0 else shown
+    problems = grouped([Problem(f"{path}: {one.file}", one.why) for one in refused])
+    return capped(path, problems)
 
 
 def _refused_by_name(refused: Iterable[Refused]) -> dict[str, str]:
@@ -100,4 +101,5 @@ def _expectation(project: Project, state: State) -> Expectation:
     unlabelled = IGNORE
     if project.unlabelled != IGNORED:
         unlabelled = project.classes.index(project.unlabelled)
-    return Expectation(images, project.classes, unlabelled)
+    own = own_codes(state.dataset.spec)
+    return Expectation(images, project.classes, unlabelled, own.values, own.colours)

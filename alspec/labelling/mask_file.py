@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.datasets.files.label_fields import LabelFields
+from alspec.datasets.files.palette import Colour
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.system.atomic import write_bytes
 
@@ -29,6 +32,31 @@ def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
     path = dataset.mask_file(image)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, data)
+
+
+@dataclass(frozen=True)
+class OwnCodes:
+    """What a project's masks hold for its classes.
+
+    Attributes:
+        values: class id of each value, `IGNORE` of ignored ones; empty where masks have colours.
+        colours: class id of each colour, likewise; empty where masks have values.
+    """
+
+    values: Mapping[int, int]
+    colours: Mapping[Colour, int]
+
+
+def own_codes(spec: LabelFields) -> OwnCodes:
+    """The values or colours of a spec whose colour file has been read."""
+    ids = {name: number for number, name in enumerate(spec.class_names)}
+    if isinstance(spec.colours, dict):
+        colours = {_rgb(colour): ids[name] for colour, name in spec.colours.items()}
+        return OwnCodes({}, {_rgb(str(item)): IGNORE for item in spec.ignored} | colours)
+    ignored = {int(item): IGNORE for item in spec.ignored}
+    if spec.values is not None:
+        return OwnCodes(ignored | {value: ids[name] for value, name in spec.values.items()}, {})
+    return OwnCodes(ignored | {IGNORE: IGNORE} | {number: number for number in ids.values()}, {})
 
 
 def encoded(spec: LabelFields, mask_HW: Mask) -> bytes:
@@ -70,6 +98,6 @@ def _png(pixels: NDArray[np.generic]) -> bytes:
     return buffer.getvalue()
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
+def _rgb(colour: str) -> Colour:
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue

@@ -106,7 +106,7 @@ class Lines(Silence):
     def steps_begin(self, costs: Mapping[StepKey, float], *, waits: bool) -> None:
         """Write how many steps there are to run."""
         self._total, self._ended, self._began = len(costs), 0, time.monotonic()
-        self._write(f"{self._total} steps to run")
+        self._write(f"{self._total} step{'s' if self._total != 1 else ''} to run")
 
     def ended(self, step: Step, outcome: Outcome, message: str, log: str) -> None:
         """Write which step ended and how."""

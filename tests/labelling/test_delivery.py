@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from PIL import Image
 
 from alspec.datasets.base import IGNORE
 from alspec.datasets.files.palette import png_of
+from alspec.datasets.kinds.partly_labelled import Spec
 from alspec.errors import InputError
 from alspec.labelling.delivery.base import Awaited, Expectation
 from alspec.labelling.delivery.read import read_delivery
 from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver, flat_name
+from alspec.labelling.mask_file import own_codes
 
 CLASSES = ("sky", "road & <edge>", 'a "car"', "pole")
 SIZE = (20, 30)
@@ -145,6 +148,56 @@ def test_a_folder_takes_palette_images_and_the_listed_colours(handed, tmp_path):
 
 
 # ---- what is handed over reads back as the proposals
+
+
+BLACK_AND_WHITE = {"values": {0: "bg", 255: "lesion"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "given", "read"),
+    [
+        (BLACK_AND_WHITE, (0, 255), (0, 1)),  # the project's own values, not "ignored"
+        (BLACK_AND_WHITE, (0, 1), (0, 1)),
+        (BLACK_AND_WHITE, (0, 1, 255), (0, 1, IGNORE)),
+        ({"classes": ["bg", "lesion"], "ignore": 11}, (0, 1, 11, 255), (0, 1, IGNORE, IGNORE)),
+        ({"values": {1: "bg", 0: "lesion"}}, (0, 1), (1, 0)),
+    ],
+)
+def test_a_folder_takes_the_values_of_the_project_s_own_masks(
+    fields, given, read, handed, tmp_path
+):
+    spec = Spec.model_validate(
+        {"name": "d", "kind": "folder", "root": "r", "images": "i", "masks": "m", **fields}
+    )
+    own = replace(expected(handed, classes=("bg", "lesion")), values=own_codes(spec).values)
+    place = tmp_path / "masks"
+    place.mkdir()
+    Image.fromarray(np.resize(np.uint8(given), SIZE)).save(place / f"{stems(handed)[0]}.png")
+    (image,) = read_delivery(place, own).images
+    np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
+
+
+def test_a_folder_takes_the_colours_of_the_project_s_own_masks(handed, tmp_path):
+    own = replace(expected(handed), colours={(128, 0, 0): 2, (1, 1, 1): 0})
+    place = tmp_path / "masks"
+    place.mkdir()
+    pixels = np.resize(np.uint8([[128, 0, 0], [1, 1, 1]]), (*SIZE, 3))
+    Image.fromarray(pixels).save(place / f"{stems(handed)[0]}.png")
+    (image,) = read_delivery(place, own).images
+    assert set(np.unique(image.mask).tolist()) == {0, 2}
+
+
+def test_proposals_have_the_values_of_the_project_s_own_masks(handed, tmp_path):
+    codes = list(range(40, 40 + len(CLASSES)))
+    own = replace(handed, values=codes, nothing=())
+    folder.write(tmp_path / "out", own)
+    first = Image.open(tmp_path / "out" / "proposed" / f"{stems(handed)[0]}.png")
+    proposal = handed.images[0].proposal
+    shown = np.asarray(first)[proposal != IGNORE]
+    np.testing.assert_array_equal(shown, proposal[proposal != IGNORE] + 40)
+    assert "every pixel needs a class" in (tmp_path / "out" / "HOW-TO.md").read_text()
+    header, line, *_ = (tmp_path / "out" / "classes.csv").read_text().splitlines()
+    assert (header, line.rpartition(",")[2]) == ("id,name,colour,value", "40")
 
 
 def test_hand_overs_read_back_as_what_was_proposed(handed, tmp_path):

@@ -51,10 +51,20 @@ def palette(classes: int) -> list[int]:
     return table + [0] * (768 - len(table))
 
 
-def png_of(mask_HW: Mask, classes: int) -> bytes:
-    """A mask as a palette PNG of class ids; `IGNORE` stays 255."""
-    image = PillowImage.fromarray(mask_HW)
-    image.putpalette(palette(classes))
+def png_of(mask_HW: Mask, classes: int, values: Sequence[int] = ()) -> bytes:
+    """A mask as a palette PNG.
+
+    Args:
+        mask_HW: class ids and `IGNORE`, which stays 255.
+        classes: how many.
+        values: up to 255, that stand for the classes in place of their ids; then no pixel is
+            ignored.
+    """
+    table, colours = np.arange(256, dtype=np.uint8), np.zeros((256, 3), np.uint8)
+    table[: len(values)] = values
+    colours[table[:classes]] = [colour_of(class_id) for class_id in range(classes)]
+    image = PillowImage.fromarray(table[mask_HW])
+    image.putpalette(colours.tobytes())
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

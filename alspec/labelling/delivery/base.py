@@ -38,11 +38,15 @@ class Expectation:
         classes: names by id.
         unlabelled: the class id of pixels that nobody labelled; `IGNORE` where the project has none
             for them.
+        values: class ids of the project's own mask values, where those are no class ids.
+        colours: class ids of the colours in the project's own masks.
     """
 
     images: Mapping[str, Awaited]
     classes: Sequence[str]
     unlabelled: int = IGNORE
+    values: Mapping[int, int] = field(default_factory=dict)
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
     def class_id(self, name: str) -> int:
         """The id of a class. Raises ValueError for an unknown name."""

@@ -11,7 +11,11 @@ REJECTED = "rejected.txt"
 
 
 def read(source: Source, expected: Expectation) -> Delivery:
-    """Masks by name, of class ids or of the colours of `classes.csv`, and `rejected.txt`."""
+    """Masks by name, and `rejected.txt`.
+
+    Masks hold the values or colours of the project's own masks, or else class ids or the colours of
+    `classes.csv`.
+    """
     delivery = Delivery()
     colours = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
     seen: set[str] = set()
@@ -22,7 +26,8 @@ def read(source: Source, expected: Expectation) -> Delivery:
             image = expected.image(file)
             if stem_of(file) in seen:
                 raise ValueError("the delivery has two masks of this name")
-            mask = mask_of(source.files[file](), image.size, expected, colours, values=True)
+            data = source.files[file]()
+            mask = mask_of(data, image.size, expected, expected.colours, colours, values=True)
         except ValueError as err:
             source.refuse(file, str(err))
             continue

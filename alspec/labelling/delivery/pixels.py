@@ -21,8 +21,7 @@ def mask_of(
     data: bytes,
     size: tuple[int, int],
     expected: Expectation,
-    colours: Mapping[Colour, int],
-    *,
+    *colours: Mapping[Colour, int],
     values: bool,
 ) -> Mask:
     """The class ids in a mask file, (H, W).
@@ -31,18 +30,21 @@ def mask_of(
         data: the file.
         size: height, width that it must have; looked at before anything is unpacked.
         expected: the project's classes.
-        colours: class of each colour; black is unlabelled unless it is among them.
-        values: grey values, and the indices of a palette without these colours, are class ids.
+        colours: class of each colour, in one or several tables, of which the first that names all
+            of the file's counts; black is unlabelled unless it is among them.
+        values: grey values, and the indices of a palette without these colours, are the project's
+            own values, or else class ids.
 
     Raises:
         ValueError: it is not such a mask, in words.
     """
     pixels, shown = _decoded(data, size)
-    known = {BLACK: expected.unlabelled, **colours}
     if shown is not None:
-        mask, foreign = classes_of_colours(shown, known)
-        if not foreign:
-            return mask
+        foreign: list[str] = []
+        for table in colours:
+            mask, foreign = classes_of_colours(shown, {BLACK: expected.unlabelled, **table})
+            if not foreign:
+                return mask
         if pixels is None or not values:
             more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
             listed = ", ".join(foreign[:5])
@@ -53,13 +55,20 @@ def mask_of(
 
 
 def _by_value(pixels: Mask, expected: Expectation) -> Mask:
-    mask = np.where(pixels == IGNORE, expected.unlabelled, pixels).astype(np.uint8)
-    foreign = np.unique(mask[(mask >= len(expected.classes)) & (mask != IGNORE)])
-    if len(foreign):
-        shown = ", ".join(map(str, foreign[:5]))
-        last = len(expected.classes) - 1
-        raise ValueError(f"its values {shown} belong to no class; classes are 0 to {last}")
-    return mask
+    """Class ids of values: all are the project's own, or all are class ids and 255."""
+    found = set(np.flatnonzero(np.bincount(pixels.ravel())).tolist())
+    ids = {number: number for number in range(len(expected.classes))}
+    for table in (expected.values, ids | {IGNORE: IGNORE}):
+        if found <= table.keys():
+            classes = np.array([table.get(value, IGNORE) for value in range(256)], np.uint8)
+            if classes[IGNORE] == IGNORE:
+                classes[IGNORE] = expected.unlabelled
+            mask: Mask = classes[pixels]
+            return mask
+    known = sorted(expected.values.keys() or ids.keys())
+    foreign = ", ".join(map(str, sorted(found - set(known) - {IGNORE})[:5]))
+    listed = ", ".join(map(str, known[:32]))
+    raise ValueError(f"its values {foreign or IGNORE} belong to no class; the project's: {listed}")
 
 
 def _decoded(data: bytes, size: tuple[int, int]) -> tuple[Mask | None, Mask | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from alspec.datasets.files.palette import class_rows, png_of
@@ -12,10 +13,9 @@ HOW_TO = """\
 # How to label these images
 
 1. Draw a mask for each image of `images/`, as a PNG of the same size and name (`{example}`).
-   Its pixels are the ids of `classes.csv` (8-bit grey or palette), or the colours listed there;
-   255 or black is {unlabelled}.
-2. Start from `proposed/` where it has a file: it is what the model thinks. Copy it and correct it.
-   Images without one are check images: draw them from nothing.
+   Its pixels are the {codes} of `classes.csv` (8-bit grey or palette), or the colours listed there;
+   {nothing}.
+2. {start}
 3. Give back the folder of masks, or a zip of it:
    `alspec ingest {project} MASKS_FOLDER`
    An image that cannot be labelled: a line with its name in `rejected.txt` beside the masks.
@@ -34,13 +34,45 @@ def write(folder: Path, batch: HandOver) -> None:
     (folder / "proposed").mkdir()
     for image in images:
         if image.proposal is not None:
-            write_bytes(
-                folder / "proposed" / mask_name(image), png_of(image.proposal, len(classes))
-            )
-    write_csv(folder / "classes.csv", ("id", "name", "colour"), class_rows(classes))
-    example = mask_name(images[0]) if images else "name.png"
-    text = HOW_TO.format(example=example, project=batch.project, unlabelled=batch.unlabelled)
+            proposal = png_of(image.proposal, len(classes), batch.values)
+            write_bytes(folder / "proposed" / mask_name(image), proposal)
+    own = list(batch.values) not in ([], list(range(len(classes))))
+    rows = class_rows(classes)
+    if own:
+        valued = [(*row, value) for row, value in zip(rows, batch.values, strict=True)]
+        write_csv(folder / "classes.csv", ("id", "name", "colour", "value"), valued)
+    else:
+        write_csv(folder / "classes.csv", ("id", "name", "colour"), rows)
+    text = HOW_TO.format(
+        example=mask_name(images[0]) if images else "name.png",
+        project=batch.project,
+        codes="values (not the ids)" if own else "ids",
+        nothing=_nothing(batch),
+        start=_start(images),
+    )
     write_text(folder / "HOW-TO.md", text)
+
+
+def _nothing(batch: HandOver) -> str:
+    """Which pixels count for nothing, or for the class of what nobody labelled."""
+    if not batch.nothing:
+        return "every pixel needs a class"
+    codes = " and ".join(map(str, batch.nothing))
+    return f"{codes} (black where it is coloured): {batch.unlabelled}"
+
+
+def _start(images: Sequence[HandedImage]) -> str:
+    """Where to start from."""
+    proposed = sum(image.proposal is not None for image in images)
+    if not proposed:
+        return "Draw each from nothing: there are no proposals."
+    text = "Start from `proposed/`: it is what the model thinks. Copy a mask and correct it."
+    if proposed < len(images):
+        text += (
+            f"\n   {len(images) - proposed} images have none, so that they measure the model: draw "
+            "them from nothing."
+        )
+    return text
 
 
 def mask_name(image: HandedImage) -> str:

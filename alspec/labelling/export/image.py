@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from alspec.datasets.base import ImageId, Mask
+from alspec.datasets.base import IGNORE, ImageId, Mask
 
 REJECT = "reject"
 """The tag of an image that cannot or shall not be labelled."""
@@ -46,6 +46,8 @@ class HandOver:
         project: the spec file, for the commands in HOW-TO.md.
         unlabelled: what pixels without a class become, in words.
         home: the absolute folder where the hand-over is to stay.
+        values: of the project's own masks, the first of each class by id; of all classes or none.
+        nothing: the values of its masks that count for nothing.
     """
 
     images: Sequence[HandedImage]
@@ -53,6 +55,8 @@ class HandOver:
     project: str
     unlabelled: str
     home: Path
+    values: Sequence[int] = ()
+    nothing: Sequence[int] = (IGNORE,)
 
 
 def flat_name(batch: int, rank: int, image: ImageId) -> str:
