@@ -3,6 +3,15 @@
 y(n) = a - b n^-c, least squares over the labelled sets so far, a at most 100, b at least 0, c on a
 grid in (0, 2]. No stopping criterion wins everywhere (Pullar-Strecker et al., 2021); such fits
 should rather under-estimate (Mahmood et al., 2022). The tool advises and never stops by itself.
+
+Resampled check images and left-out measures say nothing of how another training on the same
+labels would have done: three measures alike by chance, and the interval is next to nothing. On
+CamVid 25.2, 24.5 and 25.7 mIoU gave "stop", +0.08 to +0.08, and the next batch +10. So the interval
+also holds the scatter of the measures around their curve: Gaussian noise whose variance is as
+unknown as few residuals leave it (scaled inverse chi-square, K - 2 degrees of freedom). Simulated
+with a standard deviation of 1: where mIoU is 25 for three batches and 32 from the fourth on, the
+third said "stop" in 88 % of trials without that noise, in 63 % with its variance taken for known,
+in 13 % so; on a true plateau all three say it in 95 % or more of trials from the sixth measure on.
 """
 
 from __future__ import annotations
@@ -87,9 +96,9 @@ def worth(
         margin: gain that a batch is worth.
 
     Returns:
-        The advice and its figures; intervals of the gains from resampling the images, from how far
-        the measures lie from their curve (a training anew would give another measure), and from
-        leaving out each measure in turn where four are there.
+        The advice and its figures; intervals of the gains from resampling the images, from the
+        scatter of the measures around their curve, and from leaving out each measure in turn where
+        four are there.
     """
     resampled = _resampled(confusions, rng)
     points = [
@@ -100,7 +109,7 @@ def worth(
         return Worth(Advice.CANNOT_TELL, points)
     sizes = np.asarray(labelled, float)
     own = np.array([[point[1] for point in points]])
-    noisy = resampled + rng.normal(0, _scatter(sizes, own), resampled.shape)
+    noisy = resampled + _scatter(sizes, own, rng)
     curves = fit(sizes, np.concatenate([own, noisy]), _left_out(len(labelled), len(noisy)))
     now = sizes[-1]
     gains = [_gain(curves, now, more) for more in (now + batch, 2 * now)]
@@ -140,11 +149,13 @@ def _resampled(confusions: Sequence[NDArray[np.int64]], rng: np.random.Generator
     return np.stack(columns, axis=1)
 
 
-def _scatter(sizes_K: Values, own_1K: Values) -> float:
-    """Standard deviation of measures around their curve, which has two parameters beside c."""
+def _scatter(sizes_K: Values, own_1K: Values, rng: np.random.Generator) -> Values:
+    """Noise (R, K) of measures around their curve, which has two parameters beside c."""
     ((a, b, c),) = fit(sizes_K, own_1K, np.ones_like(own_1K))
     left = own_1K[0] - (a - b * sizes_K**-c)
-    return float(np.sqrt((left**2).sum() / (len(left) - 2)))
+    spread_R = np.sqrt((left**2).sum() / rng.chisquare(len(left) - 2, RESAMPLES))
+    noise: Values = spread_R[:, None] * rng.normal(size=(RESAMPLES, len(left)))
+    return noise
 
 
 def _left_out(points: int, resamples: int) -> Values:

@@ -80,6 +80,30 @@ def test_measures_that_scatter_more_than_images_explain_are_no_ground_to_stop(me
     assert found.next_batch.high > 0.5
 
 
+@pytest.mark.parametrize(
+    ("case", "most_stops"),
+    [("rises late", 8), ("rises", 2)],
+)
+def test_three_measures_seldom_say_stop_where_more_labels_help(case, most_stops):
+    """Alike by chance, three measures are no plateau; without the scatter 28 of 30 say so."""
+    quality = {"rises late": np.full(3, 25.0), "rises": curve((20, 40, 60), 50, 60, 0.3)}[case]
+    stops = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        sets = [matrices(q, images=20) for q in quality + rng.normal(0, 1, 3)]
+        stops += worth((20, 40, 60), sets, 20, rng).advice is Advice.STOP
+    assert stops <= most_stops
+
+
+def test_a_plateau_says_stop_though_measures_scatter():
+    stops = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sets = [matrices(q, images=20) for q in 60 + rng.normal(0, 0.5, 7)]
+        stops += worth(range(20, 160, 20), sets, 20, rng).advice is Advice.STOP
+    assert stops >= 18
+
+
 def test_two_measures_are_too_few():
     found = worth((20, 40), [matrices(40), matrices(50)], 20, np.random.default_rng(0))
     assert (found.advice, found.next_batch) == (Advice.CANNOT_TELL, None)
