@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from alspec.datasets.base import Split
-from alspec.datasets.files import inspectors
-from alspec.datasets.files.inspectors import inspect_all
+from alspec.datasets.files.inspection import Inspection
+from alspec.datasets.files.inspection_record import decode_line, encode_line
+from alspec.datasets.files.inspectors import inspect_all, inspect_here
 from alspec.datasets.kinds.folder import Folder, Spec
+from alspec.errors import Problem
 
 IMAGES = 40
 LOST, BAD_VALUE, OTHER_SIZE, NO_IMAGE, LATIN = 7, 11, 20, 33, 39
@@ -74,7 +76,7 @@ def same(found, other):
 def here(spec):
     """What is found of each image in this process, which hears nothing of lost data."""
     dataset = Folder(spec)
-    return [inspectors._inspect_here(dataset, image) for image in images_of(dataset)]
+    return [inspect_here(dataset, image) for image in images_of(dataset)]
 
 
 def test_processes_find_what_is_found_here_and_lost_data(spec, here):
@@ -87,6 +89,24 @@ def test_processes_find_what_is_found_here_and_lost_data(spec, here):
     ]  # fmt: skip
     assert "lost data" in found[LOST].problems[0].what
     assert found[LATIN].size == (24, 32)
+
+
+def test_a_record_gives_the_inspection_back():
+    problem = Problem(
+        "masks/\udce4.png", "odd", "a\n^", ("datasets", 0), (("val",), ("budgets", 1)), True
+    )
+    pixels = np.zeros(256, np.int64)
+    pixels[[0, 255]] = 7, 2**40
+    found = [
+        Inspection((3, 4), pixels, np.full((16, 16, 3), 9, np.uint8), (), (b"\0" * 32, b"\1" * 32)),
+        Inspection(None, None, None, (problem,)),
+    ]
+    line = encode_line(found)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    back = decode_line(line)
+    assert all(map(same, back, found))
+    assert hash(back[1].problems) == hash(found[1].problems), "tuples, not lists"
 
 
 def test_without_processes_the_rest_is_found(spec, here, monkeypatch):
