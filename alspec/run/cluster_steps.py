@@ -11,7 +11,7 @@ from pathlib import Path
 from alspec.errors import InputError, Problem
 from alspec.plan.config_file import TRUST_OPTION
 from alspec.plan.step import Step, StepKey
-from alspec.run.executors.pilots import Cluster, ClusterError, PilotCommand
+from alspec.run.executors.pilots import Cluster, ClusterError, PilotCommand, workers_on_cpus
 from alspec.run.executors.ray import RayCluster
 from alspec.run.executors.slurm import Job, SlurmCluster, job_name
 from alspec.run.loop import RunSummary
@@ -96,7 +96,7 @@ def cluster_of(
     if asked.executor == "slurm":
         job = Job(
             name, command.arguments(), command.submission, Path.cwd(), logs,
-            gpus_of(command.devices), asked.slurm,
+            gpus_of(command.devices), asked.slurm, workers_on_cpus(command.devices),
         )  # fmt: skip
         return SlurmCluster(job, folder.job_script.absolute())
     named = variables(origin.path, origin.overrides)

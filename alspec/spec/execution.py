@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from alspec.spec.fields import Frozen
@@ -77,6 +77,50 @@ _RESOURCES = re.compile(
 """Options of sbatch that ask for resources and can do nothing else."""
 
 
+CHECKPOINT_SECONDS = 180
+"""Before the end of a job's time, when Slurm asks the pilot to write a checkpoint."""
+
+SHORTEST_JOB_SECONDS = 300
+"""Slurm may signal a job a minute early; below this it is signalled before it has done a thing,
+queued again, and so on for ever."""
+
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
+
+
+def seconds_of_limit(text: str) -> int | None:
+    """A time limit as sbatch reads it, in seconds; None for no limit and for what is none.
+
+    Args:
+        text: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes or
+            days-hours:minutes:seconds.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    first, second, third = (int(found[name] or 0) for name in ("first", "second", "third"))
+    if found["days"] or found["third"]:
+        return (24 * int(found["days"] or 0) + first) * 3600 + 60 * second + third or None
+    return 60 * first + second or None
+
+
+def _long_enough(text: str) -> str:
+    """A time limit that leaves a job time to work before it is signalled."""
+    seconds = seconds_of_limit(text)
+    if seconds is not None and seconds < SHORTEST_JOB_SECONDS:
+        raise PydanticCustomError(
+            "time",
+            "`{text}` is {seconds} s to Slurm: a job is signalled {before} s before its time is up "
+            "to write a checkpoint, and would do nothing before. Ask for {minutes} minutes or more",
+            {
+                "text": text,
+                "seconds": seconds,
+                "before": CHECKPOINT_SECONDS,
+                "minutes": SHORTEST_JOB_SECONDS // 60,
+            },
+        )
+    return text
+
+
 def _option(value: object) -> object:
     """An option of sbatch, with or without `#SBATCH` before it."""
     if not isinstance(value, str):
@@ -91,6 +135,8 @@ def _option(value: object) -> object:
         raise PydanticCustomError(
             "option", "`{text}` is set by alspec; leave it out", {"text": found["option"]}
         )
+    if found["name"] in ("time", "time-min", "t"):
+        _long_enough(re.sub(r"^--?[a-z-]+[= ]*", "", found["option"]))
     return found["option"]
 
 
@@ -105,7 +151,9 @@ class Slurm(Frozen):
 
     partition: Word | None = None
     account: Word | None = None
-    time: Word | None = Field(default=None, description="limit of a job, as 4:00:00 or 2-12")
+    time: Annotated[Word, AfterValidator(_long_enough)] | None = Field(
+        default=None, description="limit of a job, as 4:00:00 or 2-12; 5 minutes or more"
+    )
     gpu: Word | None = Field(default=None, description="type of GPU, as a100; any without")
     cpus: int | None = Field(default=None, ge=1, description="CPUs of a job")
     memory: Word | None = Field(default=None, description="memory of a job, as 32G")

@@ -47,6 +47,12 @@ class PilotCommand:
         return alspec_command([*command, *self.options])
 
 
+def workers_on_cpus(devices: str) -> int | None:
+    """How many workers on CPUs a pilot has, by its `--devices`; None for GPUs and all CPUs."""
+    kind, _, workers = devices.partition(":")
+    return int(workers) if kind == "cpu" and workers.isdigit() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """Which pilots of a study a cluster has.

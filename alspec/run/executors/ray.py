@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alspec.errors import ExitCode, InputError
-from alspec.run.executors.pilots import Census, ClusterError, PilotCommand
+from alspec.run.executors.pilots import Census, ClusterError, PilotCommand, workers_on_cpus
 from alspec.spec import execution
 from alspec.system.atomic import open_to_append
 from alspec.system.processes import JOB, SUBMISSION
@@ -133,19 +133,21 @@ class RayCluster:
     @property
     def cpus(self) -> int:
         """CPUs of a task: as asked, else one for each worker of a pilot on CPUs."""
-        kind, _, workers = self.command.devices.partition(":")
-        return self.asked.cpus or (int(workers) if kind == "cpu" and workers.isdigit() else 1)
+        return self.asked.cpus or workers_on_cpus(self.command.devices) or 1
 
     def slots(self) -> int:
         """Tasks that the nodes have room for at once. Raises ClusterError where none fits."""
-        there = self._ray.cluster_resources()
-        room = int(there.get("CPU", 0)) // self.cpus
-        if self.gpus:
-            room = min(room, int(there.get("GPU", 0)) // self.gpus)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        there = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+        room = sum(
+            min(cpus // self.cpus, gpus // self.gpus if self.gpus else cpus) for cpus, gpus in there
+        )
         if room < 1:
-            has = f"{there.get('CPU', 0):.0f} CPUs and {there.get('GPU', 0):.0f} GPUs"
+            has = ", ".join(f"{cpus} CPUs and {gpus} GPUs" for cpus, gpus in sorted(set(there)))
             what = f"{self.gpus} GPUs and {self.cpus} CPUs (--devices, execution.ray.cpus)"
-            raise ClusterError(f"the cluster has {has}; a task asks for {what}")
+            raise ClusterError(
+                f"a task asks for {what} of one node; the nodes have {has or 'none'}"
+            )
         return room
 
     def start(self, pilots: int) -> str:

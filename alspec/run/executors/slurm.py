@@ -15,15 +15,15 @@ from pathlib import Path
 
 from alspec.errors import InputError
 from alspec.run.executors.pilots import Census, ClusterError
-from alspec.spec.execution import Slurm
+from alspec.spec.execution import CHECKPOINT_SECONDS, Slurm
 from alspec.system.atomic import write_text
 from alspec.system.processes import SUBMISSION
 
-CHECKPOINT_SECONDS = 180
-"""Before the end of a job's time, when Slurm asks the pilot to write a checkpoint."""
-
 ANSWER_SECONDS = 120.0
 """Until a command of Slurm's is given up; it tries for a while itself to reach its controller."""
+
+_CPUS, _GPUS = re.compile(r"--cpus-per-task\b|(^| )-c"), re.compile(r"--(gres|gpus)\b")
+"""Options of a user's own lines that ask for these."""
 
 _SCRIPT = """\
 #!/bin/bash
@@ -61,6 +61,7 @@ class Job:
         logs: folder of what jobs print.
         gpus: of a job.
         asked: what the spec asks of Slurm.
+        cpus: of a job whose spec asks for no number; None leaves it to the cluster.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Job:
     logs: Path
     gpus: int
     asked: Slurm
+    cpus: int | None = None
 
 
 def job_name(study: str, folder: Path) -> str:
@@ -98,8 +100,8 @@ def job_script(job: Job, jobs: int) -> str:
         "partition": asked.partition,
         "account": asked.account,
         "time": asked.time,
-        "gres": gpus if job.gpus and not re.search(r"--(gres|gpus)\b", own) else None,
-        "cpus-per-task": asked.cpus,
+        "gres": gpus if job.gpus and not _GPUS.search(own) else None,
+        "cpus-per-task": asked.cpus or (None if _CPUS.search(own) else job.cpus),
         "mem": asked.memory,
     }
     options = [

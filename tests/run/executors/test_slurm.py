@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from fakes import slurm_commands
 
 from alspec.errors import InputError
 from alspec.run.cluster_steps import gpus_of
-from alspec.run.executors.pilots import ClusterError, PilotCommand
+from alspec.run.executors.pilots import ClusterError, PilotCommand, workers_on_cpus
 from alspec.run.executors.slurm import Job, SlurmCluster, job_name, job_script
-from alspec.spec.execution import Slurm
+from alspec.spec.execution import Slurm, seconds_of_limit
 from alspec.system.processes import SUBMISSION
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
@@ -61,6 +62,43 @@ def test_what_nobody_asked_for_is_left_to_the_cluster():
 )
 def test_a_job_asks_for_as_many_gpus_as_its_devices_name(devices, gpus):
     assert gpus_of(devices) == gpus
+
+
+def test_a_job_asks_for_a_cpu_for_each_worker_on_cpus():
+    def asked_for(devices, **asked):
+        return job_script(replace(job(**asked), cpus=workers_on_cpus(devices)), 1)
+
+    assert "--cpus-per-task=4\n" in asked_for("cpu:4")
+    assert "--cpus-per-task=6\n" in asked_for("cpu:4", cpus=6)
+    for devices, asked in [
+        ("cpu", {}), ("cuda:0*3", {}), ("cpu:4", {"lines": ["-c 2"]}),
+        ("cpu:4", {"lines": ["--cpus-per-task=2"]}),
+    ]:  # fmt: skip
+        assert "#SBATCH --cpus-per-task=4" not in asked_for(devices, **asked)
+
+
+def test_devices_of_one_training_are_those_of_one_job(study, slurm, toy_spec, cli):
+    spec = {**toy_spec, "execution": {"executor": "slurm", "jobs": 1, "devices": 2}}
+    Path("study.yaml").write_text(yaml.safe_dump(spec))
+    for devices in ("cpu:1", "cuda:0", "cuda:0*2"):
+        code, _, err = cli("run", "study.yaml", "--devices", devices)
+        assert code == 2
+        assert "a training takes 2 devices together" in err
+        assert not (slurm / "asked").exists()
+        assert not Path("work_dirs").exists()
+    scripts = {}
+    for devices in ([], ["--devices", "cpu:2"]):
+        work_dir = f"w{len(scripts)}"
+        assert cli("run", "study.yaml", "--no-wait", "--work-dir", work_dir, *devices)[0] == 4
+        scripts[work_dir] = (slurm / f"script.{100 + len(scripts)}").read_text()
+        slurm_commands.end_all(slurm)
+        for element in (slurm / "jobs").iterdir():
+            element.unlink()
+    assert "#SBATCH --gres=gpu:2\n" in scripts["w0"]
+    assert " --devices cuda:0,1 " in scripts["w0"]
+    assert "#SBATCH --cpus-per-task=2\n" in scripts["w1"]
+    assert "--gres" not in scripts["w1"]
+    assert " --devices cpu:2 " in scripts["w1"]
 
 
 @pytest.mark.parametrize(
@@ -199,14 +237,32 @@ def test_lines_that_can_run_programs_are_trusted_first(study, slurm, toy_spec, c
         ({"slurm": {"lines": ["constraint"]}}, "is no option of sbatch"),
         ({"slurm": {"lines": ["--qos=x\n#SBATCH --wrap=x"]}}, "is no option of sbatch"),
         ({"slurm": {"setup": ["a\nb"]}}, "one line of shell each"),
+        ({"slurm": {"time": "3:00"}}, "Ask for 5 minutes or more"),
+        ({"slurm": {"time": 4}}, "`4` is 240 s to Slurm"),
+        ({"slurm": {"lines": ["#SBATCH -t 0-00:04:59"]}}, "Ask for 5 minutes or more"),
+        ({"slurm": {"lines": ["--time-min=2"]}}, "Ask for 5 minutes or more"),
     ],
 )
-def test_a_wrong_block_is_told_at_its_line(study, toy_spec, cli, block, said):
+def test_a_wrong_block_is_told_at_its_line(study, slurm, toy_spec, cli, block, said):
     Path("study.yaml").write_text(yaml.safe_dump({**toy_spec, "execution": block}))
-    code, _, err = cli("run", "study.yaml")
+    code, _, err = cli("run", "study.yaml", "--executor", "slurm", "--jobs", "1")
     assert code == 2
     assert "study.yaml:" in err
     assert said in err
+    assert not (slurm / "asked").exists()
+    assert not Path("work_dirs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5", 300), ("5:30", 330), ("1:00:00", 3600), ("2-12", 216_000), ("1-0:30", 88_200),
+        ("0-00:05:01", 301), ("0", None), ("UNLIMITED", None), ("soon", None),
+    ],
+)  # fmt: skip
+def test_a_time_limit_is_read_as_sbatch_does(text, seconds):
+    assert seconds_of_limit(text) == seconds
+    assert Slurm(time=text, lines=[f"--time={text}"]).time == text
 
 
 def test_a_study_of_no_file_cannot_be_given_to_pilots(toy_study, slurm, tmp_path, monkeypatch):
@@ -235,6 +291,18 @@ def test_without_ray_the_message_names_the_extra(study, monkeypatch, cli):
 def test_ray_is_imported_when_it_is_asked_for_alone():
     code = "import sys, alspec.run.cluster_steps; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_training_of_two_devices_ends_in_the_same_bytes(tmp_path, slurm):
+    from factories.cluster_runs import TOGETHER, ClusterRun, alone
+
+    (slurm / "start").touch()
+    (tmp_path / "alone").mkdir()
+    together, where = {"devices": 2}, ("--devices", "cpu:2")
+    expected = alone(tmp_path / "alone", TOGETHER, *where, **together)
+    run = ClusterRun(tmp_path, TOGETHER, executor="slurm", jobs=1, **together)
+    assert "1 jobs submitted to Slurm" in run.check(run.start(*where), expected)
 
 
 @pytest.mark.slow
