@@ -16,6 +16,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.kinds import TRAIN
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.plan.step import Step, StepKey
+from alspec.run.deaths import counted_deaths
 from alspec.run.executors.base import Ended, Executor, Outcome, Progressed
 from alspec.run.observer import Observer
 from alspec.store.drafts import sweep_unleased
@@ -113,12 +114,12 @@ def run(
     todo = needed(plan, store, among)
     summary = RunSummary(finished_before=len(plan.steps) - len(todo))
     _sweep_checkpoints(store)
-    leases = Leases(store.folders.leases)
+    failures = Failures(store.folders.failures, submission())
+    leases = Leases(store.folders.leases, died=counted_deaths(plan, store, failures))
     try:
         leases.clear()
         sweep_unleased(store.folders.drafts, leases.keys)
         _clear_recipes(plan, store, leases, todo)
-        failures = Failures(store.folders.failures, submission())
         _Loop(plan, store, executor, observer, todo, summary, leases, failures, patience).run()
     finally:
         leases.close()
@@ -226,14 +227,19 @@ class _Loop:
         return True
 
     def _failed_elsewhere(self, key: StepKey) -> bool:
-        """Take a step off the list that failed in another run since this one was asked for."""
+        """Take a step off the list that failed in another run since this one was asked for.
+
+        A run that was killed at it recorded nothing; then the one that found that does.
+        """
         failure = self.failures.final(key)
         if failure is None:
             return False
         self._no_longer_waits(key)
         step = self.todo[key]
         self.summary.failed[key] = str(failure)
-        self.observer.ended(step, Outcome.FAILED_ELSEWHERE, str(failure), failure.log)
+        mine = failure.mark in self.failures.written
+        outcome = Outcome.LOST if mine else Outcome.FAILED_ELSEWHERE
+        self.observer.ended(step, outcome, str(failure), failure.log)
         self._skip_descendants(key)
         return True
 

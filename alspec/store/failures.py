@@ -8,11 +8,15 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from alspec.store.leases import Holder
 from alspec.system.atomic import write_json
 from alspec.system.processes import cluster_job
 
 MACHINES = 2
 """On so many machines a step is tried: what broke it on the first may be that machine's fault."""
+
+DEATHS = 3
+"""Processes in a row that were killed at a step, from which on it counts as what kills them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Failure:
         message: why it failed.
         log: a file that says more; empty for none.
         mark: differs between any two failures.
+        deaths: of processes, in a row, since they or the step began; they say nothing themselves.
     """
 
     submission: str
@@ -34,8 +39,11 @@ class Failure:
     message: str
     log: str
     mark: str
+    deaths: int = 0
 
     def __str__(self) -> str:
+        if self.deaths:
+            return self.message
         job = f" ({self.job})" if self.job else ""
         return f"on {' and '.join(self.hosts)}{job}: {self.message}"
 
@@ -49,10 +57,12 @@ class Failures:
     Attributes:
         folder: of all failures of a store.
         submission: of this run.
+        written: the marks of the failures that this run wrote.
     """
 
     folder: Path
     submission: str
+    written: set[str] = field(default_factory=set)
     _before: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -65,14 +75,37 @@ class Failures:
         if failure is None:
             return None
         here = socket.gethostname() in failure.hosts
-        return failure if here or len(failure.hosts) >= MACHINES else None
+        enough = len(failure.hosts) >= MACHINES or failure.deaths >= DEATHS
+        return failure if here or enough else None
 
     def record(self, key: str, message: str, log: str) -> None:
         """Write that a step failed here; before its lease is released."""
         before = self._since(key)
         hosts = dict.fromkeys([*(before.hosts if before else ()), socket.gethostname()])
+        self._write(key, tuple(hosts), cluster_job(), message, log)
+
+    def record_death(self, key: str, holder: Holder) -> None:
+        """Write that a process was killed at a step, as where a whole job is out of memory.
+
+        Args:
+            key: the step's, whose lease is this process's now.
+            holder: who had it before.
+        """
+        before = self._since(key)
+        deaths = before.deaths + 1 if before else 1
+        message = (
+            f"{deaths} processes in a row were killed at it, the last one {holder.name}: it may "
+            "need more memory than a job has. Give jobs more, or lower training.batch_size"
+        )
+        self._write(key, before.hosts if before else (), holder.job, message, deaths=deaths)
+
+    def _write(
+        self, key: str, hosts: tuple[str, ...], job: str, message: str, log: str = "",
+        deaths: int = 0,
+    ) -> None:  # fmt: skip
         mark = uuid.uuid4().hex
-        failure = Failure(self.submission, tuple(hosts), cluster_job(), message, log, mark)
+        failure = Failure(self.submission, hosts, job, message, log, mark, deaths)
+        self.written.add(mark)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._path(key), asdict(failure))
 

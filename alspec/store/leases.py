@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -99,15 +99,19 @@ class Holder:
             return is_alive(self.process) and self.age < self.limit
         return is_alive(self.process) and start == self.start
 
+    @property
+    def name(self) -> str:
+        """The process, its machine and its job, as people call them."""
+        job = f" ({self.job})" if self.job else ""
+        return f"process {self.process} on {self.host}{job}"
+
     def __str__(self) -> str:
         if self.ahead:
             return (
-                f"process {self.process} on {self.host}, whose lease is dated {self.ahead:.0f} s "
-                f"in the future: a clock was set; it is taken over if it does not change for "
-                f"{self.limit:.0f} s,"
+                f"{self.name}, whose lease is dated {self.ahead:.0f} s in the future: a clock was "
+                f"set; it is taken over if it does not change for {self.limit:.0f} s,"
             )
-        job = f" ({self.job})" if self.job else ""
-        return f"process {self.process} on {self.host}{job}, last heard of {self.age:.0f} s ago"
+        return f"{self.name}, last heard of {self.age:.0f} s ago"
 
 
 def stale_seconds(folder: Path) -> float:
@@ -139,10 +143,13 @@ class Leases:
         folder: of all leases of a store.
         limit: age from which a process of another machine counts as dead; None as
             `stale_seconds` says.
+        died: hears of each dead process whose lease was taken over, while the lease is this
+            process's: a step's key, and who it was.
     """
 
     folder: Path
     limit: float | None = None
+    died: Callable[[str, Holder], None] = lambda _key, _holder: None
     _said: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = field(default_factory=dict)
     _clock: tuple[float, float] | None = None
     _mine: dict[str, Path] = field(default_factory=dict)
@@ -190,15 +197,19 @@ class Leases:
             holder = self._holder(lease, now)
             return holder if holder and holder.lives else self._link(key, mine, now)
         failpoints.at("lease.linked", lease)
+        dead: list[Holder] = []
         for path in self._numbered(key).values():
             if path == lease:
                 continue
             if (holder := self._holder(path, now)) and holder.lives:
                 lease.unlink(missing_ok=True)
                 return holder
+            dead += [holder] if holder else []
             with suppress(PermissionError):  # somebody else's, in a folder where each has his own
                 path.unlink(missing_ok=True)
         self._mine[key] = lease
+        for holder in dead:
+            self.died(key, holder)
         return None
 
     def release(self, key: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alspec.store.failures import MACHINES, Failures
+from alspec.store.failures import DEATHS, MACHINES, Failures
+from alspec.store.leases import Holder
 
 KEY = "a" * 64
 
@@ -48,4 +49,28 @@ def test_another_command_tries_again_what_failed_before_it_began(tmp_path, on):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"hosts": 1}', '{"hosts": [], "x": 1}'])
 def test_a_failure_that_cannot_be_read_stops_nobody(tmp_path, text):
     (tmp_path / f"{KEY}.json").write_text(text)
+    assert Failures(tmp_path, "s").final(KEY) is None
+
+
+def test_a_step_at_which_processes_are_killed_is_tried_a_few_times(tmp_path, on):
+    on("one")
+    killed = Holder("node7", "0" * 8, "b", 12, "9", job="slurm-3_1")
+    for number in range(1, DEATHS + 1):
+        assert Failures(tmp_path, "s").final(KEY) is None
+        Failures(tmp_path, "s").record_death(KEY, killed)
+        assert Failures(tmp_path, "other").final(KEY) is None  # a user's next command tries again
+        assert (Failures(tmp_path, "s").final(KEY) is None) == (number < DEATHS)
+    said = str(Failures(tmp_path, "s").final(KEY))
+    assert "3 processes in a row were killed at it" in said
+    assert "process 12 on node7 (slurm-3_1)" in said
+    Failures(tmp_path, "other").record_death(KEY, killed)
+    assert Failures(tmp_path, "other").final(KEY) is None
+
+
+def test_a_death_takes_nothing_from_what_failed_on_a_machine(tmp_path, on):
+    on("one")
+    Failures(tmp_path, "s").record(KEY, "NaN", "")
+    Failures(tmp_path, "s").record_death(KEY, Holder("two", "0" * 8, "b", 12, "9"))
+    assert Failures(tmp_path, "s").final(KEY) is not None
+    on("two")
     assert Failures(tmp_path, "s").final(KEY) is None
