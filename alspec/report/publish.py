@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from alspec.results.selection_files import write_selections
 from alspec.results.table import Results, collect, write_tables
 from alspec.store.drafts import sweep
 from alspec.store.study_folder import StudyFolder
+from alspec.store.turns import own_turn
 from alspec.system import failpoints
 from alspec.system.atomic import write_bytes, write_text
 
@@ -88,6 +90,8 @@ def _remove_old(folder: StudyFolder, files: Collection[str]) -> None:
 def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:
     """`publish`, unless its files are as written from the same finished steps.
 
+    Of many runs that end at once, one publishes; the others wait for it and find it done.
+
     Args:
         plan: the study, expanded.
         folder: where its files go; the finished steps in its store have been verified.
@@ -95,10 +99,21 @@ def publish_what_changed(plan: Plan, folder: StudyFolder) -> Path:
     Returns:
         The path of the report.
     """
-    if is_up_to_date(input_digest_of(plan, folder), folder):
-        sweep(folder.root, "**/*")
+    if _is_published(plan, folder):
         return folder.report
-    return publish(plan, folder)
+    name = f"report-{hashlib.sha256(folder.study.encode()).hexdigest()[:16]}"
+    with own_turn(folder.store.folders.leases, name) as waited:
+        if waited and _is_published(plan, folder):
+            return folder.report
+        return publish(plan, folder)
+
+
+def _is_published(plan: Plan, folder: StudyFolder) -> bool:
+    """Whether all is up to date; then what killed runs left half written is removed."""
+    if not is_up_to_date(input_digest_of(plan, folder), folder):
+        return False
+    sweep(folder.root, "**/*")
+    return True
 
 
 def guidance_for(plan: Plan, folder: StudyFolder) -> Iterator[Guidance]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -10,6 +12,7 @@ from fakes.trainer import drawn, results_of, run_study, tiny_plan
 
 from alspec.report import publish
 from alspec.report import up_to_date as unchanged
+from alspec.store import turns
 from alspec.store.study_folder import StudyFolder
 
 
@@ -43,6 +46,34 @@ def test_nothing_changed_writes_nothing(copied):
     before = {path: path.stat().st_mtime_ns for path in work_dir.rglob("*.*") if path.is_file()}
     assert not publish_anew(work_dir, plan)
     assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert results_of(work_dir, plan) == results
+
+
+def test_runs_that_end_at_once_publish_once(copied, monkeypatch):
+    """As the last pilots of a study do."""
+    work_dir, plan, results = copied
+    folder, runs, looked = StudyFolder(work_dir, plan.study.study), 4, threading.local()
+    together = threading.Barrier(runs)
+    is_published = publish._is_published
+
+    def seen_by_all(*asked):
+        found = is_published(*asked)
+        if not hasattr(looked, "once"):
+            looked.once = True
+            together.wait()
+        return found
+
+    folder.report.unlink()
+    monkeypatch.setattr(publish, "_is_published", seen_by_all)
+    monkeypatch.setattr(turns, "LOOK_SECONDS", 0.01)
+    with (
+        mock.patch.object(publish, "publish", wraps=publish.publish) as written,
+        mock.patch("alspec.report.album.Album.draw", drawn),
+        ThreadPoolExecutor(runs) as pool,
+    ):
+        paths = pool.map(lambda _: publish.publish_what_changed(plan, folder), range(runs))
+        assert list(paths) == [folder.report] * runs
+    assert written.call_count == 1
     assert results_of(work_dir, plan) == results
 
 
