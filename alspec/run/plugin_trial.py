@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import IO
 from alspec import plugins
 from alspec.errors import PluginError
 from alspec.system.interpreter import python_command, python_environment
+from alspec.system.scratch import scratch_folder
 
 SECONDS = 120.0
 MEMORY_GIB = 4.0
@@ -39,8 +39,8 @@ def try_plugin(
         seconds: for its import and all trials together.
         memory_gib: that the process may take beyond what it has before the plugin is loaded.
     """
-    with tempfile.TemporaryDirectory(prefix="alspec-") as folder:
-        report, printed, errors = (Path(folder) / name for name in ("report", "out", "err"))
+    with scratch_folder() as folder:
+        report, printed, errors = (folder / name for name in ("report", "out", "err"))
         arguments = [group, name, str(report), str(memory_gib)]
         with printed.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

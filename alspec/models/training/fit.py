@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +38,7 @@ from alspec.models.training.resume import CheckpointPolicy, PositionedLoop, Resu
 from alspec.models.training.runner import StepRunner
 from alspec.models.training.s4gan import Discriminator, S4GANSegmentor
 from alspec.spec.model import S4GAN, Training
+from alspec.system.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from mmseg.models import EncoderDecoder
@@ -129,12 +129,12 @@ def fit(
     loader_workers = affordable_workers(feed, loader_workers, policy.warn if policy else to_log)
     loader = feed.loader(FromPosition(start, iterations), device, loader_workers)
     with (
-        tempfile.TemporaryDirectory(prefix="alspec-") as scratch,
+        scratch_folder() as scratch,
         _reading(frames, feed, loader, start),
         compiling(segmentor, wanted=training.compile),
     ):
         hooks = [QuietRuntimeInfo(), log, *([resume] if resume else [])]
-        runner = learner.runner(loader, iterations, hooks, Path(scratch))
+        runner = learner.runner(loader, iterations, hooks, scratch)
         torch.manual_seed(seeds.dropout + ranks.rank)
         seconds = _seconds_of(runner) + (resume.seconds_before if resume else 0.0)
     return Trained(segmentor.eval(), log.epochs, iterations, seconds, parameter_count(segmentor))

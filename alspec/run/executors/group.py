@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from threading import Event
 
 from alspec.plan.step import StepKey
 from alspec.run.executors.base import Ended, Outcome
@@ -47,6 +48,7 @@ class Group:
         devices: theirs.
         ends: how each ended so far, by rank.
         ended_by_us: the others were ended after one had failed.
+        over: set when all have ended.
     """
 
     key: StepKey
@@ -55,6 +57,7 @@ class Group:
     ends: dict[int, Ended] = field(default_factory=dict)
     followed: set[int] = field(default_factory=set)
     ended_by_us: bool = False
+    over: Event = field(default_factory=Event)
 
     def note(self, slot: int, end: Ended, *, follows: bool = False) -> None:
         """One of them ended.
@@ -69,11 +72,8 @@ class Group:
             self.ends[rank] = end
             if follows or (self.ended_by_us and end.outcome is Outcome.LOST):
                 self.followed.add(rank)
-
-    @property
-    def over(self) -> bool:
-        """Whether all have ended."""
-        return len(self.ends) == len(self.slots)
+        if len(self.ends) == len(self.slots):
+            self.over.set()
 
     @property
     def broken(self) -> bool:

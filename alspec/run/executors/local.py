@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from alspec.run.executors.worker import STOP, STOP_SECONDS
 from alspec.system import failpoints
 from alspec.system.atomic import open_to_append
 from alspec.system.interpreter import python_command, python_environment
+from alspec.system.scratch import new_scratch
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ENVIRONMENT = {
@@ -110,7 +110,7 @@ class LocalExecutor:
     def _new_meeting(self) -> str:
         """The path of a file over which the workers of a group meet."""
         if self._meetings is None:
-            self._meetings = Path(tempfile.mkdtemp(prefix="alspec-"))
+            self._meetings = new_scratch()
         self._groups += 1
         return str(self._meetings / str(self._groups))
 
@@ -203,7 +203,7 @@ class LocalExecutor:
             group.note(slot, end, follows=follows)
             if end.outcome is Outcome.DONE:
                 worker.key = worker.group = None
-            over = group.over
+            over = group.over.is_set()
         if over:
             self._dissolve(group)
         elif group.broken and first_failure:
@@ -211,11 +211,8 @@ class LocalExecutor:
 
     def _end_others(self, group: Group) -> None:
         """End what is left of a group in which one failed: it may wait for that one for ever."""
-        until = time.monotonic() + FOLLOW_SECONDS
-        while time.monotonic() < until:
-            if group.over:
-                return
-            time.sleep(0.05)
+        if group.over.wait(FOLLOW_SECONDS):
+            return
         with self._lock:
             if self._closing:  # they write a checkpoint
                 return

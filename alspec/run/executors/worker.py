@@ -16,7 +16,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -34,6 +33,7 @@ from alspec.run.executors.group import Assignment
 from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import describe_os_error
+from alspec.system.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -163,10 +163,8 @@ def help_with(step: Step, store: Store, worker_context: WorkerContext) -> None:
     from alspec.steps.work import StepContext
 
     worker_context.warnings.clear()
-    with tempfile.TemporaryDirectory(prefix="alspec-") as scratch:
-        context = StepContext(
-            step, store, Path(scratch), worker_context, lambda _done, _total: None
-        )
+    with scratch_folder() as scratch:
+        context = StepContext(step, store, scratch, worker_context, lambda _done, _total: None)
         performer_of(step.kind)(context)
 
 
