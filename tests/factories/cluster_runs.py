@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -10,35 +9,59 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
+from alspec.store.study_folder import StudyFolder
+from factories.results import results_of
 from factories.toy import TOY
 
-MEASURED = {"train_seconds", "acquire_seconds", "device"}
-"""Columns of results.csv that say how fast a device was."""
+TINY = {
+    **TOY,
+    "ssl": [False],
+    "seeds": [0, 1],
+    "training": {"epochs": 40, "batch_size": 4, "lr": 0.01},
+}
+"""Long enough for something to happen to it."""
+
+TOGETHER = {
+    **TOY,
+    "methods": ["random"],
+    "ssl": [False],
+    "budgets": [{"name": "one", "unit": "images", "initial": 8, "step": 4, "cycles": 1}],
+    "training": {"epochs": 10, "batch_size": 4, "lr": 0.01},
+}
+"""Small, for trainings of several devices."""
 
 SECONDS = 900
 """Longer than any run takes, with pilots started anew after each fault."""
 
 
 class ClusterRun:
-    """The tiny study in a folder, long enough for something to happen to it."""
+    """A study in a folder, to be done by pilots.
 
-    def __init__(self, folder: Path, epochs: int = 40, **execution: object) -> None:
+    Args:
+        folder: an empty one.
+        study: as in a spec's file.
+        execution: what else its block of this name says.
+    """
+
+    def __init__(
+        self, folder: Path, study: Mapping[str, object] = TINY, **execution: object
+    ) -> None:
         self.folder = folder
-        training = {"epochs": epochs, "batch_size": 4, "lr": 0.01}
+        self.study = StudyFolder(folder / "work_dirs", str(study["study"]))
         where = {"devices": "cpu:1", "jobs": 2, "idle": "90s", **execution}
-        spec = {**TOY, "ssl": [False], "seeds": [0, 1], "training": training, "execution": where}
-        (folder / "study.yaml").write_text(yaml.safe_dump(spec))
+        (folder / "study.yaml").write_text(yaml.safe_dump({**study, "execution": where}))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """The command, as a user types it."""
+        """The command, as a user types it; in the background, too, Ctrl-C reaches it."""
         return subprocess.Popen(
             [sys.executable, "-m", "alspec", "run", "study.yaml", *options],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def wait_for(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -51,7 +74,7 @@ class ClusterRun:
 
     def events(self, kind: str) -> list[str]:
         """Labels of the steps that this happened to."""
-        path = self.folder / "work_dirs" / "tiny" / "events.jsonl"
+        path = self.study.events
         lines = path.read_text().splitlines() if path.exists() else []
         return [one["step"] for one in map(json.loads, lines) if one["event"] == kind]
 
@@ -80,31 +103,32 @@ class ClusterRun:
         """As the kernel does where memory runs out."""
         os.kill(self.pilots()[0], signal.SIGKILL)
 
-    def check(self, process: subprocess.Popen[str], expected: list[dict[str, str]]) -> str:
+    def check(self, process: subprocess.Popen[str], expected: Mapping[str, object]) -> str:
         """All is done, nothing twice, and the same as on one machine; what the command said."""
         said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, said
         twice = [step for step, times in Counter(self.events("done")).items() if times > 1]
         assert not twice
-        assert self.results() == expected
+        assert results_of(self.study) == expected
         return said
 
-    def results(self) -> list[dict[str, str]]:
-        """The rows of results.csv without what a clock says."""
-        with (self.folder / "work_dirs" / "tiny" / "results.csv").open() as file:
-            return [
-                {name: value for name, value in row.items() if name not in MEASURED}
-                for row in csv.DictReader(file)
-            ]
 
-
-def alone(folder: Path) -> list[dict[str, str]]:
-    """The results of the study on this machine."""
-    run = ClusterRun(folder)
-    process = run.start("--executor", "local")
+def alone(
+    folder: Path, study: Mapping[str, object] = TINY, *options: str, **execution: object
+) -> dict[str, object]:
+    """The results of a study on this machine."""
+    run = ClusterRun(folder, study, **execution)
+    process = run.start("--executor", "local", *options)
     said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
-    return run.results()
+    return results_of(run.study)
+
+
+def quickstart() -> dict[str, object]:
+    """The spec that `alspec init` writes, as a whole."""
+    path = Path(__file__).parents[2] / "specs" / "quickstart.yaml"
+    spec: dict[str, object] = yaml.safe_load(path.read_text("utf-8"))
+    return spec
 
 
 def _parent_of(process: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -14,14 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 from factories.processes import has_ended
+from factories.results import committed, results_of
 from factories.toy import TOY
 
 from alspec.run.executors.worker import KEEP_ITERATIONS
-from alspec.store.manifest import MANIFEST
 from alspec.store.study_folder import StudyFolder
 from alspec.system import failpoints
 
-HOST_COLUMNS = ("train_seconds", "acquire_seconds", "device")
 TRAINING = {"epochs": 6, "batch_size": 4, "lr": 0.01}
 
 STUDIES = {
@@ -128,12 +126,8 @@ def home_of(folder, name):
     return folder
 
 
-def store_of(home):
-    return StudyFolder(home / "work_dirs", "tiny").store
-
-
-def committed(home):
-    return {path.parent.name for path in store_of(home).root.glob(f"*/{MANIFEST}")}
+def folder_of(home):
+    return StudyFolder(home / "work_dirs", "tiny")
 
 
 def started(home):
@@ -142,24 +136,6 @@ def started(home):
     lines = path.read_text().splitlines() if path.exists() else []
     told = [json.loads(line) for line in lines if line.endswith("}")]
     return [entry["key"] for entry in told if entry["event"] == "started"]
-
-
-def results_of(home):
-    """What must be the same: tables without seconds, selections, and every weight."""
-    study, store = home / "work_dirs/tiny", store_of(home)
-    with (study / "results.csv").open(newline="") as file:
-        rows = [
-            {k: v for k, v in row.items() if k not in HOST_COLUMNS} for row in csv.DictReader(file)
-        ]
-    paths = [study / "classes.csv", study / "runs.csv", *sorted(study.glob("selections/*/*.txt"))]
-    files = {str(path.relative_to(study)): path.read_bytes() for path in paths}
-    made = {
-        (key, name): artifact.sha256
-        for key in sorted(committed(home))
-        for name, artifact in store.artifacts(key).items()
-        if name.endswith((".safetensors", ".npy", ".csv", ".txt"))
-    }
-    return rows, files, made
 
 
 def test_there_are_at_least_20_kills_of_each_kind_of_process():
@@ -174,7 +150,7 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path, name):
     run_whole(whole)
     for number, (fault, victim) in enumerate(KILLS[name]):
         case = f"{name}: {victim} killed at {fault}"
-        before, handed = committed(home), len(started(home))
+        before, handed = committed(folder_of(home)), len(started(home))
         process = begin(home, fault, loader_workers=number % 3)
         still = standing_still(process)
         assert still is not None, (case, process.communicate())
@@ -187,12 +163,12 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path, name):
             assert "Resume with: alspec run study.yaml" in err, case
         else:
             assert code == -signal.SIGKILL, (case, err)
-        assert before <= committed(home), f"{case}: a step was lost"
+        assert before <= committed(folder_of(home)), f"{case}: a step was lost"
         assert not before & set(started(home)[handed:]), f"{case}: a step was done again"
-    before, handed = committed(home), len(started(home))
+    before, handed = committed(folder_of(home)), len(started(home))
     run_whole(home)
     assert not before & set(started(home)[handed:])
-    assert results_of(home) == results_of(whole)
-    root = store_of(home).root
+    assert results_of(folder_of(home)) == results_of(folder_of(whole))
+    root = folder_of(home).store.root
     assert [*root.glob("drafts/*"), *root.glob("leases/*"), *root.glob("recipes/*")] == []
     assert [*root.glob("checkpoints/*"), *root.glob("quarantine/*")] == []

@@ -7,8 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from factories.cluster_runs import ClusterRun, alone
-from factories.toy import TOY
+from factories.cluster_runs import TINY, TOGETHER, ClusterRun, alone, quickstart
 
 from alspec.plan.expand import expand
 from alspec.spec.model import Study
@@ -34,8 +33,14 @@ def cluster():
 
 
 @pytest.fixture
-def run(tmp_path, cluster):
-    return ClusterRun(tmp_path, executor="ray", ray={"address": cluster.address}, jobs=3)
+def pilots(cluster):
+    """What the spec says of the cluster."""
+    return {"executor": "ray", "ray": {"address": cluster.address}, "jobs": 3}
+
+
+@pytest.fixture
+def run(tmp_path, pilots):
+    return ClusterRun(tmp_path, **pilots)
 
 
 # ---- when
@@ -56,7 +61,7 @@ def evaluating(run):
 
 def publishing(run):
     """Every step is done; pilots and driver write tables and report."""
-    study = Study.model_validate({**TOY, "ssl": [False], "seeds": [0, 1]})
+    study = Study.model_validate(TINY)
     return len(run.events("done")) == len(expand(study).steps) and run.pilots()
 
 
@@ -121,3 +126,24 @@ def test_a_study_survives(run, cluster, expected, moment, fault):
     if process.poll() is not None:
         process = run.start()
     run.check(process, expected)
+
+
+def test_the_quickstart_ends_in_the_same_bytes(tmp_path, pilots):
+    (tmp_path / "alone").mkdir()
+    expected = alone(tmp_path / "alone", quickstart(), "--devices", "cpu:2")
+    run = ClusterRun(tmp_path, quickstart(), **pilots)
+    run.check(run.start(), expected)
+
+
+def test_a_training_of_two_devices_ends_in_the_same_bytes(tmp_path, cluster, pilots):
+    (tmp_path / "alone").mkdir()
+    together, where = {"devices": 2}, ("--devices", "cpu:2")
+    expected = alone(tmp_path / "alone", TOGETHER, *where, **together)
+    run = ClusterRun(tmp_path, TOGETHER, **{**pilots, **together, "jobs": 1})
+    process = run.start(*where)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 2, said
+    assert "asks for 0 GPUs and 2 CPUs" in said
+    assert "the nodes have 1 CPUs and 0 GPUs" in said
+    cluster.add_node(num_cpus=2)
+    run.check(run.start(*where), expected)

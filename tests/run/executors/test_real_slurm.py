@@ -12,9 +12,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from factories.cluster_runs import SECONDS, ClusterRun, alone
+from factories.cluster_runs import SECONDS, TOGETHER, ClusterRun, alone, quickstart
 
 pytestmark = [
     pytest.mark.nightly,
@@ -62,10 +63,14 @@ def configured(name):
     return re.search(rf"{name}\s*=\s*(\S+)", slurm("scontrol", "show", "config"))[1]
 
 
-def kill_daemon(name):
-    """Kill slurmctld or slurmd by the number in its file, as Slurm's configuration names it."""
-    with open(configured(f"{name.capitalize()}PidFile")) as file:  # noqa: PTH123
-        os.kill(int(file.read()), signal.SIGKILL)
+def take_away(daemon, seconds):
+    """Kill slurmctld or slurmd, and start it again after a while."""
+    number = Path(configured(f"{daemon.capitalize()}PidFile")).read_text()
+    os.kill(int(number), signal.SIGKILL)
+    time.sleep(seconds)
+    slurm(daemon, "-f", os.environ["SLURM_CONF"])
+    time.sleep(5)
+    node_is_back()
 
 
 def node_is_back():
@@ -87,7 +92,7 @@ def preempted_three_times(run, process):
 
 
 def time_limit(run, process):
-    """Slurm's own signal: the jobs of this case have four minutes, and are signalled after one."""
+    """Slurm's own signal: the jobs of this case have five minutes, and are signalled after two."""
     run.wait_for(lambda: any(restarts(job) for job in jobs()), process)
 
 
@@ -110,11 +115,7 @@ def node_failed(run, process):
 
 
 def node_daemon_killed(run, process):
-    kill_daemon("slurmd")
-    time.sleep(15)
-    slurm("slurmd", "-f", os.environ["SLURM_CONF"])
-    time.sleep(2)
-    node_is_back()
+    take_away("slurmd", 15)
 
 
 def all_cancelled(run, process):
@@ -143,11 +144,7 @@ def suspended(run, process):
 
 def controller_killed(run, process):
     """The jobs go on; the one that watches says so once, and goes on as well."""
-    kill_daemon("slurmctld")
-    time.sleep(40)
-    slurm("slurmctld", "-f", os.environ["SLURM_CONF"])
-    time.sleep(5)
-    node_is_back()
+    take_away("slurmctld", 40)
 
 
 def partition_closed(run, process):
@@ -182,7 +179,7 @@ FAULTS = [
     node_failed, node_daemon_killed, all_cancelled, one_cancelled, requeued_by_the_site, suspended,
     controller_killed, partition_closed, watcher_killed, files_seen_late,
 ]  # fmt: skip
-OPTIONS = {time_limit: ("--set", "execution.slurm.time=0:04:00")}
+OPTIONS = {time_limit: ("--set", "execution.slurm.time=0:05:00")}
 SUBMITTED_AGAIN = {
     node_failed,
     all_cancelled,
@@ -239,3 +236,18 @@ def test_a_partition_that_is_not_there(run):
     assert "nvalid partition" in said
     assert said.count("error") == 1
     assert not running()
+
+
+def test_the_quickstart_ends_in_the_same_bytes(tmp_path):
+    (tmp_path / "alone").mkdir()
+    expected = alone(tmp_path / "alone", quickstart(), "--devices", "cpu:2")
+    run = ClusterRun(tmp_path, quickstart(), executor="slurm")
+    run.check(run.start(), expected)
+
+
+def test_a_training_of_two_devices_ends_in_the_same_bytes(tmp_path):
+    (tmp_path / "alone").mkdir()
+    together, where = {"devices": 2}, ("--devices", "cpu:2")
+    expected = alone(tmp_path / "alone", TOGETHER, *where, **together)
+    run = ClusterRun(tmp_path, TOGETHER, executor="slurm", jobs=1, **together)
+    run.check(run.start(*where), expected)
