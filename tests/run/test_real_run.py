@@ -123,17 +123,18 @@ def test_labelled_sets_start_alike_grow_exactly_and_never_repeat(finished):
         assert all(image.startswith("pool/") for image in one)
 
 
-def test_a_second_run_does_nothing_and_a_folder_can_be_reported(finished):
+def test_a_second_run_does_nothing_and_a_folder_can_be_reported(finished, cli, monkeypatch):
     home, _ = finished
     before = (home / "work_dirs/tiny/results.csv").read_bytes()
-    code, out, _ = run(home)
+    monkeypatch.chdir(home)
+    code, out, _ = cli("run", "study.yaml", "--devices", "cpu:1")
     assert code == 0
     assert " 0 steps executed" in out
     assert (home / "work_dirs/tiny/results.csv").read_bytes() == before
-    code, out, err = finish(start(home, "report", "work_dirs/tiny", "-o", "mine.md"))
+    code, out, err = cli("report", "work_dirs/tiny", "-o", "mine.md")
     assert (code, out) == (0, "mine.md\n"), err
     assert "](work_dirs/tiny/figures/toy_20-20" in (home / "mine.md").read_text()
-    code, out, _ = finish(start(home, "status", "--json"))
+    code, out, _ = cli("status", "--json")
     (told,) = json.loads(out)
     assert told["done"] == told["steps"]
     assert all(entry["done"] == entry["cycles"] for entry in told["runs"])
@@ -199,6 +200,7 @@ def lost(told):
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
+@pytest.mark.slow
 @needs_proc
 def test_killed_workers_and_interrupted_runs_go_on_to_the_same_results(finished, tmp_path):
     whole, _ = finished
@@ -249,7 +251,12 @@ LONG = {"training": {"epochs": 400, "batch_size": 4, "lr": 0.01}}
 
 @needs_proc
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, code):
     home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
@@ -266,6 +273,7 @@ def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, co
     assert kept.suffix == ".safetensors"
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_second_sigint_stops_at_once(tmp_path):
     home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
@@ -299,6 +307,7 @@ def waiting_training(tmp_path):
     return home, store, first.train
 
 
+@pytest.mark.slow
 def test_a_single_step_is_kept_on_a_signal_and_gone_on_from(waiting_training):
     home, store, key = waiting_training
     working = lambda told: bool(told) and told[-1]["event"] == "working"  # noqa: E731
@@ -319,6 +328,7 @@ def test_a_single_step_is_kept_on_a_signal_and_gone_on_from(waiting_training):
     assert not store.is_done(key)
 
 
+@pytest.mark.slow
 def test_a_single_step_that_another_process_holds_is_left_to_it(waiting_training):
     home, store, key = waiting_training
     leases = Leases(store.root / "leases")

@@ -30,7 +30,7 @@ def alone(tmp_path_factory):
     return plan, results_of(work_dir, plan)
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
     plan, results = alone
     for number in range(rounds):
@@ -47,7 +47,7 @@ def test_eight_processes_do_each_step_once(server, alone, tmp_path, rounds):
         assert not (store.root / "quarantine").exists()
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_two_studies_of_one_store_do_each_step_once(server, tmp_path, rounds):
     plans = {study: tiny_plan(**changes) for study, changes in STUDIES.items()}
     steps = set().union(*(plan.steps for plan in plans.values()))

@@ -88,6 +88,7 @@ def test_what_is_no_number_of_iterations_ends_the_worker_with_a_reason(monkeypat
         worker.iterations_to_keep_after()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_it_trains_with_loader_workers_and_where_its_log_has_no_room(trained, tmp_path):
     """A fork closes standard input, which a thread reads; and a note that is lost fails no step."""
@@ -149,7 +150,9 @@ def test_another_error_is_told_as_it_is():
     assert worker.words_of(ValueError("no such class"), "cpu") == "ValueError: no such class"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_the_whole_group_leaves_a_checkpoint(trained, tmp_path, number):
     """Schedulers and closing terminals signal a run and its workers alike; the worker just died."""
     whole, step = trained

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from factories.toy import TOY
+from fakes.trainer import FakeTrainer, drawn
 
 from alspec.errors import InputError
 from alspec.plan.expand import expand
@@ -74,8 +76,13 @@ def spec_of(path, **changes):
     return path
 
 
-@pytest.mark.parametrize("make", BAD)
-@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("command", "make"),
+    [
+        pytest.param(*case, marks=() if case == ("run", unsafe) else pytest.mark.slow)
+        for case in product(("check", "run"), BAD)
+    ],
+)  # each loads torch in a process of its own; code in weights is the worst of them
 def test_bad_weights_are_refused_before_training(cli, tmp_path, command, make, monkeypatch):
     monkeypatch.chdir(tmp_path)
     canary = tmp_path / "canary"
@@ -97,6 +104,7 @@ def steps_of(**changes):
     return expand(Study.model_validate({**TOY, **changes})).steps.values()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_told_at_its_own_place(tmp_path):
     path = tmp_path / "whole.pth"
     of_another_model(path, None)
@@ -107,6 +115,7 @@ def test_a_checkpoint_is_told_at_its_own_place(tmp_path):
     assert problem.loc == ("model", "checkpoint")
 
 
+@pytest.mark.slow
 def test_good_weights_are_tried_once_and_remembered_by_their_bytes(tmp_path, monkeypatch):
     made = """
 import sys, torch
@@ -153,6 +162,8 @@ def test_what_was_found_in_the_weights_is_said(cli, tmp_path, command, monkeypat
             pass
 
     monkeypatch.setattr(tried, "_Trial", Trial)
+    monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", FakeTrainer)
+    monkeypatch.setattr("alspec.report.album.Album.draw", drawn)
     _, _, err = cli(command, spec)
     assert found in " ".join(err.split())
     if command == "run":
@@ -187,6 +198,7 @@ def test_a_process_that_breaks_is_a_problem_of_the_files(tmp_path, monkeypatch, 
     assert caught.value.problems[0].loc == ("pretrained",)
 
 
+@pytest.mark.slow
 def test_the_asking_process_never_loads_torch(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_text("none")
@@ -221,6 +233,7 @@ def tried_in(cli, tmp_path, monkeypatch, command="check", **changes):
     return cli(command, spec_of(tmp_path / "study.yaml", **changes))
 
 
+@pytest.mark.slow
 def test_check_tries_every_arm_once_and_says_how_long_it_took(cli, tmp_path, monkeypatch):
     methods = ["random", "entropy", "coreset", {"name": "bald", "passes": 2}]
     code, _, err = tried_in(cli, tmp_path, monkeypatch, methods=methods)
@@ -269,6 +282,7 @@ def test_heads_made_of_heads_are_tried_with_every_method(cli, tmp_path, monkeypa
     assert "trained by" in err
 
 
+@pytest.mark.slow
 def test_what_the_networks_own_code_raises_is_told_with_its_name(tmp_path, monkeypatch):
     path = tmp_path / "own.py"
     path.write_text(
