@@ -113,9 +113,10 @@ def run(
     from alspec.report.tracking import tracking
     from alspec.run.cluster_steps import ClusterSteps, require_trust_in_jobs
     from alspec.run.events import EventLog
+    from alspec.run.plan_steps import LocalSteps
     from alspec.run.preflight.spec import require_own_folder
     from alspec.run.repair import run_to_publication
-    from alspec.run.study_steps import LocalSteps, Prepared
+    from alspec.run.study_steps import PreparedStudy
     from alspec.run.wanted import wanted_steps
     from alspec.store.links import refuse_links
     from alspec.store.permissions import check_owners
@@ -135,7 +136,7 @@ def run(
     for warning in check_owners(folder.store.root, folder.root):
         log.note(warning)
     among = wanted_steps(expanded, folder.store, options.only, options.until)
-    prepared = Prepared(study, expanded, folder, slots, log, options)
+    prepared = PreparedStudy(expanded, folder, slots, log, options, study)
     steps = LocalSteps(prepared, among) if here else ClusterSteps(prepared, asked)
     with tracking(folder, options.track, log.note), writable(folder):
         summary, written = run_to_publication(

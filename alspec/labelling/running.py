@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,18 +13,14 @@ from alspec.labelling.services import Services
 from alspec.plan.absolute_paths import project_with_absolute_paths
 from alspec.plan.config_file import require_trust
 from alspec.plan.dag import Plan
-from alspec.plan.step import Step, StepKey
 from alspec.run.events import EventLog
-from alspec.run.executors.base import ExecutorFactory, Workplace
-from alspec.run.executors.local import LocalExecutor
+from alspec.run.executors.base import ExecutorFactory
 from alspec.run.loop import RunSummary
-from alspec.run.loop import run as run_steps
 from alspec.run.observer import Observer
-from alspec.run.preflight.disk import disk_space_for, require_disk_space
-from alspec.run.preflight.models import check_models
+from alspec.run.options import RunOptions
+from alspec.run.plan_steps import LocalSteps, Prepared
 from alspec.run.preflight.spec import write_spec
 from alspec.run.repair import run_to_publication
-from alspec.run.timing import costs_of, save_throughput
 from alspec.spec.load import locate_errors
 from alspec.spec.project import Project
 from alspec.store.permissions import check_owners
@@ -41,7 +37,6 @@ class PlanRunner:
     """Runs a plan of a project to its end.
 
     Attributes:
-        project: the spec.
         folder: the project's.
         slots: a device name a worker.
         observer: hears what happens.
@@ -49,7 +44,6 @@ class PlanRunner:
         trusted: training may run the project's own config.
     """
 
-    project: Project
     folder: ProjectFolder
     slots: Sequence[str]
     observer: Observer
@@ -62,35 +56,10 @@ class PlanRunner:
         log = EventLog(self.folder, self.observer)
         for warning in check_owners(self.folder.store.root):
             log.note(warning)
-        summary, _ = run_to_publication(
-            plan,
-            self.folder.store,
-            lambda todo: self._run(plan, todo, log),
-            lambda: None,
-            log.note,
-        )
+        options = RunOptions(executor=self.executor, trust_config=self.trusted)
+        steps = LocalSteps(Prepared(plan, self.folder, self.slots, log, options))
+        summary, _ = run_to_publication(plan, self.folder.store, steps.run, lambda: None, log.note)
         return summary
-
-    def _run(self, plan: Plan, todo: Mapping[StepKey, Step], log: EventLog) -> RunSummary:
-        store, device = self.folder.store, self.slots[0]
-        if todo:
-            space = disk_space_for(plan, todo, store, min(len(self.slots), len(todo)))
-            if warning := require_disk_space(space):
-                log.note(warning)
-            check_models(todo.values(), store, note=log.note)
-        self.folder.root.mkdir(parents=True, exist_ok=True)
-        place = Workplace(store.root.absolute(), self.slots[: len(todo)], self.folder.logs)
-        executor = (self.executor or LocalExecutor)(place)
-        try:
-            costs = costs_of(plan, store, todo, device) if todo else {}
-            log.steps_begin({key: costs[key] for key in todo}, waits=True)
-            try:
-                return run_steps(plan, store, executor, log)
-            finally:
-                log.steps_end()
-        finally:
-            executor.close()
-            save_throughput(plan, store, todo, device)
 
 
 def check_files(project: Project, folder: ProjectFolder, observer: Observer) -> None:
@@ -131,7 +100,7 @@ def services_of(
     write_spec(project_with_absolute_paths(project), folder)
     origin = project._origin
     return Services(
-        run_plan=PlanRunner(project, folder, slots, observer, executor, trusted),
+        run_plan=PlanRunner(folder, slots, observer, executor, trusted),
         devices=slots,
         note=observer.note,
         progress=_Progress(observer),

@@ -15,7 +15,7 @@ from alspec.run.executors.pilots import Cluster, ClusterError, PilotCommand, wor
 from alspec.run.executors.ray import RayCluster
 from alspec.run.executors.slurm import Job, SlurmCluster, job_name
 from alspec.run.loop import RunSummary
-from alspec.run.study_steps import Prepared, made
+from alspec.run.study_steps import PreparedStudy, made
 from alspec.run.watch import Watch
 from alspec.spec.execution import Execution
 from alspec.spec.load import locate_errors, variables
@@ -35,7 +35,7 @@ class ClusterSteps:
         asked: of which cluster, and for what.
     """
 
-    prepared: Prepared
+    prepared: PreparedStudy
     asked: Execution
 
     def run(self, todo: Mapping[StepKey, Step]) -> RunSummary:

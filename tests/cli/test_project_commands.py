@@ -138,7 +138,7 @@ def test_run_refuses_what_only_studies_have(desk):
 
 
 def test_recommend_measures_the_images_and_answers_both_arms(desk, monkeypatch):
-    monkeypatch.setattr("alspec.labelling.running.LocalExecutor", InProcess)
+    monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", InProcess)
     code, out, _ = desk("recommend", "--json")
     data = json.loads(out)
     (measured,) = data["measured"]

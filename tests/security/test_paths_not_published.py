@@ -53,7 +53,9 @@ def told_of(folder: StudyFolder, tmp_path: Path) -> list[str]:
 
 def test_a_run_publishes_no_path_of_the_machine(plan, tmp_path, monkeypatch):
     """spec.yaml had each of them."""
-    monkeypatch.setattr("alspec.run.study_steps.Prepared.check_disk_and_models", lambda *_: None)
+    monkeypatch.setattr(
+        "alspec.run.study_steps.PreparedStudy.check_disk_and_models", lambda *_: None
+    )
     work_dir = tmp_path / "work"
     run_study(work_dir, plan, trust_config=True)
     folder = StudyFolder(work_dir, plan.study.study)

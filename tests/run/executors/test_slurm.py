@@ -161,7 +161,7 @@ def test_names_differ_with_study_and_folder():
 @pytest.fixture
 def study(tmp_path, monkeypatch, toy_spec):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("alspec.run.study_steps.check_models", lambda *_, **__: None)
+    monkeypatch.setattr("alspec.run.plan_steps.check_models", lambda *_, **__: None)
     published = "alspec.report.publish.publish_what_changed"
     monkeypatch.setattr(published, lambda _, folder: folder.report)
     Path("study.yaml").write_text(yaml.safe_dump(toy_spec))
