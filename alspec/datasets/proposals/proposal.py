@@ -225,6 +225,11 @@ def _nothing(found: Survey) -> Sequence[str]:
     if found.loose:
         return ["the images lie in the folder itself: put them into one of its own, as images/"]
     notes = ["no folder with images was found: set `images`, `masks` and `classes`"]
+    if found.links:
+        notes.append(
+            f"{', '.join(found.links)}: links, which are not looked into; name the folder that they "
+            "lead to, or fill in the spec with `follow_links: true`"
+        )
     if found.videos:
         name = found.videos[0].name
         notes.append(

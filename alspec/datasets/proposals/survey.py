@@ -90,12 +90,14 @@ class Survey:
         groups: images or masks by folder, uppermost folders first.
         loose: image files in the root itself.
         videos: files of video.
+        links: folders in the root that are links, which are not looked into.
         too_many: there are more images than are looked at; there is nothing else then.
     """
 
     groups: tuple[ImageGroup, ...] = ()
     loose: int = 0
     videos: tuple[Path, ...] = ()
+    links: tuple[str, ...] = ()
     too_many: bool = False
 
 
@@ -127,7 +129,8 @@ def survey(root: Path) -> Survey:
     if not groups:
         groups = list(_by_ending(".", loose))
     groups.sort(key=lambda group: (len(group.parts), group.path, group.ending))
-    return Survey(tuple(groups), len(loose), tuple(videos))
+    links = sorted(path.name for path in root.iterdir() if path.is_symlink() and path.is_dir())
+    return Survey(tuple(groups), len(loose), tuple(videos), tuple(links))
 
 
 def _files_below(root: Path) -> Iterator[Path]:

@@ -383,7 +383,11 @@ def test_official_trees_take_their_own_template(folder, tmp_path):
 
 def test_a_tree_without_images_says_what_to_do(tmp_path):
     (tmp_path / "drive.mp4").touch()
-    assert any("ffmpeg -i drive.mp4" in note for note in propose(tmp_path, gpu=False).notes)
+    (tmp_path / "frames").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    write(tmp_path, "elsewhere/.hidden.jpg", photo())
+    notes = propose(tmp_path, gpu=False).notes
+    assert any("ffmpeg -i drive.mp4" in note for note in notes)
+    assert any("frames: links" in note for note in notes)
     write(tmp_path, "a.jpg", photo())
     assert any("put them into one" in note for note in propose(tmp_path, gpu=False).notes)
 
