@@ -227,7 +227,7 @@ def _nothing(found: Survey) -> Sequence[str]:
     notes = ["no folder with images was found: set `images`, `masks` and `classes`"]
     if found.links:
         notes.append(
-            f"{', '.join(found.links)}: links, which are not looked into; name the folder that they "
+            f"{', '.join(found.links)}: links, which are not looked into; name the folder they "
             "lead to, or fill in the spec with `follow_links: true`"
         )
     if found.videos:
