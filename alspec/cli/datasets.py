@@ -32,8 +32,9 @@ _SIZES = 3
 
 def make(kind: str, folder: Path, images: int, size: tuple[int, int], seed: int) -> None:
     """Draw a miniature and say how to use it."""
-    drawn = make_miniature(kind, folder, Drawing(images, size, seed))
-    text = f"{folder}: {drawn} images drawn, {images} to label. Check: alspec datasets check {kind}"
+    images_made = make_miniature(kind, folder, Drawing(images, size, seed))
+    text = f"{folder}: {images_made} images rendered, {images} to label. Check: "
+    text += f"alspec datasets check {kind}"
     console.out.print(f"{text} {folder}", markup=False)
 
 

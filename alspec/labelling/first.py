@@ -19,7 +19,7 @@ from alspec.store.project_folder import ProjectFolder
 WHY = {
     "herding": "herding: stands for many others",
     "uniform": "uniform: evenly spaced in time",
-    "random": "random: drawn uniformly",
+    "random": "random: sampled uniformly",
 }
 
 

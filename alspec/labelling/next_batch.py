@@ -30,7 +30,7 @@ def check_size(project: Project, n: int) -> int:
 
 
 def draw_check(project: Project, state: State, number: int, count: int) -> list[ImageId]:
-    """The check images of a batch, drawn uniformly from all that can be asked for."""
+    """The check images of a batch, sampled uniformly from all that can be asked for."""
     ids = sorted(frame.id for frame in state.candidates)
     rng = rng_of(project, number, "check")
     return [ids[row] for row in rng.permutation(len(ids))[:count]]

@@ -22,7 +22,7 @@ from alspec.plan.project import ProjectPlan
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
 
-CHECKED = "check: drawn uniformly, never trained on"
+CHECKED = "check: sampled uniformly, never trained on"
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,12 @@ def _without_model(
     services: Services,
 ) -> _Picks:
     """Choose as the project's `first` says: nothing is labelled yet."""
-    drawn = set(check)
+    checked = set(check)
     images = choose_without_model(
         project,
         folder,
         state,
-        [frame for frame in state.candidates if frame.id not in drawn],
+        [frame for frame in state.candidates if frame.id not in checked],
         n - len(check),
         rng_of(project, number, "first"),
         lambda done, total: services.progress("reading images", done, total),

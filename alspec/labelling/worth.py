@@ -141,10 +141,10 @@ def _mious(confusions_RCC: Values) -> Values:
 def _resampled(confusions: Sequence[NDArray[np.int64]], rng: np.random.Generator) -> Values:
     """MIoU of each labelled set on the same resampled images, (R, K)."""
     images, classes = confusions[0].shape[:2]
-    drawn = rng.multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(float)
+    times = rng.multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(float)
     columns = []
     for matrices in confusions:
-        flat = drawn @ matrices.reshape(images, -1).astype(float)
+        flat = times @ matrices.reshape(images, -1).astype(float)
         columns.append(_mious(flat.reshape(RESAMPLES, classes, classes)))
     return np.stack(columns, axis=1)
 

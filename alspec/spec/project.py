@@ -58,7 +58,7 @@ class Project(Located):
         default=0.2,
         ge=0,
         lt=1,
-        description="share of a batch drawn uniformly, for measuring alone; 0 where there is a val",
+        description="share of a batch sampled uniformly, to measure on; 0 where there is a val",
     )
     first: Literal["herding", "uniform", "random"] = Field(
         default="herding", description="how the first batch is chosen, when nothing is labelled"

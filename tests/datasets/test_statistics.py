@@ -94,7 +94,7 @@ def test_made_trees_are_good(tmp_path, kind):
     size = ["--images", "12", "--height", "24", "--width", "40", "--seed", "5"]
     made = CliRunner().invoke(app, ["datasets", "make", kind, place, *size])
     assert made.exit_code == 0
-    assert "16 images drawn, 12 to label" in made.output
+    assert "16 images rendered, 12 to label" in made.output
     checked = CliRunner().invoke(app, ["datasets", "check", kind, place])
     assert checked.exit_code == 0
     assert f"{kind}: good" in checked.output

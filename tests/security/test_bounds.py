@@ -98,7 +98,9 @@ def test_a_study_of_a_million_steps_is_refused(tmp_path):
 @pytest.mark.parametrize("key", ["frames", "val_frames"])
 def test_a_toy_of_a_hundred_million_frames_is_refused(tmp_path, key):
     toy = {**TOY["datasets"][0], key: 1_000_000, key.replace("frames", "sequences"): 100}
-    with pytest.raises(SpecError, match="100,000,000 frames are drawn in a split; at most 1,000"):
+    with pytest.raises(
+        SpecError, match="100,000,000 frames are rendered in a split; at most 1,000"
+    ):
         api.load(study_of(tmp_path, datasets=[toy]))
 
 

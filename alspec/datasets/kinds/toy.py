@@ -37,7 +37,7 @@ def _drawn(name: str) -> str:
         hint = f"Did you mean `{meant}`? " if meant else ""
         raise PydanticCustomError(
             "toy_class",
-            "no class `{name}` is drawn. {hint}There are: {known}",
+            "no class `{name}` is rendered. {hint}There are: {known}",
             {"name": name, "hint": hint, "known": ", ".join(_LABELS)},
         )
     return name
@@ -53,7 +53,7 @@ class Spec(DatasetSpec):
 
     kind: Literal["toy"]
     root: None = Field(default=None, description="a toy has no files")
-    image_size: Size = Field(description="height, width that images are drawn at")
+    image_size: Size = Field(description="height, width that images are rendered at")
     sequences: int = Field(default=6, ge=1, le=100)
     frames: int = Field(default=40, ge=1, le=1_000_000, description="in each sequence")
     val_sequences: int = Field(default=2, ge=1, le=100)
@@ -74,7 +74,7 @@ class Spec(DatasetSpec):
         if max(frames) > MOST_FRAMES:
             raise PydanticCustomError(
                 "frames",
-                "{frames} frames are drawn in a split; at most {most}: lower `sequences` or "
+                "{frames} frames are rendered in a split; at most {most}: lower `sequences` or "
                 "`frames`",
                 {"frames": f"{max(frames):,}", "most": f"{MOST_FRAMES:,}"},
             )
@@ -116,7 +116,7 @@ class Toy:
     def fingerprint(self, split: Split) -> str:
         """SHA-256 over the generator's version and all that changes what it draws."""
         sequences, frames = self._counts(split)
-        drawn: dict[str, object] = {
+        fields: dict[str, object] = {
             "generator": GENERATOR,
             "split": split.value,
             "seed": self.spec.seed,
@@ -125,8 +125,8 @@ class Toy:
             "image_size": list(self.spec.image_size),
         }
         if self.spec.classes:
-            drawn["classes"] = list(self.spec.classes)
-        return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
+            fields["classes"] = list(self.spec.classes)
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def read_image(self, image: ImageId) -> Image:
         """The image, rendered at the spec's image size, (H, W, 3)."""

@@ -100,7 +100,7 @@ def _by_sequence(frames: Sequence[Frame]) -> list[list[int]]:
 def _following(redundancy: FollowingFrames, frames: Sequence[Frame]) -> tuple[Frame, ...]:
     """Random groups of neighbours, none overlapping.
 
-    A sequence of n frames has room for n // length groups. How many each sequence gives is drawn
+    A sequence of n frames has room for n // length groups. How many each sequence gives is sampled
     without replacement from all that room, so any number that fits can be had; with single frames
     this is plain sampling. Inside a sequence every arrangement is equally likely.
     """

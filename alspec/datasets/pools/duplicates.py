@@ -65,7 +65,7 @@ class Change:
     hue: float
 
     @classmethod
-    def drawn(cls, redundancy: AugmentedFrames, frame: ImageId, number: int) -> Change:
+    def sample(cls, redundancy: AugmentedFrames, frame: ImageId, number: int) -> Change:
         """The change of a frame's duplicate; a pure function of the seed, the frame and the number.
 
         Brightness, contrast and saturation are uniform in 0.8 to 1.2, the hue turns by at most
@@ -180,4 +180,4 @@ class Augmented:
         if number > self._redundancy.duplicates:
             what = f"no image `{image}`: each frame has {self._redundancy.duplicates} duplicates"
             raise DataError.at(self.spec.name, what)
-        return original, Change.drawn(self._redundancy, original, number)
+        return original, Change.sample(self._redundancy, original, number)

@@ -43,7 +43,7 @@ class Augmentation:
         scale: lowest and highest factor; None leaves images at their size.
         flip: left and right change places in half of the images.
         colour: colours change at random.
-        scale_step: between the factors that are drawn; None draws any.
+        scale_step: between the factors that are sampled; None samples any.
         padding: RGB of what a crop has beyond its image.
     """
 
@@ -80,7 +80,7 @@ class Augmentation:
             top = int(rng.integers(max(height, crop[0]) - crop[0] + 1))
             left = int(rng.integers(max(width, crop[1]) - crop[1] + 1))
         flip = self.flip and bool(rng.integers(2))
-        colour = ColourDraw.drawn(rng) if self.colour else None
+        colour = ColourDraw.sample(rng) if self.colour else None
         return Draw(scaled, top, left, crop, flip, colour)
 
     def _factor(self, lowest: float, highest: float, rng: np.random.Generator) -> float:

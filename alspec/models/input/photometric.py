@@ -44,7 +44,7 @@ class ColourDraw:
     contrast_last: float = 1.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ColourDraw:
+    def sample(cls, rng: np.random.Generator) -> ColourDraw:
         """A change as MMSegmentation draws it, each part with a probability of one half."""
         brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS) if rng.integers(2) else 0.0
         early = rng.integers(2) == 1

@@ -99,7 +99,7 @@ def test_a_duplicate_is_a_function_of_seed_frame_and_number():
 def test_golden_change():
     """Another draw for the same spec needs another GENERATOR version."""
     redundancy = AugmentedFrames(kind="augmented", size=6, duplicates=5, seed=0)
-    drawn = Change.drawn(redundancy, ImageId("a/000001.png"), 3)
+    drawn = Change.sample(redundancy, ImageId("a/000001.png"), 3)
     found = (
         drawn.side,
         *drawn.place,
@@ -116,7 +116,7 @@ GOLDEN = [0.921954, 0.029885, 0.492176, 0.925382, 1.133712, 0.903175, 0.045474]
 
 def test_draws_stay_in_their_ranges_and_fill_them():
     redundancy = spec().redundancy
-    drawn = [Change.drawn(redundancy, ImageId(f"f{n}"), 1) for n in range(400)]
+    drawn = [Change.sample(redundancy, ImageId(f"f{n}"), 1) for n in range(400)]
     for name, low, high in (
         ("brightness", 0.8, 1.2), ("contrast", 0.8, 1.2), ("saturation", 0.8, 1.2),
         ("hue", -0.05, 0.05),

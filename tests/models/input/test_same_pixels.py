@@ -177,7 +177,7 @@ def test_colours_change_as_in_mmsegmentation(monkeypatch: pytest.MonkeyPatch) ->
     images, draws, stocks = [], [], []
     for seed in range(80):
         images.append(noise(seed))
-        draws.append(ColourDraw.drawn(np.random.default_rng(seed)))
+        draws.append(ColourDraw.sample(np.random.default_rng(seed)))
         monkeypatch.setattr(stock_transforms, "random", Drawn(np.random.default_rng(seed)))
         bgr = images[-1][..., ::-1].copy()
         stocks.append(PhotoMetricDistortion().transform({"img": bgr})["img"][..., ::-1])
