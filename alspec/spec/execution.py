@@ -109,8 +109,9 @@ def _long_enough(text: str) -> str:
     if seconds is not None and seconds < SHORTEST_JOB_SECONDS:
         raise PydanticCustomError(
             "time",
-            "`{text}` is {seconds} s to Slurm: a job is signalled {before} s before its time is up "
-            "to write a checkpoint, and would do nothing before. Ask for {minutes} minutes or more",
+            "`{text}` is {seconds} s to Slurm. Jobs are signalled {before} s before their time is "
+            "up, to write a checkpoint; this one would have done nothing by then. Ask for "
+            "{minutes} minutes or more",
             {
                 "text": text,
                 "seconds": seconds,

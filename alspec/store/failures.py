@@ -94,8 +94,8 @@ class Failures:
         before = self._since(key)
         deaths = before.deaths + 1 if before else 1
         message = (
-            f"{deaths} processes in a row were killed at it, the last one {holder.name}: it may "
-            "need more memory than a job has. Give jobs more, or lower training.batch_size"
+            f"{deaths} processes in a row were killed at it, the last was {holder.name}. It may "
+            "need more memory than a job has: give jobs more, or lower training.batch_size"
         )
         self._write(key, before.hosts if before else (), holder.job, message, deaths=deaths)
 

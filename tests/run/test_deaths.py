@@ -67,7 +67,7 @@ def test_a_step_that_kills_pilots_is_given_up(killing, tmp_path, monkeypatch):
         killing.begin_pilot()
     summary, _ = run_study(tmp_path, killing.plan)
     assert list(summary.failed) == [killing.key]
-    assert "3 processes in a row were killed at it, the last one process" in str(summary.failed)
+    assert "3 processes in a row were killed at it, the last was process" in str(summary.failed)
     assert "on far" in str(summary.failed)
     assert {*summary.executed, *summary.skipped, killing.key} == set(killing.plan.steps)
     assert set(killing.plan.consumers()[killing.key]) <= set(summary.skipped)

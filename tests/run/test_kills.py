@@ -71,9 +71,8 @@ def test_every_part_of_a_run_has_points(whole):
 def test_killed_at_a_dozen_points(server, whole, tmp_path):
     _, _, counts = whole
     rng = random.Random(0)
-    for point in sorted(counts):
+    for point in rng.sample(sorted(counts), 12):
         check(server, whole, tmp_path, point, 1 + rng.randrange(counts[point]))
-    assert len(counts) >= 12
 
 
 @pytest.mark.slow
