@@ -5,6 +5,7 @@ import json
 import pytest
 from factories.packages import installed
 
+from alspec.run import plugin_trial
 from alspec.run.plugin_trial import try_plugin
 from alspec.system.interpreter import MORE_FOLDERS
 
@@ -105,6 +106,7 @@ def test_the_command_names_the_package_and_gives_an_exit_code(tmp_path, monkeypa
             "the acquisition function `odd` of alspec-odd 1.2 violates its contract in 1 points"
             in out
         )
+        monkeypatch.setattr(plugin_trial, "try_plugin", lambda *asked: ["bad"])
         exit_code, out, _ = cli("plugins", "check", "odd", "--json")
         assert exit_code == 2
-        assert len(json.loads(out)["problems"]) == 1
+        assert json.loads(out)["problems"] == ["bad"]
