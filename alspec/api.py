@@ -88,8 +88,9 @@ def plan(
     Args:
         spec: as `load` gives it.
         trust_config: training may run the spec's own MMSegmentation config, which is code.
-        work_dir: whose store knows what the files held when it first saw them, and for a project
-            how redundant its images were measured to be: before that they are taken as redundant.
+        work_dir: whose store knows what the files contained when it first saw them, and for a
+            project how redundant its images were measured to be: before that they are taken as
+            redundant.
 
     Returns:
         Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.

@@ -29,7 +29,7 @@ def plan(study: Study, *, trust_config: bool = False, work_dir: str | Path = WOR
     Args:
         study: as `load` gives it.
         trust_config: training may run the study's own MMSegmentation config, which is code.
-        work_dir: whose store knows what the files held when it first saw them.
+        work_dir: whose store knows what the files contained when it first saw them.
 
     Returns:
         Its `settings`, `runs` and `steps`; `table()` is a DataFrame with a row a labelled set.

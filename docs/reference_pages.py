@@ -157,10 +157,10 @@ def _plain(schema: Mapping[str, Any]) -> str:
         inner = schema.get("additionalProperties")
         return f"mapping to {_type(inner)}" if isinstance(inner, Mapping) and inner else "mapping"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    said = [f"{sign} {schema[name]:g}" for name, sign in bounds.items() if name in schema]
+    limits = [f"{sign} {schema[name]:g}" for name, sign in bounds.items() if name in schema]
     names = {"string": "text", "boolean": "true, false"}
     words = names.get(kind, kind) if isinstance(kind, str) else " or ".join(kind)
-    return " ".join([words, ", ".join(said)]).strip()
+    return " ".join([words, ", ".join(limits)]).strip()
 
 
 def _cell(text: str) -> str:

@@ -173,9 +173,9 @@ class Taking:
             pass  # whatever it is, a copy stays
         name = f"{row.stem}-{sha256_of(path)[:12]}{path.suffix}"
         self.batch.folder.replaced.mkdir(exist_ok=True)
-        kept = self.batch.folder.replaced / name
-        shutil.copyfile(path, kept.with_name(f".{name}"))
-        kept.with_name(f".{name}").replace(kept)
+        old = self.batch.folder.replaced / name
+        shutil.copyfile(path, old.with_name(f".{name}"))
+        old.with_name(f".{name}").replace(old)
         write_mask(dataset, row.id, mask)
         return {"replaced": name}
 

@@ -10,7 +10,7 @@ CamVid 25.2, 24.5 and 25.7 mIoU gave "stop", +0.08 to +0.08, and the next batch 
 also holds the scatter of the measures around their curve: Gaussian noise whose variance is as
 unknown as few residuals leave it (scaled inverse chi-square, K - 2 degrees of freedom). Simulated
 with a standard deviation of 1: where mIoU is 25 for three batches and 32 from the fourth on, the
-third said "stop" in 88 % of trials without that noise, in 63 % with its variance taken for known,
+third gave "stop" in 88 % of trials without that noise, in 63 % with its variance taken for known,
 in 13 % so; on a true plateau all three say it in 95 % or more of trials from the sixth measure on.
 """
 

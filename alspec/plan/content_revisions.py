@@ -1,4 +1,4 @@
-"""What the files of a dataset held when a store first saw them, and whether they still do.
+"""What the files of a dataset contained when a store first saw them, and whether they still do.
 
 A dataset's fingerprint is of names and sizes: cheap, and the same in every version. So that labels
 rewritten at the same size are noticed all the same, a store records the SHA-256 over all files at

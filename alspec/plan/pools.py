@@ -132,13 +132,13 @@ def split_identity(
             the dataset's spec says of it if None.
     """
     apart = dataset.spec.VALIDATION_ONLY if split is Split.POOL else frozenset()
-    kept = dataset.spec.recipe_fields("redundancy", *apart)
+    fields = dataset.spec.recipe_fields("redundancy", *apart)
     if dataset.spec.root and dataset.spec.image_size:  # files are resized; rendered images are not
-        kept["resizing"] = RESIZING
+        fields["resizing"] = RESIZING
     revisions = dataset.spec.revisions if revisions is None else revisions
     if content := revisions.get(split.value):
-        kept["content"] = content
-    return {**kept, "split": split.value, "fingerprint": dataset.fingerprint(split)}
+        fields["content"] = content
+    return {**fields, "split": split.value, "fingerprint": dataset.fingerprint(split)}
 
 
 def check_budgets(study: Study, pools: Sequence[ListedPool]) -> None:

@@ -49,9 +49,9 @@ def is_up_to_date(input_digest: str, folder: StudyFolder) -> bool:
         folder: the study's.
     """
     try:
-        kept = json.loads(_record(folder).read_text("utf-8"))
-        files: dict[str, str] = kept["files"]
-        return kept["origin"] == input_digest and files == _written(folder)
+        recorded = json.loads(_record(folder).read_text("utf-8"))
+        files: dict[str, str] = recorded["files"]
+        return recorded["origin"] == input_digest and files == _written(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return False
 

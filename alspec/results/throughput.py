@@ -60,9 +60,9 @@ def record_throughput(
 ) -> None:
     """Save paces for later plans; a calibration does not replace what a study's steps measured."""
     today = datetime.date.today().isoformat() if calibrated else ""
-    kept = saved_throughput(store, device) if calibrated else {}
+    saved = saved_throughput(store, device) if calibrated else {}
     for like, pace in paces.items():
-        if like in kept and not kept[like].calibrated:
+        if like in saved and not saved[like].calibrated:
             continue
         path = _folder(store) / f"{hashlib.sha256(f'{device} {like}'.encode()).hexdigest()}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

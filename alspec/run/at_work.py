@@ -82,8 +82,8 @@ class Failure:
 def steps_at_work(plan: Plan, folder: StudyFolder) -> list[AtWork]:
     """The steps of a study that living processes hold, on whatever machines, the longest first."""
     leases = folder.store.folders.leases
-    held = living_holders(leases, plan.steps)
-    now = Leases(leases).now() if held else 0.0
+    holders = living_holders(leases, plan.steps)
+    now = Leases(leases).now() if holders else 0.0
     found = [
         AtWork(
             plan.steps[StepKey(key)].label,
@@ -93,7 +93,7 @@ def steps_at_work(plan: Plan, folder: StudyFolder) -> list[AtWork]:
             max(0.0, now - holder.since) if holder.since else None,
             plan.steps[StepKey(key)].devices,
         )
-        for key, holder in held.items()
+        for key, holder in holders.items()
     ]
     return sorted(found, key=lambda one: (-(one.seconds or 0.0), one.step))
 

@@ -23,7 +23,7 @@ from alspec.spec.model import Study
 from alspec.store.study_folder import StudyFolder
 
 DEVICES = "cuda:0"
-"""Of a pilot, where nothing is said."""
+"""Of a pilot, by default."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def gpus_of(devices: str) -> int:
 
 
 def require_trust_in_jobs(study: Study, asked: Execution, *, trusted: bool) -> None:
-    """Refuse a spec whose lines for Slurm can run programs although nobody said that they may.
+    """Refuse a spec whose lines for Slurm can run programs, unless the caller trusts it.
 
     Raises:
         InputError: as `execution.slurm.setup`, with the place of the line.

@@ -69,4 +69,4 @@ class EventLog:
     def _record(self, event: str, step: Step, message: str = "", log: str = "") -> None:
         entry = {"time": round(time.time(), 3), "event": event, "step": step.label, "key": step.key}
         more = {"message": message, "log": log if message else "", "job": cluster_job()}
-        self.folder.log_event({**entry, **{name: said for name, said in more.items() if said}})
+        self.folder.log_event({**entry, **{name: value for name, value in more.items() if value}})

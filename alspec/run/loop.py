@@ -41,7 +41,7 @@ class RunSummary:
         skipped: steps given up because a step before them failed.
         elsewhere: steps that another process finished meanwhile.
         held: ready steps that were left to the living processes that hold them.
-        stopped: why no more steps are run, where that is not said by the others.
+        stopped: why no more steps are run, where the others do not tell.
     """
 
     executed: list[StepKey] = field(default_factory=list)
@@ -149,7 +149,7 @@ class _Loop:
 
     def __post_init__(self) -> None:
         self.consumers = self.plan.consumers()
-        self.kept = retained_weights(self.plan)
+        self.retained = retained_weights(self.plan)
         self.rank = ranks(self.plan)
         self.waiting = dict(self.todo)
         self.at_work: set[StepKey] = set()
@@ -335,7 +335,7 @@ class _Loop:
 
     def _drop_weights(self, key: StepKey) -> None:
         """Forget a training's weights once everything that reads them is done."""
-        if self.plan.steps[key].kind is not TRAIN or key in self.kept:
+        if self.plan.steps[key].kind is not TRAIN or key in self.retained:
             return
         unfinished = (self.waiting, self.at_work, self.summary.failed, self.given_up)
         if any(reader in steps for reader in self.consumers[key] for steps in unfinished):

@@ -63,9 +63,9 @@ class RunOptions:
             InputError: no such executor, or no such number of jobs.
         """
         named = self.executor if isinstance(self.executor, str | None) else "local"
-        said: dict[str, object] = {"executor": named, "devices": self.devices, "jobs": self.jobs}
-        said["idle"] = None if self.idle_seconds is None else f"{self.idle_seconds:g}s"
-        given = {name: value for name, value in said.items() if value is not None}
+        own: dict[str, object] = {"executor": named, "devices": self.devices, "jobs": self.jobs}
+        own["idle"] = None if self.idle_seconds is None else f"{self.idle_seconds:g}s"
+        given = {name: value for name, value in own.items() if value is not None}
         if self.devices is not None:
             parse_devices(self.devices, here=False)
         try:

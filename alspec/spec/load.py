@@ -201,7 +201,7 @@ def _data_of_study(study: Study) -> dict[str, object]:
 
 
 def _chosen(execution: Execution) -> dict[str, object]:
-    """What differs from the defaults: where a study runs is said where somebody chose it."""
+    """What differs from the defaults: where a study runs, if somebody chose it."""
     return execution.model_dump(mode="json", exclude_defaults=True)
 
 

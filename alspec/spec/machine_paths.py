@@ -61,8 +61,8 @@ def _known(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        said = json.loads(read_text_file(file))
-        return {name: path for name, path in said.items() if isinstance(path, str)}
+        known = json.loads(read_text_file(file))
+        return {name: path for name, path in known.items() if isinstance(path, str)}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 

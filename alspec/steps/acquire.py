@@ -187,11 +187,11 @@ def _with_outputs(
     if callable(reduce := getattr(function, "reduce", None)):
         reductions["reduced"] = reduce
     method, images = AcquireParams.of(context.step.params).method, [*offered.ids, *labelled]
-    kept = over_images(context, function, images, reductions)
-    for what, rows in kept.items():
+    reduced_rows = over_images(context, function, images, reductions)
+    for what, rows in reduced_rows.items():
         require_finite(what, images, rows.isfinite().reshape(len(images), -1).all(dim=1), method)
     n = len(offered.ids)
-    features, reduced = kept.get("features"), kept.get("reduced")
+    features, reduced = reduced_rows.get("features"), reduced_rows.get("reduced")
     return replace(
         offered,
         features_ND=None if features is None else features[:n],

@@ -96,8 +96,8 @@ def write_embedding(
         chosen: what was chosen of them, always among the points.
     """
     step = max(1, -(-len(images) // MOST_POINTS))
-    kept = set(chosen)
-    rows = [row for row, image in enumerate(images) if row % step == 0 or image in kept]
+    always = set(chosen)
+    rows = [row for row, image in enumerate(images) if row % step == 0 or image in always]
     points = principal_components(features_ND[rows].double().cpu().numpy())
     cells = [
         (images[row], f"{x:.4g}", f"{y:.4g}") for row, (x, y) in zip(rows, points, strict=True)

@@ -31,17 +31,17 @@ def perform(context: StepContext) -> None:
             raise StepFailed(
                 f"the list of {dataset.spec.name}'s pool changed since the plan was made; run again"
             )
-        kept = pool.frames
+        frames = pool.frames
         if params.candidates:
-            kept = candidates(kept, params.candidates["every"])
-        measured = measured_redundancy(dataset, kept, context.progress)
-        _write_class_pixels(context, dataset, kept)
+            frames = candidates(frames, params.candidates["every"])
+        measured = measured_redundancy(dataset, frames, context.progress)
+        _write_class_pixels(context, dataset, frames)
     failpoints.at("pool.save", context.folder)
-    rows = [(frame.id, frame.sequence) for frame in kept]
+    rows = [(frame.id, frame.sequence) for frame in frames]
     write_csv(context.folder / IMAGES, ("id", "sequence"), rows)
     facts = PoolFacts(
-        images=len(kept),
-        sequences=len({frame.sequence for frame in kept}),
+        images=len(frames),
+        sequences=len({frame.sequence for frame in frames}),
         distinct_views=measured.distinct_views,
         views_per_image=measured.views_per_image,
         views_at=list(measured.views_at),

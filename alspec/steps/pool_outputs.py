@@ -70,7 +70,7 @@ def _over_frames(
     segmentor, bfloat16 = _segmentor(context)
     method = AcquireParams.of(context.step.params).method
     passes = _passes_of(function) if Need.PASSES in function.needs else 0
-    kept: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
     sound: list[Tensor] = []
     done = 0
     for number, (ids, batch) in enumerate(in_batches(frames, images, BATCH)):
@@ -89,13 +89,13 @@ def _over_frames(
         for what, some in rows.items():
             _check_rows(method, what, some, len(ids))
             if not done:  # parts that are joined at the end take the memory twice
-                kept[what] = some.new_empty((len(images), *some.shape[1:]))
-            kept[what][done : done + len(ids)] = some
+                found[what] = some.new_empty((len(images), *some.shape[1:]))
+            found[what][done : done + len(ids)] = some
         done += len(ids)
         context.progress(done, len(images))
     if sound:
         require_finite("predictions", images, torch.cat(sound), method)
-    return kept
+    return found
 
 
 def _passes_of(function: Acquisition) -> int:

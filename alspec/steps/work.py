@@ -75,7 +75,7 @@ class WorkerContext:
             size: height, width; the dataset's image size if None.
         """
         identity = pixels_identity(dataset.spec)
-        self._frames = {key: kept for key, kept in self._frames.items() if key[0] == identity}
+        self._frames = {key: frames for key, frames in self._frames.items() if key[0] == identity}
         size = size or dataset.spec.image_size
         if source := self._frames.get((identity, size)):
             source.dataset = dataset  # the step's own, which watches its files

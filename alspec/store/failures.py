@@ -124,7 +124,7 @@ class Failures:
     def _read(path: Path) -> Failure | None:
         """What a file says; None where it is gone or says nothing, and the step is tried."""
         try:
-            said = json.loads(path.read_text("utf-8"))
-            return Failure(**{**said, "hosts": tuple(said["hosts"])})
+            fields = json.loads(path.read_text("utf-8"))
+            return Failure(**{**fields, "hosts": tuple(fields["hosts"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None

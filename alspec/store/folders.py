@@ -58,7 +58,7 @@ class StoreFolders:
 
     @property
     def contents(self) -> Path:
-        """What datasets held at first sight, one file a fingerprint; part of what keys mean."""
+        """What datasets first contained, one file a fingerprint; part of what keys mean."""
         return self.root / "contents"
 
     @property

@@ -42,7 +42,7 @@ EMPTY_SECONDS = 10.0
 """An empty lease is one that a power cut left: a live one is filled at once."""
 
 MOST_REMEMBERED = 10_000
-"""Leases whose text is kept in memory."""
+"""Leases whose text is cached in memory."""
 
 Listed: TypeAlias = Mapping[str, Sequence[Path]]
 """The files of leases by key."""
@@ -162,8 +162,8 @@ class Leases:
 
         Args:
             key: the step's.
-            listed: what `listed` said a moment ago, so that of many keys not each is looked for in
-                the folder; before anything is claimed, the folder is asked anew.
+            listed: what `listed` returned a moment ago, so that of many keys not each is looked
+                for in the folder; before anything is claimed, the folder is asked anew.
 
         Returns:
             None if it is this process's now, else the living process that holds it.
@@ -284,8 +284,8 @@ class Leases:
         age = max(0.0, age)
         limit = self._limit()
         try:
-            said = self._text(path, (about.st_ino, about.st_mtime_ns))
-            return Holder(**{**said, "age": age, "ahead": ahead, "limit": limit})
+            fields = self._text(path, (about.st_ino, about.st_mtime_ns))
+            return Holder(**{**fields, "age": age, "ahead": ahead, "limit": limit})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError):

@@ -48,8 +48,8 @@ def _links_in_store(store: Path) -> Iterator[str]:
     for folder in (*folders.trusted, folders.throughput, folders.published, folders.specs):
         if folder != store:
             yield from (entry.path for entry in _entries(folder) if entry.is_symlink())
-    for kept in (folders.images, folders.checkpoints):
-        for inner in _entries(kept):
+    for parent in (folders.images, folders.checkpoints):
+        for inner in _entries(parent):
             if inner.is_dir(follow_symlinks=False):
                 yield from (entry.path for entry in _entries(inner) if entry.is_symlink())
 

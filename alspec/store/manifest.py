@@ -89,7 +89,7 @@ def manifest_text(step: StepRecord, files: Mapping[str, object]) -> str:
 
 
 def manifest_without(raw: bytes, name: str) -> str:
-    """A manifest that says of an artifact that it was dropped, and else what it said."""
+    """A manifest with an artifact marked as dropped, its other entries as they were."""
     content: dict[str, Any] = json.loads(raw)
     content.pop("sha256", None)
     content["files"][name]["dropped"] = True

@@ -78,17 +78,19 @@ def python_environment() -> dict[str, str]:
     A user without an entry in the system's list and without a home folder (in containers, of cron
     and Slurm) is given a name and a temporary home, which torch and matplotlib ask for.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    if hasattr(os, "getuid") and not _has_home(kept):
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    if hasattr(os, "getuid") and not _has_home(environment):
         home = Path(tempfile.gettempdir()) / f"alspec-home-{os.getuid()}"
         home.mkdir(mode=0o700, exist_ok=True)
         about = home.lstat()
         if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):  # laid by another user
             home = Path(tempfile.mkdtemp(prefix="alspec-home-"))
-        kept["HOME"] = str(home)
-    if hasattr(os, "getuid") and not {"USER", "LOGNAME"} & kept.keys():
-        kept["USER"] = kept["LOGNAME"] = f"user-{os.getuid()}"
-    return kept
+        environment["HOME"] = str(home)
+    if hasattr(os, "getuid") and not {"USER", "LOGNAME"} & environment.keys():
+        environment["USER"] = environment["LOGNAME"] = f"user-{os.getuid()}"
+    return environment
 
 
 def _has_home(environment: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """Which small images are near-copies of one another, and how many distinct views they show.
 
-N = images, D = values of one. Nothing of size N x N is held: an image with few near-copies keeps
+N = images, D = values of one. Nothing of size N x N is stored: an image with few near-copies keeps
 their list, one with many is compared again when it is needed.
 """
 

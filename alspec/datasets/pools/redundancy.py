@@ -158,7 +158,7 @@ def _with_neighbour(own_ND: NDArray[np.float32], sequences: NDArray[np.str_]) ->
 def thumbnails(
     dataset: ReadsImages, frames: Sequence[Frame], progress: Progress | None = None
 ) -> NDArray[np.uint8]:
-    """Every frame at 16 x 16, (N, 16, 16, 3) RGB; read in threads, held one by one.
+    """Every frame at 16 x 16, (N, 16, 16, 3) RGB; read in threads, one in memory at a time.
 
     Raises:
         DataError: an image cannot be read.

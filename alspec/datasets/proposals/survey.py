@@ -199,8 +199,8 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 def outermost(groups: Iterable[ImageGroup]) -> list[ImageGroup]:
     """The largest first; of equally large ones the uppermost, and none that lies in another."""
-    kept: list[ImageGroup] = []
+    chosen: list[ImageGroup] = []
     for group in sorted(groups, key=lambda group: (-len(group), len(group.parts), group.path)):
-        if not any(group.overlaps(other) for other in kept):
-            kept.append(group)
-    return kept
+        if not any(group.overlaps(other) for other in chosen):
+            chosen.append(group)
+    return chosen

@@ -200,4 +200,4 @@ def _about(dataset: Dataset, size: tuple[int, int]) -> dict[str, object]:
 
 
 def _warn(why: str) -> None:
-    sys.stderr.write(f"decoded images stay in memory, they cannot be kept on disk: {why}\n")
+    sys.stderr.write(f"decoded images stay in memory, they cannot be cached on disk: {why}\n")

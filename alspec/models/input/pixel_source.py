@@ -72,13 +72,13 @@ class PixelSource:
     def _found(self, what: str, image: ImageId) -> NDArray[np.uint8]:
         made = self._ahead.take((what, image)) if self._ahead else None
         if made is None:
-            kept = self._cached.get((what, image))
-            if kept is not None:
+            cached = self._cached.get((what, image))
+            if cached is not None:
                 self._cached.move_to_end((what, image))
-                return kept
-            kept = self.cache.get(what, image) if self.cache else None
-            if kept is not None:
-                return kept
+                return cached
+            cached = self.cache.get(what, image) if self.cache else None
+            if cached is not None:
+                return cached
             made = self._decoded_and_put((what, image))
         pixels, is_on_disk = made
         if not is_on_disk:

@@ -92,7 +92,7 @@ def _plain(path: Path, name: str, part: object) -> Any:
         return ast.literal_eval(repr(part))
     except (ValueError, SyntaxError) as err:
         raise InputError.at(
-            path, f"its `{name}` holds objects, but only plain data can be kept with the weights"
+            path, f"its `{name}` holds objects, but only plain data can be stored with the weights"
         ) from err
 
 

@@ -161,8 +161,8 @@ def in_words(recipe: Recipe) -> str:
 
 def _wrapper_of(asked: Optimizer, own: ConfigData | None = None) -> ConfigData:
     """MMEngine's config of what the spec asks for; of what it leaves open, the config file's."""
-    kept = ("optimizer", "paramwise_cfg", "clip_grad", "constructor")
-    wrapper = {key: copy.deepcopy(own[key]) for key in kept if own and own.get(key)}
+    names = ("optimizer", "paramwise_cfg", "clip_grad", "constructor")
+    wrapper = {key: copy.deepcopy(own[key]) for key in names if own and own.get(key)}
     optimizer = wrapper.get("optimizer", {"type": asked.type})
     wrapper["optimizer"] = {**optimizer, **asked.arguments}
     if asked.paramwise_cfg is not None:

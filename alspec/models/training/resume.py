@@ -222,11 +222,11 @@ def _state(
 def _load(runner: Runner, log: TrainingLog, state: TrainingState, ranks: Ranks) -> None:
     device = next(runner.model.parameters()).device
     bare(runner.model).load_state_dict(state.model)
-    for wrapper, kept in zip(_optimisers(runner), state.optimisers, strict=True):
-        wrapper.load_state_dict(kept)
+    for wrapper, saved in zip(_optimisers(runner), state.optimisers, strict=True):
+        wrapper.load_state_dict(saved)
         _match_layout(wrapper.optimizer)
-    for schedule, kept in zip(_schedules(runner), state.schedules, strict=True):
-        schedule.load_state_dict(kept)
+    for schedule, saved in zip(_schedules(runner), state.schedules, strict=True):
+        schedule.load_state_dict(saved)
     log.load(state.log, device)
     failpoints.at("checkpoint.restore")
     runner.train_loop._iter = state.position
@@ -240,10 +240,10 @@ def _load(runner: Runner, log: TrainingLog, state: TrainingState, ranks: Ranks) 
 
 def _match_layout(optimiser: torch.optim.Optimizer) -> None:
     """Lay an optimiser's tensors out as their weights are: fused kernels ask for it."""
-    for weight, kept in optimiser.state.items():
-        for name, value in kept.items():
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
-                kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _optimisers(runner: Runner) -> list[OptimWrapper]:
@@ -252,8 +252,8 @@ def _optimisers(runner: Runner) -> list[OptimWrapper]:
 
 
 def _schedules(runner: Runner) -> Iterator[Schedule]:
-    kept = runner.param_schedulers
-    for schedules in kept.values() if isinstance(kept, dict) else [kept]:
+    found = runner.param_schedulers
+    for schedules in found.values() if isinstance(found, dict) else [found]:
         yield from schedules
 
 

@@ -59,19 +59,19 @@ class DiskNeed:
 
 
 def disk_need(
-    plan: Plan, todo: Collection[StepKey], held: Collection[StepKey], slots: int
+    plan: Plan, todo: Collection[StepKey], present: Collection[StepKey], slots: int
 ) -> DiskNeed:
     """What running some steps of a plan adds to the disk, from the order that the run takes.
 
     Args:
         plan: the study, expanded.
         todo: the steps to run; the others are done.
-        held: the trainings whose weights are there.
+        present: the trainings whose weights are there.
         slots: steps at work at once, at least 1.
     """
     weights = weight_bytes(plan.study)
     cache = cache_bytes(plan) if todo else 0
-    disk = _Disk(plan, weights or 0, set(held), cache)
+    disk = _Disk(plan, weights or 0, set(present), cache)
     disk.unread = {
         key: sum(reader in todo for reader in reading) for key, reading in readers(plan).items()
     }
@@ -134,7 +134,7 @@ class _Disk:
 
     Attributes:
         weights: bytes of a trained model.
-        held: the trainings whose weights are there.
+        present: the trainings whose weights are there.
         spare: bytes of checkpoints and decoded images.
         used: bytes of everything else.
         unread: for each training the steps still to read its weights.
@@ -142,14 +142,14 @@ class _Disk:
 
     plan: Plan
     weights: int
-    held: set[StepKey]
+    present: set[StepKey]
     spare: int
     used: int = 0
     unread: dict[StepKey, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least, self.peak = 0, self.spare
-        self.kept = retained_weights(self.plan)
+        self.retained = retained_weights(self.plan)
 
     def started(self, step: Step) -> None:
         self.spare += self._at_work(step)
@@ -159,13 +159,13 @@ class _Disk:
         self.spare -= self._at_work(step)
         lines = labelled_images(step.params) if step.kind is ACQUIRE else 0
         self._add(STEP_BYTES + 2 * lines * ID_BYTES)
-        if step.kind is TRAIN and step.key not in self.held:
-            self.held.add(step.key)
+        if step.kind is TRAIN and step.key not in self.present:
+            self.present.add(step.key)
             self._add(self.weights)
         for key in {step.key, *step.inputs.values()} & self.unread.keys():
             self.unread[key] -= key != step.key
-            if key in self.held and not self.unread[key] and key not in self.kept:
-                self.held.remove(key)
+            if key in self.present and not self.unread[key] and key not in self.retained:
+                self.present.remove(key)
                 self.used -= self.weights
 
     def _at_work(self, step: Step) -> int:

@@ -62,8 +62,8 @@ def disk_space_for(
         slots: steps at work at once, at least 1.
     """
     trainings = (step.key for step in plan.in_order() if step.kind is TRAIN)
-    held = {key for key in trainings if (store.home(key) / WEIGHTS).is_file()}
-    need = disk_need(plan, todo, held, slots)
+    present = {key for key in trainings if (store.home(key) / WEIGHTS).is_file()}
+    need = disk_need(plan, todo, present, slots)
     there = sum(_bytes_in(folder) for folder in store.checkpointed() if folder.name in todo)
     there += min(_bytes_in(store.images), cache_bytes(plan))
     need = replace(need, peak=max(need.least, need.peak - there))

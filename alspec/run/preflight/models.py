@@ -76,8 +76,8 @@ class _Remembered:
         if self._folder is None:
             return None
         try:
-            kept = json.loads((self._folder / f"{identity}.json").read_text("utf-8"))
-            return [str(note) for note in kept["notes"]]
+            saved = json.loads((self._folder / f"{identity}.json").read_text("utf-8"))
+            return [str(note) for note in saved["notes"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -66,11 +66,11 @@ def write_spec(spec: Study | Project, folder: StudyFolder, *, full_paths: bool =
         text, paths = dump_study(spec) if isinstance(spec, Study) else dump_project(spec), {}
     folder.root.mkdir(parents=True, exist_ok=True)
     known = json_text(paths) if paths else ""
-    for file, said in ((folder.paths, known), (folder.spec, text)):
-        if not said:
+    for file, content in ((folder.paths, known), (folder.spec, text)):
+        if not content:
             file.unlink(missing_ok=True)
-        elif not file.is_file() or file.read_text("utf-8") != said:
-            write_text(file, said)
+        elif not file.is_file() or file.read_text("utf-8") != content:
+            write_text(file, content)
 
 
 def record_spec(study: Study, folder: StudyFolder) -> None:
