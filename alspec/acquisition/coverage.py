@@ -12,7 +12,7 @@ product at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -204,7 +204,7 @@ class CoverageSearch:
             if upper_N[rows_U[start]] < gains_U.max() * (1 - TIE):
                 break
             part = slice(start, start + LOOKED_AT)
-            near = np.unique(np.concatenate([reach.rows for reach in self._reach(rows_U[part])]))
+            near = np.unique(np.concatenate([reach.rows for _, reach in self._reach(rows_U[part])]))
             near_X = torch.from_numpy(near.astype(np.int64)).to(self._weights_N.device)
             gain = self._exact.gains(rows_U[part], self._covered_N, self._weights_N, near_X)
             gains_U[part] = self._gain_N[rows_U[part]] = gain
@@ -216,9 +216,8 @@ class CoverageSearch:
 
     def _look_again(self, rows_U: Rows) -> None:
         """Recompute the gains of rows, from what they reach."""
-        reaches = self._reach(rows_U)
         weights_N, covered_N = _on_host(self._weights_N), _on_host(self._covered_N)
-        for row, reach in zip(rows_U.tolist(), reaches, strict=True):
+        for row, reach in self._reach(rows_U):
             self._gain_N[row], total = reach.gain_and_total(weights_N, covered_N)
             self._error_N[row] = self._kernel.error * total
             self._reaches.hold(row, reach.left(covered_N, 1 + 2 * self._kernel.error))
@@ -230,20 +229,27 @@ class CoverageSearch:
         reached = len(self._gain_N) // (self._picks + 1) + 1
         return max(1, min(MULTIPLIED, REACHED // reached))
 
-    def _reach(self, rows_U: Rows) -> list[Reach]:
-        """What each of some rows reaches, and perhaps no longer does."""
-        held = [self._reaches.get(row) for row in rows_U.tolist()]
-        missing = np.array([reach is None for reach in held])
-        if not missing.any():
-            return [reach for reach in held if reach is not None]
-        new_U, together = rows_U[missing], self._together()
-        parts = (new_U[start : start + together] for start in range(0, len(new_U), together))
-        found = (reach for part in parts for reach in self._kernel.reaches(part, self._covered_N))
-        return [Reach(*next(found)) if reach is None else reach for reach in held]
+    def _reach(self, rows_U: Rows) -> Iterator[tuple[int, Reach]]:
+        """Each of some rows, in any order, with what it reaches, and perhaps no longer does.
+
+        The products are made while the caller asks: all that many rows reach would be most of the
+        memory.
+        """
+        held = [(row, self._reaches.get(row)) for row in rows_U.tolist()]
+        new_U = np.array([row for row, reach in held if reach is None], dtype=np.int64)
+        yield from ((row, reach) for row, reach in held if reach is not None)
+        del held
+        together = self._together()
+        for start in range(0, len(new_U), together):
+            part = new_U[start : start + together]
+            for row, found in zip(
+                part.tolist(), self._kernel.reaches(part, self._covered_N), strict=True
+            ):
+                yield row, Reach(*found)
 
     def _cover(self, row: int) -> None:
         """Let a chosen row cover what it reaches, in float64."""
-        (reach,) = self._reach(np.array([row]))
+        ((_, reach),) = self._reach(np.array([row]))
         at_X = torch.from_numpy(reach.rows.astype(np.int64)).to(self._weights_N.device)
         kernel_X = self._exact.column(row, at_X)
         kernel_X[at_X == row] = 1.0

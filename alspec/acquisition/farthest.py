@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from alspec.acquisition.distances import Distances, Points, Rows, Squared
+from alspec.acquisition.runs import Runs
 
 SHORTLIST = 512
 """Rows that are compared with each new centre as it comes."""
@@ -50,10 +51,13 @@ class _Search:
         self._seen_N = np.zeros(rows, dtype=np.int64)
         self._distances = Distances(features_ND, centres_MD, n)
         self._labelled = len(centres_MD)
+        self._runs = Runs(features_ND)
 
     def rows(self) -> Rows:
         """The n rows in order of choice; of equally distant rows the lowest."""
-        if not self._distances.count:
+        if self._labelled:
+            self._look_at_runs()
+        else:
             self._choose(0)
         while len(self._chosen) < self._n:
             if self._upper_N.max() == 0:  # every row that is left equals a centre
@@ -102,6 +106,14 @@ class _Search:
             else:
                 self._sharpen()
 
+    def _look_at_runs(self) -> None:
+        """Compare the first rows of runs with the labelled set, which bounds the other rows."""
+        first = self._runs.first
+        for start in range(0, len(first), FIRST):
+            rows_R = first[start : start + FIRST]
+            self._look(rows_R, self._distances.points(rows_R), -np.inf)
+        self._upper_N = np.minimum(self._upper_N, self._runs.bounds(self._upper_N))
+
     def _look(self, rows_R: Rows, points: Points, outside: float) -> bool:
         """Compare rows with the centres they have not seen, unless they fall below `outside`."""
         looked = False
@@ -126,6 +138,8 @@ class _Search:
     def _choose(self, row: int) -> None:
         self._chosen.append(row)
         self._distances.add_centre(row)
+        run, bounds = self._runs.beside(row)
+        self._upper_N[run] = np.minimum(self._upper_N[run], bounds)
         self._upper_N[row] = self._lower_N[row] = -np.inf
 
     def _sharpen(self) -> None:

@@ -1,0 +1,86 @@
+"""Runs of near-copies, rows beside one another as frames are: what one distance says of others.
+
+N = rows, D = feature channels, R = rows looked at together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alspec.acquisition.distances import Rows, Squared
+
+LONGEST = 16
+"""Rows in a run."""
+
+CLOSE = 0.5
+"""Rows closer than this share of the usual distance of two rows are near-copies."""
+
+SAMPLE = 512
+"""Rows that the usual distance is taken from."""
+
+TOGETHER = 512
+"""Rows whose differences are held at a time, so that they stay in the cache."""
+
+
+class Runs:
+    """Rows in runs of near-copies, and how far each is from the first of its run at most.
+
+    By the triangle inequality a row is no farther from any centre than that first row is, and the
+    distance between the two. A row without near-copies beside it is a run of its own.
+
+    Attributes:
+        first: the first rows of runs of several rows.
+    """
+
+    def __init__(self, features_ND: Tensor) -> None:
+        count = len(features_ND)
+        sample_SD = features_ND[:: max(1, count // SAMPLE)]
+        usual = np.median(_distances(sample_SD, np.zeros(len(sample_SD), dtype=np.int64)))
+        rows_N = np.arange(count)
+        alike_N = _distances(features_ND, np.maximum(rows_N - 1, 0)) < CLOSE * usual
+        alike_N[:1] = False
+        begin_N = np.maximum.accumulate(np.where(alike_N, 0, rows_N))
+        self._first_N = rows_N - (rows_N - begin_N) % LONGEST
+        self._apart_N = _distances(features_ND, self._first_N)
+        self.first: Rows = np.unique(self._first_N[self._first_N != rows_N])
+
+    def bounds(self, upper_N: Squared) -> Squared:
+        """Upper bounds of all squared distances, (N,), by those of the first rows."""
+        return _squared_sum(np.sqrt(upper_N[self._first_N]), self._apart_N)
+
+    def beside(self, row: int) -> tuple[slice, Squared]:
+        """The rows of a row's run, and upper bounds of their squared distances to it."""
+        first = self._first_N[row]
+        run = slice(first, int(np.searchsorted(self._first_N, first, side="right")))
+        return run, _squared_sum(self._apart_N[run], self._apart_N[row])
+
+
+def _squared_sum(one: Squared, other: Squared) -> Squared:
+    """(one + other)^2, rounded up."""
+    summed: Squared = np.square(one + other) * (1 + 1e-12)
+    return summed
+
+
+def _distances(features_ND: Tensor, others_N: Rows) -> Squared:
+    """Upper bounds of the distance of each row to another row, (N,).
+
+    A difference is wrong by a unit roundoff of it, and the root of a sum of D squares by D + 2 of
+    them at most (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); squares that
+    underflow lose less than the least normal number each.
+    """
+    count, channels = features_ND.shape
+    dtype = torch.promote_types(features_ND.dtype, torch.float32)
+    precision = torch.finfo(dtype)
+    distance_N = np.empty(count)
+    others = torch.from_numpy(others_N).to(features_ND.device)
+    for start in range(0, count, TOGETHER):
+        part = slice(start, start + TOGETHER)
+        difference_RD = features_ND[others[part]].to(dtype).neg_().add_(features_ND[part])
+        norms_R = torch.linalg.vector_norm(difference_RD, dim=1)
+        distance_N[part] = norms_R.cpu().numpy()
+    largest: Squared = (1 + (channels + 16) * precision.eps) * distance_N
+    largest += float(np.sqrt(channels * precision.tiny))
+    largest[np.isnan(largest)] = np.inf
+    return largest
