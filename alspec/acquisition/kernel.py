@@ -60,10 +60,11 @@ class DirectionKernel:
     def column(self, row: int, rows_X: Tensor) -> Tensor:
         """The kernel of one row with some rows, in float64."""
         unit_1D, squared_1 = self._units(slice(row, row + 1)), self._squared_N[row : row + 1]
-        parts = [
-            self._values(part, unit_1D, squared_1)[:, 0].double() for part in self._parts(rows_X)
-        ]
-        return torch.cat(parts) if parts else self._squared_N.new_empty(0, dtype=torch.float64)
+        kernel_X = torch.empty(len(rows_X), dtype=torch.float64, device=rows_X.device)
+        # Filled, not joined: small results that outlive large ones keep their memory in pieces.
+        for part in self._tiles(len(rows_X)):
+            kernel_X[part] = self._values(rows_X[part], unit_1D, squared_1)[:, 0]
+        return kernel_X
 
     def nearest(self, others_MD: Tensor) -> Tensor:
         """The largest kernel of each row with rows of other features, 0 without any; float64."""
