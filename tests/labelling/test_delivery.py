@@ -19,7 +19,7 @@ from alspec.errors import InputError
 from alspec.labelling.delivery.base import Awaited, Expectation
 from alspec.labelling.delivery.read import read_delivery
 from alspec.labelling.export import cvat, folder, labelstudio
-from alspec.labelling.export.image import HandedImage, HandOver, flat_name
+from alspec.labelling.export.image import HandedImage, HandOver, MaskCodes, flat_name
 from alspec.labelling.mask_file import own_codes
 
 CLASSES = ("sky", "road & <edge>", 'a "car"', "pole")
@@ -188,8 +188,7 @@ def test_a_folder_takes_the_colours_of_the_project_s_own_masks(handed, tmp_path)
 
 
 def test_proposals_have_the_values_of_the_project_s_own_masks(handed, tmp_path):
-    codes = list(range(40, 40 + len(CLASSES)))
-    own = replace(handed, values=codes, nothing=())
+    own = replace(handed, codes=MaskCodes(range(40, 40 + len(CLASSES)), nothing=()))
     folder.write(tmp_path / "out", own)
     first = Image.open(tmp_path / "out" / "proposed" / f"{stems(handed)[0]}.png")
     proposal = handed.images[0].proposal
@@ -198,6 +197,21 @@ def test_proposals_have_the_values_of_the_project_s_own_masks(handed, tmp_path):
     assert "every pixel needs a class" in (tmp_path / "out" / "HOW-TO.md").read_text()
     header, line, *_ = (tmp_path / "out" / "classes.csv").read_text().splitlines()
     assert (header, line.rpartition(",")[2]) == ("id,name,colour,value", "40")
+
+
+def test_proposals_have_the_colours_of_the_project_s_own_masks(handed, tmp_path):
+    shown = [(9, 9, number) for number in range(len(CLASSES))]
+    folder.write(tmp_path / "out", replace(handed, codes=MaskCodes(colours=shown, nothing=())))
+    place = tmp_path / "out" / "proposed"
+    own = replace(expected(handed), colours={colour: n for n, colour in enumerate(shown)})
+    for image in handed.images[:3]:
+        coloured = Image.open(place / folder.mask_name(image)).convert("RGB")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        coloured.save(tmp_path / "masks" / folder.mask_name(image))
+    found = {image.name: image.mask for image in read_delivery(tmp_path / "masks", own).images}
+    for image, stem in zip(handed.images[:3], stems(handed), strict=False):
+        np.testing.assert_array_equal(found[stem], image.proposal)
+    assert "3,pole,#090903" in (tmp_path / "out" / "classes.csv").read_text().replace('"', "")
 
 
 def test_hand_overs_read_back_as_what_was_proposed(handed, tmp_path):

@@ -51,7 +51,9 @@ def palette(classes: int) -> list[int]:
     return table + [0] * (768 - len(table))
 
 
-def png_of(mask_HW: Mask, classes: int, values: Sequence[int] = ()) -> bytes:
+def png_of(
+    mask_HW: Mask, classes: int, values: Sequence[int] = (), shown: Sequence[Colour] = ()
+) -> bytes:
     """A mask as a palette PNG.
 
     Args:
@@ -59,10 +61,11 @@ def png_of(mask_HW: Mask, classes: int, values: Sequence[int] = ()) -> bytes:
         classes: how many.
         values: up to 255, that stand for the classes in place of their ids; then no pixel is
             ignored.
+        shown: colours of the classes in place of those of `colour_of`.
     """
     table, colours = np.arange(256, dtype=np.uint8), np.zeros((256, 3), np.uint8)
     table[: len(values)] = values
-    colours[table[:classes]] = [colour_of(class_id) for class_id in range(classes)]
+    colours[table[:classes]] = shown or [colour_of(class_id) for class_id in range(classes)]
     image = PillowImage.fromarray(table[mask_HW])
     image.putpalette(colours.tobytes())
     buffer = io.BytesIO()
@@ -93,6 +96,7 @@ def classes_of_colours(
     return mask, foreign
 
 
-def class_rows(classes: Sequence[str]) -> list[tuple[int, str, str]]:
+def class_rows(classes: Sequence[str], shown: Sequence[Colour] = ()) -> list[tuple[int, str, str]]:
     """Id, name and colour of each class, as `classes.csv` lists them."""
-    return [(number, name, hex_of(colour_of(number))) for number, name in enumerate(classes)]
+    colours = shown or [colour_of(number) for number in range(len(classes))]
+    return [(number, name, hex_of(colours[number])) for number, name in enumerate(classes)]

@@ -29,24 +29,23 @@ def write(folder: Path, batch: HandOver) -> None:
         folder: an empty one.
         batch: what is handed over.
     """
-    images, classes = batch.images, batch.classes
+    images, classes, codes = batch.images, batch.classes, batch.codes
     copy_images(images, folder / "images")
     (folder / "proposed").mkdir()
     for image in images:
         if image.proposal is not None:
-            proposal = png_of(image.proposal, len(classes), batch.values)
+            proposal = png_of(image.proposal, len(classes), codes.values, codes.colours)
             write_bytes(folder / "proposed" / mask_name(image), proposal)
-    own = list(batch.values) not in ([], list(range(len(classes))))
-    rows = class_rows(classes)
-    if own:
-        valued = [(*row, value) for row, value in zip(rows, batch.values, strict=True)]
+    rows = class_rows(classes, codes.colours)
+    if codes.values:
+        valued = [(*row, value) for row, value in zip(rows, codes.values, strict=True)]
         write_csv(folder / "classes.csv", ("id", "name", "colour", "value"), valued)
     else:
         write_csv(folder / "classes.csv", ("id", "name", "colour"), rows)
     text = HOW_TO.format(
         example=mask_name(images[0]) if images else "name.png",
         project=batch.project,
-        codes="values (not the ids)" if own else "ids",
+        codes="values (not the ids)" if codes.values else "ids",
         nothing=_nothing(batch),
         start=_start(images),
     )
@@ -55,10 +54,11 @@ def write(folder: Path, batch: HandOver) -> None:
 
 def _nothing(batch: HandOver) -> str:
     """Which pixels count for nothing, or for the class of what nobody labelled."""
-    if not batch.nothing:
+    codes = " and ".join(batch.codes.nothing)
+    if not codes:
         return "every pixel needs a class"
-    codes = " and ".join(map(str, batch.nothing))
-    return f"{codes} (black where it is coloured): {batch.unlabelled}"
+    coloured = "" if batch.codes.colours else " (black where it is coloured)"
+    return f"{codes}{coloured}: {batch.unlabelled}"
 
 
 def _start(images: Sequence[HandedImage]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from alspec.datasets.base import IGNORE, ImageId, Mask
+from alspec.datasets.files.palette import Colour
 
 REJECT = "reject"
 """The tag of an image that cannot or shall not be labelled."""
@@ -37,6 +38,21 @@ class HandedImage:
 
 
 @dataclass(frozen=True)
+class MaskCodes:
+    """What the project's own masks hold, as a hand-over to plain folders names it.
+
+    Attributes:
+        values: of the classes by id; empty where those are the ids.
+        colours: of the classes by id; empty where masks hold no colours.
+        nothing: the values or colours that count for nothing.
+    """
+
+    values: Sequence[int] = ()
+    colours: Sequence[Colour] = ()
+    nothing: Sequence[str] = (str(IGNORE),)
+
+
+@dataclass(frozen=True)
 class HandOver:
     """A batch on its way to a tool.
 
@@ -46,8 +62,7 @@ class HandOver:
         project: the spec file, for the commands in HOW-TO.md.
         unlabelled: what pixels without a class become, in words.
         home: the absolute folder where the hand-over is to stay.
-        values: of the project's own masks, the first of each class by id; of all classes or none.
-        nothing: the values of its masks that count for nothing.
+        codes: of the masks.
     """
 
     images: Sequence[HandedImage]
@@ -55,8 +70,7 @@ class HandOver:
     project: str
     unlabelled: str
     home: Path
-    values: Sequence[int] = ()
-    nothing: Sequence[int] = (IGNORE,)
+    codes: MaskCodes = MaskCodes()
 
 
 def flat_name(batch: int, rank: int, image: ImageId) -> str:
