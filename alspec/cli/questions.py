@@ -60,8 +60,11 @@ def _ask_classes(contents: MaskContents | None) -> dict[str, str | None]:
     while True:
         answers: list[str | None] = []
         for code, name in zip(contents.classes, contents.default_names(), strict=True):
-            share = 100 * contents.shares.get(code, 0)
-            answer = _ask(f"  {what} {code}, {share:.3g} % of the pixels", name, str.strip)
+            question = f"  {what} {code}, in no mask"
+            if code in contents.shares:
+                share, example = 100 * contents.shares[code], contents.examples[code]
+                question = f"  {what} {code}, {share:.3g} % of the pixels, most in {example}"
+            answer = _ask(question, name, str.strip)
             answers.append(None if answer == _NO_CLASS else answer)
         if len({name for name in answers if name}) > 1:
             return contents.as_yaml(answers)

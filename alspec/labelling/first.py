@@ -17,7 +17,7 @@ from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
 
 WHY = {
-    "herding": "herding: stands for many others",
+    "herding": "herding: represents many others",
     "uniform": "uniform: evenly spaced in time",
     "random": "random: sampled uniformly",
 }

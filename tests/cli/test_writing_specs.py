@@ -102,6 +102,7 @@ def test_init_asks_for_what_a_person_knows(lines, expected, cli, tmp_path, answe
     answers(*lines)
     code, out, err = cli("init", "drive", "--ask")
     assert code == 0, err
+    assert "value 2, 33.3 % of the pixels, most in labels/0.png" in err
     assert "Next: alspec check drive/project.yaml" in out
     spec = yaml.safe_load((tmp_path / "drive" / "project.yaml").read_text())
     assert {key: {**spec, **spec["dataset"]}[key] for key in expected} == expected

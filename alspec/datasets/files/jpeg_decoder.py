@@ -58,11 +58,11 @@ class JpegDecoder:
 
         cv2.setNumThreads(1)
         self._thumbnail = thumbnail
-        self._heard, told = os.pipe()
+        self._heard, writing = os.pipe()
         os.set_blocking(self._heard, False)
-        os.set_blocking(told, False)  # more than a pipe holds is dropped, rather than waited for
-        os.dup2(told, _STANDARD_ERROR)
-        os.close(told)
+        os.set_blocking(writing, False)  # more than a pipe holds is dropped, rather than waited for
+        os.dup2(writing, _STANDARD_ERROR)
+        os.close(writing)
 
     def decode(self, path: str) -> DecodedJpeg | None:
         """A file decoded; None for what is no JPEG by its name, and what OpenCV cannot decode."""

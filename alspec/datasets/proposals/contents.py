@@ -31,6 +31,7 @@ class MaskContents:
 
     Attributes:
         shares: of the pixels that each value or `#rrggbb` has, in order of the values.
+        examples: the mask with most pixels of each.
         read: masks that were read.
         of: masks that are there.
         names: of values or colours, from a file beside the masks.
@@ -38,6 +39,7 @@ class MaskContents:
     """
 
     shares: Mapping[str, float]
+    examples: Mapping[str, Path]
     read: int
     of: int
     names: Mapping[str, str]
@@ -119,10 +121,14 @@ def read_contents(root: Path, masks: Sequence[Path]) -> MaskContents:
     """
     step = max(1, -(-len(masks) // MOST_READ))
     counts: Counter[str] = Counter()
+    most: dict[str, tuple[int, Path]] = {}
     read = 0
     for path in masks[::step]:
         found = _counts(path)
         counts.update(found)
+        for code, pixels in found.items():
+            if pixels > most.get(code, (0, path))[0]:
+                most[code] = pixels, path
         read += bool(found)
     total = counts.total() or 1
     codes = sorted(counts, key=lambda code: (code.startswith("#"), len(code), code))
@@ -130,7 +136,8 @@ def read_contents(root: Path, masks: Sequence[Path]) -> MaskContents:
     names, label_map = _names(root, masks)
     if label_map and not shares.keys() <= names.keys():
         names, label_map = {}, ""
-    return MaskContents(shares, read, len(masks), names, label_map)
+    examples = {code: path.relative_to(root) for code, (_, path) in most.items()}
+    return MaskContents(shares, examples, read, len(masks), names, label_map)
 
 
 def _counts(path: Path) -> dict[str, int]:

@@ -66,7 +66,7 @@ def _images(data: bytes) -> list[_Element]:
             images.append(_Element(attributes))
         elif tag in ("mask", "polygon", "tag") or tag in _FOREIGN:
             if not images:
-                raise ValueError(f"a <{tag}> stands outside of an <image>")
+                raise ValueError(f"a <{tag}> is outside of an <image>")
             images[-1].shapes.append((tag, attributes))
         elif tag == "track":
             raise ValueError("it is of a video task; export `CVAT for images 1.1`")

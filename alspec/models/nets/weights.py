@@ -189,7 +189,7 @@ def _refuse_values(
     real = {name for name, tensor in loaded.items() if expected[name].is_floating_point()}
     whole = {name for name in real if not loaded[name].is_floating_point()}
     infinite = {name for name in real - whole if not loaded[name].float().isfinite().all()}
-    told = [
+    wrong = [
         f"{_first(sorted(names))} {what}"
         for names, what in (
             (infinite, "with values that are NaN or infinite"),
@@ -197,10 +197,10 @@ def _refuse_values(
         )
         if names
     ]
-    if told:
+    if wrong:
         raise InputError.at(
             path,
-            f"holds weights that cannot be trained on: {' and '.join(told)}. Give weights in "
+            f"holds weights that cannot be trained on: {' and '.join(wrong)}. Give weights in "
             "floating point of a training that went well",
         )
 
