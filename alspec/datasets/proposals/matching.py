@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from alspec.datasets.proposals.survey import ImageGroup, can_be_masks, size_of, values_of
 
 _TRIED = 20
+_MOST_ENDINGS = 3
 _ENOUGH = 0.8
 """Share of the masks that a way of naming has to explain."""
 _STEM = "{stem}"
@@ -115,14 +116,14 @@ def matched(images: ImageGroup, masks: ImageGroup) -> Match | None:
             return Match(images, masks, same)
         suffixes = (f"{_STEM}{group.first.suffix}" for group in (images, masks))
         return Match(images, masks, same, *suffixes)
-    before = tuple(_shared_beginning(names) for names in (of_images, of_masks))
-    best: tuple[int, str, str] = (0, "", "")
+    best = (0, "", "")
     for ends in _endings(sorted(of_images), sorted(of_masks)):
         best = max(best, (_explained(of_images, of_masks, ("", ""), ends), *ends))
     count = best[0]
     if count >= _enough(len(of_masks)):
         return Match(images, masks, count, f"{_STEM}{best[1]}", f"{_STEM}{best[2]}")
-    count = _explained(of_images, of_masks, before, ("", ""))
+    before = _shared_beginning(of_images), _shared_beginning(of_masks)
+    count = _explained(of_images, of_masks, before, ("", "")) if any(before) else 0
     if count >= _enough(len(of_masks)):
         return Match(images, masks, count, f"{before[0]}{_STEM}", f"{before[1]}{_STEM}")
     return None
@@ -132,25 +133,28 @@ def _enough(masks: int) -> float:
     return max(min(2, masks), _ENOUGH * masks)
 
 
-def _endings(images: Sequence[str], masks: Sequence[str]) -> set[tuple[str, str]]:
-    """How images and masks may end beside what they share, by a few of the masks."""
-    found: set[tuple[str, str]] = set()
+def _endings(images: Sequence[str], masks: Sequence[str]) -> list[tuple[str, str]]:
+    """How images and masks may end beside what they share: what most of a few masks suggest."""
+    found: Counter[tuple[str, str]] = Counter()
     known = set(images)
-    for name in masks[:_TRIED]:
+    tried = masks[:: max(1, len(masks) // _TRIED)]
+    for name in tried:
+        ends: set[tuple[str, str]] = set()
         begins = next((name[:at] for at in range(len(name) - 1, 0, -1) if name[:at] in known), None)
         if begins:
-            found.add(("", name[len(begins) :]))
+            ends.add(("", name[len(begins) :]))
         at = bisect(images, name)
         for other in images[max(0, at - 1) : at + 1]:
             shared = _shared([name, other]).rstrip("_-. ")
             if shared and not shared.endswith("/"):
-                found.add((other[len(shared) :], name[len(shared) :]))
-    return found
+                ends.add((other[len(shared) :], name[len(shared) :]))
+        found.update(ends)
+    return [ends for ends, times in found.most_common(_MOST_ENDINGS) if times >= len(tried) / 2]
 
 
 def _shared_beginning(names: Collection[str]) -> str:
     """What the files' names begin with, as `image_`, but for digits at its end."""
-    begin = _shared([PurePosixPath(name).name for name in names])
+    begin = _shared([name.rpartition("/")[2] for name in names])
     return begin.rstrip("0123456789") if len(names) > 1 else ""
 
 
@@ -164,12 +168,12 @@ def _shared(names: Sequence[str]) -> str:
 def _explained(
     images: Collection[str], masks: Collection[str], before: Sequence[str], ends: Sequence[str]
 ) -> int:
-    """Images whose mask has the name that beginnings and endings make of it."""
+    """Masks whose image has the name that beginnings and endings make of it."""
     count = 0
-    for name in images:
+    for name in masks:
         folder, slash, stem = name.rpartition("/")
-        if not (stem.startswith(before[0]) and stem.endswith(ends[0])):
+        if not (stem.startswith(before[1]) and stem.endswith(ends[1])):
             continue
-        inner = stem[len(before[0]) : len(stem) - len(ends[0])]
-        count += bool(inner) and f"{folder}{slash}{before[1]}{inner}{ends[1]}" in masks
+        inner = stem[len(before[1]) : len(stem) - len(ends[1])]
+        count += bool(inner) and f"{folder}{slash}{before[0]}{inner}{ends[0]}" in images
     return count
