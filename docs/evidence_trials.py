@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from alspec.results.intervals import difference
+from alspec.results.s4gan_signals import COLUMNS
 
 TABLES = Path(__file__).resolve().parent / "evidence"
 
+
+S4GAN = ["data", "labelled", "epochs", "s4gan", "seed", "miou", *COLUMNS]
+"""Of s4gan.csv: a training each; what of s4GAN differs from the paper, or `none`."""
 
 ARMS = {"ImageNet weights": "evidence-pretrained", "random weights": "evidence-scratch"}
 """Of specs/evidence/pretrained.yaml, with the study of each."""
@@ -23,6 +28,28 @@ def collect(work_dir: Path) -> None:
         found = [pd.read_csv(file).assign(weights=name) for name, file in files.items()]
         columns = ["weights", "seed", "miou"]
         pd.concat(found)[columns].to_csv(TABLES / "pretrained.csv", index=False)
+    tried = [_trial(file.parent) for file in sorted(work_dir.glob("evidence-s4gan*/results.csv"))]
+    if tried:
+        before = pd.read_csv(TABLES / "s4gan.csv")
+        rows = pd.concat([before, *tried]).drop_duplicates(S4GAN[:5], keep="last")
+        order = ["data", "labelled", "epochs", "s4gan", "seed"]
+        rows = rows.sort_values(order, key=lambda column: column.replace("none", ""))
+        rows.to_csv(TABLES / "s4gan.csv", index=False)
+
+
+def _trial(study: Path) -> pd.DataFrame:
+    """Rows of s4gan.csv from the tables of one study with one labelled set a seed."""
+    spec = yaml.safe_load((study / "spec.yaml").read_text())
+    changes = spec.get("s4gan", {}) or {}
+    named = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in changes.items())
+    rows = pd.read_csv(study / "results.csv")
+    rows["s4gan"] = rows["ssl"].map({0: "none", 1: named or "as in the paper"})
+    rows["data"], rows["epochs"] = rows["dataset"], spec["training"]["epochs"]
+    rows["labelled"] = rows["labelled_images"]
+    if (signals := study / "s4gan.csv").is_file():
+        keyed = pd.read_csv(signals)[["train_key", *COLUMNS]]
+        rows = rows.merge(keyed, on="train_key", how="left")
+    return rows.reindex(columns=S4GAN)
 
 
 def parts() -> Iterator[str]:
@@ -56,20 +83,20 @@ def s4gan(found: pd.DataFrame) -> str:
     """Table of mIoU by seed beside that of the same training without s4GAN, and what s4GAN did.
 
     Args:
-        found: `data,epochs,s4gan,seed,miou,accepted,score_real,score_fake`; `s4gan` says what
-            differs from the paper, or `none`.
+        found: columns `S4GAN`.
     """
     lines = [
-        "| data | epochs | s4GAN | seeds | mIoU | less supervised | accepted | D of labels "
-        "| D of predictions |",
-        "| :-- | --: | :-- | :-- | :-- | --: | --: | --: | --: |",
+        "| data | labelled | epochs | s4GAN | seeds | mIoU | less supervised | accepted "
+        "| D of labels | D of predictions |",
+        "| :-- | --: | --: | :-- | :-- | :-- | --: | --: | --: | --: |",
     ]
-    for (data, epochs), rows in found.groupby(["data", "epochs"], sort=False):
+    for same, rows in found.groupby(["data", "labelled", "epochs"], sort=False):
         supervised = _by_seed(rows[rows["s4gan"] == "none"])
         for change, tried in rows.groupby("s4gan", sort=False):
             values = _by_seed(tried)
             seeds = ", ".join(map(str, values))
-            line = f"| {data} | {epochs} | {change} | {seeds} | {_listed(values)} "
+            where = " | ".join(map(str, same))
+            line = f"| {where} | {change} | {seeds} | {_listed(values)} "
             if change == "none":
                 lines.append(line + "| | | | |")
                 continue
