@@ -10,6 +10,7 @@ from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.errors import InputError
 from alspec.labelling import masks, selection
 from alspec.labelling.advice import choose_method, guide_answer
+from alspec.labelling.delivery.base import MaskValues
 from alspec.labelling.hand_over import Tool
 from alspec.labelling.hand_over import hand_over as hand_over_batch
 from alspec.labelling.ingestion import ingest as take
@@ -115,6 +116,7 @@ def ingest(
     accept_unchanged: bool = False,
     hours: float | None = None,
     annotator: str | None = None,
+    mask_values: MaskValues = "any",
     work_dir: str | Path = WORK_DIR,
     progress: Progress = None,
 ) -> Ingestion:
@@ -126,13 +128,15 @@ def ingest(
         accept_unchanged: masks that are the proposal, pixel for pixel, count.
         hours: of work, for each delivery.
         annotator: whose annotations count: a name, or `latest`.
+        mask_values: of masks in a folder: `ids` of classes.csv, `own` as in the project's masks, or
+            `any`: whichever fits; where both would, and differ, they are refused.
         work_dir: where the project's folder is.
         progress: hears what happens.
 
     Raises:
         InputError: one cannot be read at all; those before it are taken.
     """
-    options = Options(accept_unchanged, hours, annotator)
+    options = Options(accept_unchanged, hours, annotator, mask_values)
     folder, observer = project_folder(project, work_dir), observer_of(progress)
     with opened(project) as project:
         services = services_of(project, folder, ["cpu"], observer)

@@ -19,6 +19,14 @@ class AnnotationTool(str, Enum):
     labelstudio = "labelstudio"
 
 
+class _MaskValues(str, Enum):
+    """What values in a folder of masks are."""
+
+    any = "any"
+    ids = "ids"
+    own = "own"
+
+
 def select(
     project: ProjectSpec,
     images: Annotated[
@@ -71,6 +79,10 @@ def ingest(
     annotator: Annotated[
         str | None, typer.Option(help="Whose annotations count: a name, or latest.")
     ] = None,
+    mask_values: Annotated[
+        _MaskValues,
+        typer.Option(help="Of a folder of masks: ids of classes.csv, or own as in the project's."),
+    ] = _MaskValues.any,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
 ) -> None:
@@ -88,6 +100,7 @@ def ingest(
         accept_unchanged=accept_unchanged,
         hours=hours,
         annotator=annotator,
+        mask_values=mask_values.value,
     )
     raise typer.Exit(code)
 

@@ -10,6 +10,7 @@ from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.errors import AlspecError, ExitCode, InputError
 from alspec.labelling.batches import Role, Verdict
+from alspec.labelling.delivery.base import MaskValues
 from alspec.labelling.hand_over import Tool
 from alspec.labelling.outcomes import ProjectResults
 from alspec.labelling.taking import Ingested
@@ -100,6 +101,7 @@ def ingest(
     accept_unchanged: bool,
     hours: float | None,
     annotator: str | None,
+    mask_values: MaskValues,
 ) -> ExitCode:
     """Take deliveries and say what came of each; WAITING_FOR_LABELS until batches are complete."""
     project = load_project(path, overrides)
@@ -110,6 +112,7 @@ def ingest(
             accept_unchanged=accept_unchanged,
             hours=hours,
             annotator=annotator,
+            mask_values=mask_values,
             work_dir=work_dir,
             progress=display,
         )

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from alspec.datasets.base import IGNORE
 from alspec.datasets.files.decoding import read_labels
-from alspec.datasets.files.palette import Colour, hex_of
+from alspec.datasets.files.palette import first_colours
 from alspec.labelling.batches import Batch, Role
 from alspec.labelling.contact_sheet import contact_sheet
 from alspec.labelling.export import cvat, folder, labelstudio
-from alspec.labelling.export.image import HandedImage, HandOver, MaskCodes
-from alspec.labelling.mask_file import OwnCodes, own_codes
+from alspec.labelling.export.image import HandedImage, HandOver
+from alspec.labelling.mask_file import own_codes
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
 from alspec.plan.kinds.train import WEIGHTS
@@ -29,7 +28,6 @@ from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import write_bytes
 
-_Code = TypeVar("_Code", int, Colour)
 Tool = Literal["folder", "cvat", "labelstudio"]
 
 WRITERS: dict[str, Callable[[Path, HandOver], None]] = {
@@ -66,30 +64,10 @@ def hand_over(
         project=services.project,
         unlabelled=unlabelled,
         home=home.absolute(),
-        codes=_mask_codes(own_codes(state.dataset.spec)),
+        colours=first_colours(own_codes(state.dataset.spec).colours),
     )
     _write_whole(home, lambda draft: WRITERS[tool](draft, given))
     return home
-
-
-def _mask_codes(own: OwnCodes) -> MaskCodes:
-    """The project's own values or colours; ids where its values need more than 8 bits."""
-    if own.colours:
-        nothing = [hex_of(colour) for colour, number in own.colours.items() if number == IGNORE]
-        return MaskCodes(colours=_firsts(own.colours), nothing=nothing)
-    if max(own.values) > np.iinfo(np.uint8).max:
-        return MaskCodes()
-    values = _firsts(own.values)
-    nothing = [str(value) for value, number in own.values.items() if number == IGNORE]
-    return MaskCodes([] if values == list(range(len(values))) else values, nothing=nothing)
-
-
-def _firsts(codes: Mapping[_Code, int]) -> list[_Code]:
-    """The first code of each class, by class id."""
-    firsts: dict[int, _Code] = {}
-    for code, class_id in codes.items():
-        firsts.setdefault(class_id, code)
-    return [firsts[number] for number in sorted(firsts.keys() - {IGNORE})]
 
 
 def handed_images(state: State, batch: Batch) -> list[HandedImage]:

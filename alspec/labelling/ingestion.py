@@ -52,7 +52,7 @@ def ingest(
     if not state.batches:
         what = "no batch was handed out yet. `alspec select` makes one"
         raise InputError.at(project.project, what)
-    delivery = read_delivery(path, _expectation(project, state))
+    delivery = read_delivery(path, _expectation(project, state, options))
     ingested = Ingested(path, refused=delivery.refused)
     by_name: dict[str, list[Delivered]] = {}
     for one in delivery.images:
@@ -92,7 +92,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _expectation(project: Project, state: State) -> Expectation:
+def _expectation(project: Project, state: State, options: Options) -> Expectation:
     there = {frame.id for frame in state.frames}
     images: dict[str, Awaited] = {}
     for row in (row for batch in state.batches for row in batch.rows if row.id in there):
@@ -102,4 +102,6 @@ def _expectation(project: Project, state: State) -> Expectation:
     if project.unlabelled != IGNORED:
         unlabelled = project.classes.index(project.unlabelled)
     own = own_codes(state.dataset.spec)
-    return Expectation(images, project.classes, unlabelled, own.values, own.colours)
+    return Expectation(
+        images, project.classes, unlabelled, own.values, own.colours, options.mask_values
+    )

@@ -15,7 +15,7 @@ from alspec.datasets.files.decoding import read_labels
 from alspec.errors import DataError
 from alspec.labelling.agreement import pairwise_miou
 from alspec.labelling.batches import Asked, Batch, Received, Record, Verdict, write_received
-from alspec.labelling.delivery.base import Delivered, Refused
+from alspec.labelling.delivery.base import Delivered, MaskValues, Refused
 from alspec.labelling.mask_file import write_mask
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
@@ -37,11 +37,13 @@ class Options:
         accept_unchanged: a mask that is the proposal, pixel for pixel, counts.
         hours: of work, where the tool does not record them.
         annotator: whose annotations count, by name, or `latest`.
+        mask_values: what values in a folder of masks are.
     """
 
     accept_unchanged: bool = False
     hours: float | None = None
     annotator: str | None = None
+    mask_values: MaskValues = "any"
 
 
 @dataclass

@@ -19,7 +19,7 @@ from alspec.errors import InputError
 from alspec.labelling.delivery.base import Awaited, Expectation
 from alspec.labelling.delivery.read import read_delivery
 from alspec.labelling.export import cvat, folder, labelstudio
-from alspec.labelling.export.image import HandedImage, HandOver, MaskCodes, flat_name
+from alspec.labelling.export.image import HandedImage, HandOver, flat_name
 from alspec.labelling.mask_file import own_codes
 
 CLASSES = ("sky", "road & <edge>", 'a "car"', "pole")
@@ -151,30 +151,70 @@ def test_a_folder_takes_palette_images_and_the_listed_colours(handed, tmp_path):
 
 
 BLACK_AND_WHITE = {"values": {0: "bg", 255: "lesion"}}
+SHIFTED = {"values": {1: "bg", 2: "lesion"}}
+
+
+def own_masks(handed, fields, **changes):
+    """What is expected where the project's own masks are read by these fields."""
+    spec = Spec.model_validate(
+        {"name": "d", "kind": "folder", "root": "r", "images": "i", "masks": "m", **fields}
+    )
+    named = expected(handed, classes=("bg", "lesion"))
+    return replace(named, values=own_codes(spec).values, **changes)
+
+
+def masks_of(place, handed, *given):
+    """Masks of these values, one an image."""
+    place.mkdir()
+    for stem, values in zip(stems(handed), given, strict=False):
+        Image.fromarray(np.resize(np.uint8(values), SIZE)).save(place / f"{stem}.png")
+    return place
 
 
 @pytest.mark.parametrize(
     ("fields", "given", "read"),
     [
-        (BLACK_AND_WHITE, (0, 255), (0, 1)),  # the project's own values, not "ignored"
-        (BLACK_AND_WHITE, (0, 1), (0, 1)),
-        (BLACK_AND_WHITE, (0, 1, 255), (0, 1, IGNORE)),
-        ({"classes": ["bg", "lesion"], "ignore": 11}, (0, 1, 11, 255), (0, 1, IGNORE, IGNORE)),
-        ({"values": {1: "bg", 0: "lesion"}}, (0, 1), (1, 0)),
+        (BLACK_AND_WHITE, [(0, 1)], [(0, 1)]),
+        (BLACK_AND_WHITE, [(0, 1), (0, 255)], [(0, 1), (0, IGNORE)]),
+        (SHIFTED, [(1, 2)], [(0, 1)]),
+        (SHIFTED, [(1, 2), (1,)], [(0, 1), (0,)]),  # the second alone could be either
+        (SHIFTED, [(0, 1), (1,)], [(0, 1), (1,)]),
+        ({"classes": ["bg", "lesion"], "ignore": 11}, [(0, 1, 11, 255)], [(0, 1, IGNORE, IGNORE)]),
     ],
 )
-def test_a_folder_takes_the_values_of_the_project_s_own_masks(
-    fields, given, read, handed, tmp_path
+def test_what_values_mean_is_seen_from_all_masks_of_a_folder(fields, given, read, handed, tmp_path):
+    found = read_delivery(masks_of(tmp_path / "masks", handed, *given), own_masks(handed, fields))
+    assert not found.refused
+    masks = {image.name: image.mask for image in found.images}
+    for stem, values in zip(stems(handed), read, strict=False):
+        np.testing.assert_array_equal(masks[stem], np.resize(np.uint8(values), SIZE))
+
+
+@pytest.mark.parametrize(
+    ("fields", "given", "ids", "own"),
+    [
+        (BLACK_AND_WHITE, (0, 255), (0, IGNORE), (0, 1)),
+        (SHIFTED, (1,), (1,), (0,)),
+        ({"values": {1: "bg", 0: "lesion"}}, (0, 1), (0, 1), (1, 0)),
+    ],
+)
+def test_values_that_may_mean_two_things_are_refused_until_it_is_said(
+    fields, given, ids, own, handed, tmp_path
 ):
-    spec = Spec.model_validate(
-        {"name": "d", "kind": "folder", "root": "r", "images": "i", "masks": "m", **fields}
-    )
-    own = replace(expected(handed, classes=("bg", "lesion")), values=own_codes(spec).values)
-    place = tmp_path / "masks"
-    place.mkdir()
-    Image.fromarray(np.resize(np.uint8(given), SIZE)).save(place / f"{stems(handed)[0]}.png")
-    (image,) = read_delivery(place, own).images
-    np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
+    place = masks_of(tmp_path / "masks", handed, given)
+    found = read_delivery(place, own_masks(handed, fields))
+    assert not found.images
+    assert "--mask-values" in found.refused[0].why
+    for said, read in (("ids", ids), ("own", own)):
+        (image,) = read_delivery(place, own_masks(handed, fields, mask_values=said)).images
+        np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
+
+
+def test_a_value_of_no_class_is_refused_and_the_other_masks_are_taken(handed, tmp_path):
+    place = masks_of(tmp_path / "masks", handed, (1, 2), (2, 77), (2,))
+    found = read_delivery(place, own_masks(handed, SHIFTED))
+    assert [image.name for image in found.images] == [stems(handed)[0], stems(handed)[2]]
+    assert "77" in found.refused[0].why
 
 
 def test_a_folder_takes_the_colours_of_the_project_s_own_masks(handed, tmp_path):
@@ -187,27 +227,18 @@ def test_a_folder_takes_the_colours_of_the_project_s_own_masks(handed, tmp_path)
     assert set(np.unique(image.mask).tolist()) == {0, 2}
 
 
-def test_proposals_have_the_values_of_the_project_s_own_masks(handed, tmp_path):
-    own = replace(handed, codes=MaskCodes(range(40, 40 + len(CLASSES)), nothing=()))
-    folder.write(tmp_path / "out", own)
-    first = Image.open(tmp_path / "out" / "proposed" / f"{stems(handed)[0]}.png")
-    proposal = handed.images[0].proposal
-    shown = np.asarray(first)[proposal != IGNORE]
-    np.testing.assert_array_equal(shown, proposal[proposal != IGNORE] + 40)
-    assert "every pixel needs a class" in (tmp_path / "out" / "HOW-TO.md").read_text()
-    header, line, *_ = (tmp_path / "out" / "classes.csv").read_text().splitlines()
-    assert (header, line.rpartition(",")[2]) == ("id,name,colour,value", "40")
-
-
 def test_proposals_have_the_colours_of_the_project_s_own_masks(handed, tmp_path):
-    shown = [(9, 9, number) for number in range(len(CLASSES))]
-    folder.write(tmp_path / "out", replace(handed, codes=MaskCodes(colours=shown, nothing=())))
+    """Black, a class, is told from what is ignored by the ids of the palette."""
+    shown = [(0, 0, 0), *((9, 9, number) for number in range(1, len(CLASSES)))]
+    folder.write(tmp_path / "out", replace(handed, colours=shown))
     place = tmp_path / "out" / "proposed"
+    assert "255 is " in (tmp_path / "out" / "HOW-TO.md").read_text()
     own = replace(expected(handed), colours={colour: n for n, colour in enumerate(shown)})
     for image in handed.images[:3]:
-        coloured = Image.open(place / folder.mask_name(image)).convert("RGB")
         (tmp_path / "masks").mkdir(exist_ok=True)
-        coloured.save(tmp_path / "masks" / folder.mask_name(image))
+        shutil.copyfile(
+            place / folder.mask_name(image), tmp_path / "masks" / folder.mask_name(image)
+        )
     found = {image.name: image.mask for image in read_delivery(tmp_path / "masks", own).images}
     for image, stem in zip(handed.images[:3], stems(handed), strict=False):
         np.testing.assert_array_equal(found[stem], image.proposal)

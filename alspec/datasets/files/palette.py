@@ -14,6 +14,9 @@ from alspec.datasets.base import IGNORE, Image, Mask
 
 Colour = tuple[int, int, int]
 
+BLACK: Colour = (0, 0, 0)
+"""What nobody has coloured, unless a class has it."""
+
 
 def colour_of(class_id: int) -> Colour:
     """The colour of a class: PASCAL VOC's colour map, shifted by one so that none is black.
@@ -51,23 +54,17 @@ def palette(classes: int) -> list[int]:
     return table + [0] * (768 - len(table))
 
 
-def png_of(
-    mask_HW: Mask, classes: int, values: Sequence[int] = (), shown: Sequence[Colour] = ()
-) -> bytes:
-    """A mask as a palette PNG.
+def png_of(mask_HW: Mask, classes: int, shown: Sequence[Colour] = ()) -> bytes:
+    """A mask as a palette PNG of class ids; `IGNORE` stays 255.
 
     Args:
-        mask_HW: class ids and `IGNORE`, which stays 255.
+        mask_HW: class ids and `IGNORE`.
         classes: how many.
-        values: up to 255, that stand for the classes in place of their ids; then no pixel is
-            ignored.
         shown: colours of the classes in place of those of `colour_of`.
     """
-    table, colours = np.arange(256, dtype=np.uint8), np.zeros((256, 3), np.uint8)
-    table[: len(values)] = values
-    colours[table[:classes]] = shown or [colour_of(class_id) for class_id in range(classes)]
-    image = PillowImage.fromarray(table[mask_HW])
-    image.putpalette(colours.tobytes())
+    image = PillowImage.fromarray(mask_HW)
+    table = [band for colour in shown for band in colour] or palette(classes)
+    image.putpalette(table + [0] * (768 - len(table)))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -81,6 +78,14 @@ def overlay(image_HW3: Image, mask_HW: Mask, classes: int, opacity: float = 0.5)
         np.uint8
     )
     return shown
+
+
+def first_colours(class_ids: Mapping[Colour, int]) -> list[Colour]:
+    """The first colour of each class, by id; colours of `IGNORE` are left out."""
+    firsts: dict[int, Colour] = {}
+    for colour, class_id in class_ids.items():
+        firsts.setdefault(class_id, colour)
+    return [firsts[class_id] for class_id in sorted(firsts.keys() - {IGNORE})]
 
 
 def classes_of_colours(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.labelling.rle import Bits
+
+MaskValues = Literal["any", "ids", "own"]
+"""Of masks in a folder: class ids, values of the project's own masks, or whichever fits."""
 
 MOST_CONTESTED = 0.05
 """Share of an image's pixels that may be claimed by regions of two classes."""
@@ -38,8 +41,9 @@ class Expectation:
         classes: names by id.
         unlabelled: the class id of pixels that nobody labelled; `IGNORE` where the project has none
             for them.
-        values: class ids of the project's own mask values, where those are no class ids.
+        values: class ids of the values in the project's own masks; empty where those have colours.
         colours: class ids of the colours in the project's own masks.
+        mask_values: what values in a folder of masks are.
     """
 
     images: Mapping[str, Awaited]
@@ -47,6 +51,7 @@ class Expectation:
     unlabelled: int = IGNORE
     values: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    mask_values: MaskValues = "any"
 
     def class_id(self, name: str) -> int:
         """The id of a class. Raises ValueError for an unknown name."""

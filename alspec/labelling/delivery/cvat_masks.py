@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from alspec.datasets.files.palette import Colour
+from alspec.datasets.files.palette import BLACK, Colour
 from alspec.errors import InputError
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
-from alspec.labelling.delivery.pixels import BLACK, mask_of
+from alspec.labelling.delivery.pixels import by_colour, decoded
 from alspec.labelling.delivery.source import Source, ending
 from alspec.labelling.export.image import reject_tag
 
@@ -31,7 +31,8 @@ def read(source: Source, expected: Expectation) -> Delivery:
     for file in (name for name in ending(source.files, ".png") if _MASKS.search(name)):
         try:
             image = expected.image(file)
-            mask = mask_of(source.files[file](), image.size, expected, colours, values=False)
+            pixels = decoded(source.files[file](), image.size)
+            mask = by_colour(pixels, colours, expected.unlabelled)
         except ValueError as err:
             source.refuse(file, str(err))
             continue

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from alspec.datasets.files.palette import colour_of
+from collections.abc import Mapping
+
+from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.files.palette import Colour, colour_of, first_colours
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
-from alspec.labelling.delivery.pixels import mask_of
+from alspec.labelling.delivery.pixels import Pixels, by_colour, by_value, decoded, values_in
 from alspec.labelling.delivery.source import Source, ending
 
 REJECTED = "rejected.txt"
@@ -13,29 +16,113 @@ REJECTED = "rejected.txt"
 def read(source: Source, expected: Expectation) -> Delivery:
     """Masks by name, and `rejected.txt`.
 
-    Masks hold the values or colours of the project's own masks, or else class ids or the colours of
-    `classes.csv`.
+    Masks hold the colours or the ids of `classes.csv`, or the values of the project's own masks.
+    Which of the last two is decided for all of the delivery.
     """
-    delivery = Delivery()
-    colours = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
-    seen: set[str] = set()
+    listed = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
+    masks = _Masks(source, expected, expected.colours or listed)
     for file in ending(source.files, ".png", ".bmp", ".tif", ".tiff"):
-        if _is_handed_over(file):
-            continue
-        try:
-            image = expected.image(file)
-            if stem_of(file) in seen:
-                raise ValueError("the delivery has two masks of this name")
-            data = source.files[file]()
-            mask = mask_of(data, image.size, expected, expected.colours, colours, values=True)
-        except ValueError as err:
-            source.refuse(file, str(err))
-            continue
-        seen.add(stem_of(file))
-        delivery.images.append(Delivered(stem_of(file), mask))
+        if not _is_handed_over(file):
+            masks.read(file)
+    masks.read_values()
+    delivery = Delivery([Delivered(name, mask) for name, mask in masks.found.items()])
     for file in ending(source.files, REJECTED):
         delivery.images += _rejected(source, file, expected)
     return delivery
+
+
+class _Masks:
+    """The masks of a folder, those of colours first: what values mean is seen from all of them.
+
+    Attributes:
+        found: by name.
+    """
+
+    def __init__(
+        self, source: Source, expected: Expectation, colours: Mapping[Colour, int]
+    ) -> None:
+        self._source, self._expected, self._colours = source, expected, colours
+        self._palette = tuple(first_colours(colours))
+        self._ids = dict(enumerate(range(len(expected.classes)))) | {IGNORE: expected.unlabelled}
+        self._valued: dict[str, set[int]] = {}
+        self._names: set[str] = set()
+        self.found: dict[str, Mask] = {}
+
+    def read(self, file: str) -> None:
+        """Take a mask of colours; put one of values aside."""
+        name = stem_of(file)
+        try:
+            pixels = self._pixels(file)
+            if name in self._names:
+                raise ValueError("the delivery has two masks of this name")
+            values = pixels.values
+            if values is not None and pixels.palette[: len(self._palette)] == self._palette:
+                self.found[name] = by_value(values, self._ids)  # as it was handed over
+            elif values is None:
+                self.found[name] = by_colour(pixels, self._colours, self._expected.unlabelled)
+            else:
+                self._take_palette(file, pixels, values)
+            self._names.add(name)
+        except ValueError as err:
+            self._source.refuse(file, str(err))
+
+    def _pixels(self, file: str) -> Pixels:
+        return decoded(self._source.files[file](), self._expected.image(file).size)
+
+    def _take_palette(self, file: str, pixels: Pixels, values: Mask) -> None:
+        """By its colours where a palette has those, else by value."""
+        try:
+            mask = by_colour(pixels, self._colours, self._expected.unlabelled)
+        except ValueError:
+            self._valued[file] = values_in(values)
+        else:
+            self.found[stem_of(file)] = mask
+
+    def read_values(self) -> None:
+        """Take the masks of values, or refuse them."""
+        if not self._valued:
+            return
+        try:
+            class_ids = self._reading()
+        except ValueError as err:
+            for file in self._valued:
+                self._source.refuse(file, str(err))
+            return
+        for file in self._valued:
+            try:
+                if (values := self._pixels(file).values) is not None:
+                    self.found[stem_of(file)] = by_value(values, class_ids)
+            except ValueError as err:
+                self._source.refuse(file, str(err))
+
+    def _reading(self) -> Mapping[int, int]:
+        """Class ids of values: those that fit most of the masks, ids or the project's own values.
+
+        Raises:
+            ValueError: both fit, and they mean different things.
+        """
+        unlabelled = self._expected.unlabelled
+        own = {
+            value: unlabelled if (value, class_id) == (IGNORE, IGNORE) else class_id
+            for value, class_id in self._expected.values.items()
+        }
+        wanted = self._expected.mask_values
+        if wanted != "any":
+            return self._ids if wanted == "ids" else own
+        fits = [
+            sum(values <= table.keys() for values in self._valued.values())
+            for table in (self._ids, own)
+        ]
+        if fits[0] != fits[1]:
+            return self._ids if fits[0] > fits[1] else own
+        both = set().union(*self._valued.values()) & self._ids.keys() & own.keys()
+        if apart := sorted(value for value in both if self._ids[value] != own[value]):
+            shown = ", ".join(map(str, apart[:5]))
+            raise ValueError(
+                f"its values may be ids of classes.csv or those of the project's own masks, and "
+                f"{shown} differ: say --mask-values ids or own, or use the colours of classes.csv"
+            )
+        return self._ids
 
 
 def _is_handed_over(file: str) -> bool:

@@ -5,74 +5,72 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, Mask
-from alspec.datasets.files.palette import Colour, classes_of_colours
-from alspec.labelling.delivery.base import Expectation
+from alspec.datasets.files.palette import BLACK, Colour, classes_of_colours
 
 FORMATS = ("PNG", "BMP", "TIFF")
-BLACK = (0, 0, 0)
 
 
-def mask_of(
-    data: bytes,
-    size: tuple[int, int],
-    expected: Expectation,
-    *colours: Mapping[Colour, int],
-    values: bool,
-) -> Mask:
-    """The class ids in a mask file, (H, W).
+class Pixels(NamedTuple):
+    """A mask file as it was drawn.
+
+    Attributes:
+        values: (H, W), of a file with one channel or a palette; None for one with colours.
+        shown: its colours, (H, W, 3); None for a grey one.
+        palette: its colours by value; empty without a palette.
+    """
+
+    values: Mask | None
+    shown: Mask | None = None
+    palette: tuple[Colour, ...] = ()
+
+
+def by_colour(pixels: Pixels, colours: Mapping[Colour, int], unlabelled: int) -> Mask:
+    """The class ids (H, W) of colours; black is unlabelled unless it is among them.
+
+    Raises:
+        ValueError: it is grey, or has other colours, in words.
+    """
+    if pixels.shown is None:
+        raise ValueError("it is grey; this format has colours")
+    mask, foreign = classes_of_colours(pixels.shown, {BLACK: unlabelled, **colours})
+    if foreign:
+        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        listed = ", ".join(foreign[:5])
+        raise ValueError(f"its colours {listed}{more} belong to no class of the project")
+    return mask
+
+
+def by_value(values: Mask, class_ids: Mapping[int, int]) -> Mask:
+    """The class ids (H, W) of values. Raises ValueError for one that is not among them."""
+    if foreign := sorted(values_in(values) - class_ids.keys()):
+        shown, known = (", ".join(map(str, some)) for some in (foreign[:5], sorted(class_ids)[:32]))
+        raise ValueError(f"its values {shown} belong to no class; known are {known}")
+    table = np.array([class_ids.get(value, IGNORE) for value in range(256)], np.uint8)
+    mask: Mask = table[values]
+    return mask
+
+
+def values_in(values: Mask) -> set[int]:
+    """The different values, within 0 and 255."""
+    return set(np.flatnonzero(np.bincount(values.ravel())).tolist())
+
+
+def decoded(data: bytes, size: tuple[int, int]) -> Pixels:
+    """The pixels of a mask file.
 
     Args:
         data: the file.
         size: height, width that it must have; looked at before anything is unpacked.
-        expected: the project's classes.
-        colours: class of each colour, in one or several tables, of which the first that names all
-            of the file's counts; black is unlabelled unless it is among them.
-        values: grey values, and the indices of a palette without these colours, are the project's
-            own values, or else class ids.
 
     Raises:
         ValueError: it is not such a mask, in words.
     """
-    pixels, shown = _decoded(data, size)
-    if shown is not None:
-        foreign: list[str] = []
-        for table in colours:
-            mask, foreign = classes_of_colours(shown, {BLACK: expected.unlabelled, **table})
-            if not foreign:
-                return mask
-        if pixels is None or not values:
-            more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-            listed = ", ".join(foreign[:5])
-            raise ValueError(f"its colours {listed}{more} belong to no class of the project")
-    if pixels is None or not values:
-        raise ValueError("it is grey; this format has colours")
-    return _by_value(pixels, expected)
-
-
-def _by_value(pixels: Mask, expected: Expectation) -> Mask:
-    """Class ids of values: all are the project's own, or all are class ids and 255."""
-    found = set(np.flatnonzero(np.bincount(pixels.ravel())).tolist())
-    ids = {number: number for number in range(len(expected.classes))}
-    for table in (expected.values, ids | {IGNORE: IGNORE}):
-        if found <= table.keys():
-            classes = np.array([table.get(value, IGNORE) for value in range(256)], np.uint8)
-            if classes[IGNORE] == IGNORE:
-                classes[IGNORE] = expected.unlabelled
-            mask: Mask = classes[pixels]
-            return mask
-    known = sorted(expected.values.keys() or ids.keys())
-    foreign = ", ".join(map(str, sorted(found - set(known) - {IGNORE})[:5]))
-    listed = ", ".join(map(str, known[:32]))
-    raise ValueError(f"its values {foreign or IGNORE} belong to no class; the project's: {listed}")
-
-
-def _decoded(data: bytes, size: tuple[int, int]) -> tuple[Mask | None, Mask | None]:
-    """Values (H, W) where it has one channel, and colours (H, W, 3) where it has those."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -83,11 +81,13 @@ def _decoded(data: bytes, size: tuple[int, int]) -> tuple[Mask | None, Mask | No
                     )
                 image.load()
                 if image.mode in ("L", "1"):
-                    return np.array(image).astype(np.uint8), None
+                    return Pixels(np.array(image).astype(np.uint8))
                 if image.mode == "P":
-                    return np.array(image), np.array(image.convert("RGB"))
+                    bands = image.getpalette() or []
+                    palette = tuple(zip(bands[::3], bands[1::3], bands[2::3], strict=False))
+                    return Pixels(np.array(image), np.array(image.convert("RGB")), palette)
                 if image.mode in ("RGB", "RGBA"):
-                    return None, np.array(image.convert("RGB"))
+                    return Pixels(None, np.array(image.convert("RGB")))
                 raise ValueError(f"its pixels are of mode {image.mode}; save it as 8-bit PNG")
     except ValueError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from alspec.datasets.files.palette import class_rows, png_of
+from alspec.datasets.files.palette import BLACK, class_rows, png_of
 from alspec.labelling.export.image import HandedImage, HandOver, copy_images
 from alspec.system.atomic import write_bytes, write_csv, write_text
 
@@ -13,8 +13,8 @@ HOW_TO = """\
 # How to label these images
 
 1. Draw a mask for each image of `images/`, as a PNG of the same size and name (`{example}`).
-   Its pixels are the {codes} of `classes.csv` (8-bit grey or palette), or the colours listed there;
-   {nothing}.
+   Its pixels are the ids of `classes.csv` (8-bit grey or palette), or the colours listed there;
+   {nothing} is {unlabelled}.
 2. {start}
 3. Give back the folder of masks, or a zip of it:
    `alspec ingest {project} MASKS_FOLDER`
@@ -29,36 +29,23 @@ def write(folder: Path, batch: HandOver) -> None:
         folder: an empty one.
         batch: what is handed over.
     """
-    images, classes, codes = batch.images, batch.classes, batch.codes
+    images, classes = batch.images, batch.classes
     copy_images(images, folder / "images")
     (folder / "proposed").mkdir()
     for image in images:
         if image.proposal is not None:
-            proposal = png_of(image.proposal, len(classes), codes.values, codes.colours)
+            proposal = png_of(image.proposal, len(classes), batch.colours)
             write_bytes(folder / "proposed" / mask_name(image), proposal)
-    rows = class_rows(classes, codes.colours)
-    if codes.values:
-        valued = [(*row, value) for row, value in zip(rows, codes.values, strict=True)]
-        write_csv(folder / "classes.csv", ("id", "name", "colour", "value"), valued)
-    else:
-        write_csv(folder / "classes.csv", ("id", "name", "colour"), rows)
+    rows = class_rows(classes, batch.colours)
+    write_csv(folder / "classes.csv", ("id", "name", "colour"), rows)
     text = HOW_TO.format(
         example=mask_name(images[0]) if images else "name.png",
         project=batch.project,
-        codes="values (not the ids)" if codes.values else "ids",
-        nothing=_nothing(batch),
+        nothing="255" if BLACK in batch.colours else "255 or black",
+        unlabelled=batch.unlabelled,
         start=_start(images),
     )
     write_text(folder / "HOW-TO.md", text)
-
-
-def _nothing(batch: HandOver) -> str:
-    """Which pixels count for nothing, or for the class of what nobody labelled."""
-    codes = " and ".join(batch.codes.nothing)
-    if not codes:
-        return "every pixel needs a class"
-    coloured = "" if batch.codes.colours else " (black where it is coloured)"
-    return f"{codes}{coloured}: {batch.unlabelled}"
 
 
 def _start(images: Sequence[HandedImage]) -> str:

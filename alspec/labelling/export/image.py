@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from alspec.datasets.base import IGNORE, ImageId, Mask
+from alspec.datasets.base import ImageId, Mask
 from alspec.datasets.files.palette import Colour
 
 REJECT = "reject"
@@ -38,21 +38,6 @@ class HandedImage:
 
 
 @dataclass(frozen=True)
-class MaskCodes:
-    """What the project's own masks hold, as a hand-over to plain folders names it.
-
-    Attributes:
-        values: of the classes by id; empty where those are the ids.
-        colours: of the classes by id; empty where masks hold no colours.
-        nothing: the values or colours that count for nothing.
-    """
-
-    values: Sequence[int] = ()
-    colours: Sequence[Colour] = ()
-    nothing: Sequence[str] = (str(IGNORE),)
-
-
-@dataclass(frozen=True)
 class HandOver:
     """A batch on its way to a tool.
 
@@ -62,7 +47,7 @@ class HandOver:
         project: the spec file, for the commands in HOW-TO.md.
         unlabelled: what pixels without a class become, in words.
         home: the absolute folder where the hand-over is to stay.
-        codes: of the masks.
+        colours: of the classes by id, in the project's own masks; empty where those have none.
     """
 
     images: Sequence[HandedImage]
@@ -70,7 +55,7 @@ class HandOver:
     project: str
     unlabelled: str
     home: Path
-    codes: MaskCodes = MaskCodes()
+    colours: Sequence[Colour] = ()
 
 
 def flat_name(batch: int, rank: int, image: ImageId) -> str:
