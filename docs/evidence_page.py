@@ -1,9 +1,10 @@
 """Writes docs/evidence.md and its picture from the result tables below docs/evidence/.
 
-    python docs/evidence_page.py [WORK_DIR]
+    python docs/evidence_page.py [WORK_DIR | LOOPS.jsonl] ...
 
-With a work directory, the tables of its evidence studies are copied here first. The page
-comes from the copies alone, so that anybody can write it again.
+With a work directory, the tables of its evidence studies are copied here first; with the lines that
+tests/factories/real_projects.py writes, what became of labelling projects. The page comes from the
+copies alone, so that anybody can write it again.
 """
 
 from __future__ import annotations
@@ -296,9 +297,12 @@ def _panel(axes: Axes, setting: Setting) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the page and its picture."""
-    for work_dir in arguments:
-        collect(Path(work_dir))
-        evidence_trials.collect(Path(work_dir))
+    for source in map(Path, arguments):
+        if source.is_dir():
+            collect(source)
+            evidence_trials.collect(source)
+        else:
+            evidence_trials.collect_projects(source)
     (DOCS / "evidence.md").write_text(page())
     (DOCS / "images" / "evidence.svg").write_bytes(picture())
 

@@ -1,7 +1,8 @@
-"""The parts of docs/evidence.md that compare trainings, not methods: first weights, and s4GAN."""
+"""The parts of docs/evidence.md beside the studies: projects, first weights, and s4GAN."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,14 +53,50 @@ def _trial(study: Path) -> pd.DataFrame:
     return rows.reindex(columns=S4GAN)
 
 
+def collect_projects(lines: Path) -> None:
+    """Write projects.csv from the lines of simulated labelling projects, one tool for each."""
+    rows = []
+    for line in map(json.loads, lines.read_text().splitlines()):
+        if line["tool"] != "folder":  # other tools ask for the same images
+            continue
+        where = (line["data"], line["asked_for"], line["seed"])
+        rows += [(*where, *point) for point in zip(line["labelled"], line["miou"], strict=True)]
+    columns = ["data", "method", "seed", "labelled", "miou"]
+    pd.DataFrame(rows, columns=columns).to_csv(TABLES / "projects.csv", index=False)
+
+
 def parts() -> Iterator[str]:
     """Title, text and table of each."""
     for title, name, table in (
+        ("Labelling projects", "projects", projects),
         ("Pretrained weights", "pretrained", pretrained),
         ("s4GAN", "s4gan", s4gan),
     ):
         text = (TABLES / f"{name}.md").read_text().strip()
         yield from (f"## {title}", text, table(pd.read_csv(TABLES / f"{name}.csv")))
+
+
+def projects(found: pd.DataFrame) -> str:
+    """Table of mean mIoU by labelled images, as advised and at random, and the last difference.
+
+    Args:
+        found: `data,method,seed,labelled,miou`; methods `auto` and `random`.
+    """
+    sizes = sorted(found["labelled"].unique())
+    lines = [
+        f"| data | chosen | {' | '.join(map(str, sizes))} | advised less random at {sizes[-1]} |",
+        "| :-- | :-- |" + " --: |" * (len(sizes) + 1),
+    ]
+    for data, rows in found.groupby("data", sort=False):
+        last = rows[rows["labelled"] == sizes[-1]]
+        auto, random = (_by_seed(last[last["method"] == name]) for name in ("auto", "random"))
+        apart = difference(auto, random)
+        ends = f"{apart.points:+.2f} ({apart.together.low:+.2f} to {apart.together.high:+.2f})"
+        for method, chosen, end in (("auto", "as advised", ends), ("random", "at random", "")):
+            means = rows[rows["method"] == method].groupby("labelled")["miou"].mean()
+            cells = " | ".join(f"{means[size]:.1f}" for size in sizes)
+            lines.append(f"| {data} | {chosen} | {cells} | {end} |")
+    return "\n".join(lines)
 
 
 def pretrained(found: pd.DataFrame) -> str:

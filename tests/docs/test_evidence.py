@@ -168,3 +168,24 @@ def test_what_s4gan_did() -> None:
             share = fmean(float(row["accepted"]) for row in tried)
             assert float(accepted.rstrip(" %")) == pytest.approx(100 * share, abs=0.051)
     assert found == len(rows)
+
+
+def test_what_became_of_labelling_projects() -> None:
+    (_, _, *sizes, _), *lines = _table("Labelling projects")
+    rows = _trial("projects")
+    methods = {"as advised": "auto", "at random": "random"}
+    assert len(lines) == 2 * len({row["data"] for row in rows})
+    for data, chosen, *means, apart in lines:
+        here = [row for row in rows if row["data"] == data]
+        for size, mean in zip(sizes, means, strict=True):
+            same = [r for r in here if (r["method"], r["labelled"]) == (methods[chosen], size)]
+            assert len(same) == SEEDS
+            expected = fmean(float(row["miou"]) for row in same)
+            assert float(mean) == pytest.approx(expected, abs=0.051)
+        if apart:
+            last = [row for row in here if row["labelled"] == sizes[-1]]
+            auto, random = (
+                {row["seed"]: float(row["miou"]) for row in last if row["method"] == method}
+                for method in ("auto", "random")
+            )
+            assert _numbers(apart) == pytest.approx(_interval(auto, random, 1), abs=0.0051)
