@@ -77,6 +77,11 @@ def node_is_back():
     slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
 
 
+def limit_time(minutes):
+    for job in jobs():
+        slurm("scontrol", "update", f"jobid={job}", f"timelimit={minutes}")
+
+
 def preempted(run, process):
     """What Slurm does before a job's time is up: the pilot's checkpoint, then a requeue."""
     run.wait_for(running, process)
@@ -92,8 +97,10 @@ def preempted_three_times(run, process):
 
 
 def time_limit(run, process):
-    """Slurm's own signal: the jobs of this case have five minutes, and are signalled after two."""
+    """Slurm's own signal: less than three minutes are left of the jobs' time, for a while."""
+    limit_time("3")
     run.wait_for(lambda: any(restarts(job) for job in jobs()), process)
+    limit_time("UNLIMITED")
 
 
 def pilot_out_of_memory(run, process):
@@ -179,7 +186,6 @@ FAULTS = [
     node_failed, node_daemon_killed, all_cancelled, one_cancelled, requeued_by_the_site, suspended,
     controller_killed, partition_closed, watcher_killed, files_seen_late,
 ]  # fmt: skip
-OPTIONS = {time_limit: ("--set", "execution.slurm.time=0:05:00")}
 SUBMITTED_AGAIN = {
     node_failed,
     all_cancelled,
@@ -198,11 +204,11 @@ def test_nothing_happens(run, expected):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_study_survives(run, expected, fault):
-    process = run.start(*OPTIONS.get(fault, ()))
+    process = run.start()
     run.wait_for(lambda: len(run.events("done")) >= 2, process)
     fault(run, process)
     if process.poll() is not None:
-        process = run.start(*OPTIONS.get(fault, ()))  # the same command
+        process = run.start()  # the same command
     said = run.check(process, expected)
     assert fault in SUBMITTED_AGAIN or said.count("jobs submitted to Slurm") == 1, said
 
