@@ -16,7 +16,7 @@ from alspec.spec.execution import Ray
 @pytest.fixture
 def study(tmp_path, monkeypatch, toy_spec):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("alspec.run.study_steps.check_models", lambda *_, **__: None)
+    monkeypatch.setattr("alspec.run.plan_steps.check_models", lambda *_, **__: None)
     spec = {**toy_spec, "execution": {"executor": "ray", "devices": 2}}
     Path("study.yaml").write_text(yaml.safe_dump(spec))
 
