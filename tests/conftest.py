@@ -26,6 +26,16 @@ def _a_cache_of_its_own(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_in_a_terminal():
+    """Commands that tests start heed Ctrl-C and SIGHUP, also where pytest is in the background."""
+    handlers = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+    for name, handler in handlers.items():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def toy_spec():
     """The plain data of a tiny study on drawn video, to change at will."""

@@ -57,11 +57,10 @@ class ClusterRun:
         (folder / "study.yaml").write_text(yaml.safe_dump({**study, "execution": where}))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        """The command, as a user types it; in the background, too, Ctrl-C reaches it."""
+        """The command, as a user types it."""
         return subprocess.Popen(
             [sys.executable, "-m", "alspec", "run", "study.yaml", *options],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def wait_for(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -278,7 +278,7 @@ def test_a_signal_has_the_training_kept_before_the_run_ends(tmp_path, number, co
 def test_a_second_sigint_stops_at_once(tmp_path):
     home = make_home(tmp_path, methods=["random"], ssl=[False], baselines=[], **LONG)
     begun = begin(home)
-    workers = workers_when(begun, at_work("train"))
+    workers = workers_when(begun, training)
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)  # it can neither hear nor end
     begun.process.send_signal(signal.SIGINT)
