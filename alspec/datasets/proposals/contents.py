@@ -93,11 +93,14 @@ class MaskContents:
         named = {code: name for code, name in zip(self.classes, names, strict=True) if name}
         quoted = {code: json.dumps(code) if self.is_coloured else code for code in self.classes}
         without = [quoted[code] for code in self.classes if code not in named]
+        positions = list(named) == list(map(str, range(len(named))))
+        is_list = positions and len(set(named.values())) == len(named)
+        if not is_list:  # only without `values` is 255 ignored by itself
+            without += [code for code in self.shares if code not in self.classes]
         ignored: dict[str, str | None] = {}
         if without:
             ignored["ignore"] = without[0] if len(without) == 1 else f"[{', '.join(without)}]"
-        positions = list(named) == list(map(str, range(len(named))))
-        if positions and len(set(named.values())) == len(named):
+        if is_list:
             return {"classes": f"[{', '.join(map(yaml_text, named.values()))}]", **ignored}
         table = ", ".join(f"{quoted[code]}: {yaml_text(name)}" for code, name in named.items())
         key = "colours" if self.is_coloured else "values"

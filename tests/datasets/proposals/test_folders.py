@@ -272,6 +272,12 @@ CASES = [
         ("0 (50 %), 255 (50 %)", "name the classes in `values`"),
     ),
     Case(
+        "values with gaps and void",
+        photos("images/{}.jpg") | masks("masks/{}.png", pixels=labels((0, 7, 255))),
+        False,
+        {"values": {0: "class_0", 7: "class_7"}, "ignored": (255,)},
+    ),
+    Case(
         "values with gaps",
         photos("images/{}.jpg") | masks("masks/{}.png", pixels=labels((0, 7, 9))),
         False,
