@@ -55,7 +55,7 @@ def _ask_classes(contents: MaskContents | None) -> dict[str, str | None]:
         return {"classes": f"[{', '.join(map(yaml_text, names))}]"}
     what = "colour" if contents.is_coloured else "value"
     console.err.print(
-        f"Name each {what} in the masks; {_NO_CLASS} for one that is no class but void."
+        f"Name each {what} in the masks; {_NO_CLASS} for one to ignore, as void or unlabelled."
     )
     while True:
         answers: list[str | None] = []
@@ -81,9 +81,12 @@ def _ask_measuring(proposal: Proposal) -> str | None:
 
 
 def _ask(question: str, default: str, parse: Callable[[str], _T]) -> _T:
-    """The answer, asked again until it can be parsed."""
+    """The answer, asked again until it can be parsed. Raises KeyboardInterrupt for Ctrl-C."""
     while True:
-        answer: str = typer.prompt(question, default=default, err=True)
+        try:
+            answer: str = typer.prompt(question, default=default, err=True)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
         try:
             return parse(answer)
         except ValueError as err:
@@ -94,7 +97,8 @@ def _as_name(text: str) -> str:
     try:
         return TypeAdapter(Name).validate_python(text.strip())
     except ValidationError as err:
-        raise ValueError(err.errors()[0]["msg"]) from err
+        what = "80 letters, digits and . _ + - at most; the first a letter or a digit"
+        raise ValueError(what) from err
 
 
 def _as_names(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from alspec.cli import console
 from alspec.errors import InputError
 from alspec.spec.schema import json_schema
-from alspec.spec.templates import template, with_values, write_spec
+from alspec.spec.templates import require_new, template, with_values, write_spec
 
 _PROJECT = "project"
 
@@ -34,9 +34,10 @@ def _init_folder(folder: Path, *, ask: bool) -> None:
         require_terminal()
     proposal = propose(folder, gpu=bool(visible_gpus()))
     console.say_notes(proposal.notes)
+    target = folder / ("project.yaml" if proposal.is_project else "study.yaml")
+    require_new(target)
     if ask:
         proposal = ask_about(proposal)
-    target = folder / ("project.yaml" if proposal.is_project else "study.yaml")
     text = with_values(template(proposal.template), proposal.values)
     _write(target, text, to_be_named=not (ask or proposal.has_names))
 

@@ -68,6 +68,13 @@ def with_values(text: str, values: Mapping[str, str | None]) -> str:
     return text
 
 
+def require_new(path: Path) -> None:
+    """Raise InputError for a file that is there already."""
+    if path.exists():
+        what = "exists already and is left as it is; move it away, or choose another name"
+        raise InputError.at(path, what)
+
+
 def write_spec(path: Path, text: str) -> Path:
     """Write a spec and, beside it, the schema that its first lines name.
 
@@ -86,8 +93,7 @@ def write_spec(path: Path, text: str) -> Path:
         raise InputError.at(
             path, f"a spec is a YAML file: name it {path.name}.yaml, or name an existing folder"
         )
-    if path.exists():
-        raise InputError.at(path, "exists already and is left as it is; choose another name")
+    require_new(path)
     schema = path.parent / SCHEMA_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

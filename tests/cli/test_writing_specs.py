@@ -110,6 +110,25 @@ def test_init_asks_for_what_a_person_knows(lines, expected, cli, tmp_path, answe
         assert "val" not in spec["dataset"]
 
 
+def test_init_asks_nothing_for_a_spec_that_is_there(cli, tmp_path, answers):
+    drive(tmp_path)
+    (tmp_path / "drive" / "project.yaml").write_text("mine")
+    answers()
+    code, _, err = cli("init", "drive", "--ask")
+    assert code == 2
+    assert "exists already" in err
+    assert "Name of the project" not in err
+
+
+def test_questions_end_like_every_command_by_ctrl_c(cli, tmp_path, answers):
+    drive(tmp_path)
+    answers()  # the end of the input ends typer's prompt as Ctrl-C does
+    code, _, err = cli("init", "drive", "--ask")
+    assert code == 130
+    assert "stopped by Ctrl-C" in err
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
 def test_init_asks_for_classes_where_no_mask_shows_them(cli, tmp_path, answers):
     drive(tmp_path, labelled=())
     answers("", "sky", "sky, ground", "")
