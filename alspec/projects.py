@@ -128,8 +128,9 @@ def ingest(
         accept_unchanged: masks that are the proposal, pixel for pixel, count.
         hours: of work, for each delivery.
         annotator: whose annotations count: a name, or `latest`.
-        mask_values: of masks in a folder: `ids` of classes.csv, `own` as in the project's masks, or
-            `any`: whichever fits; where both would, and differ, they are refused.
+        mask_values: what a folder of masks holds: `ids` or `colours` of classes.csv, `own` as in
+            the project's masks, or `any`: whichever fits; where two would, and differ, they are
+            refused.
         work_dir: where the project's folder is.
         progress: hears what happens.
 

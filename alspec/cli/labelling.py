@@ -20,11 +20,12 @@ class AnnotationTool(str, Enum):
 
 
 class _MaskValues(str, Enum):
-    """What values in a folder of masks are."""
+    """What pixels of a folder's masks are."""
 
     any = "any"
     ids = "ids"
     own = "own"
+    colours = "colours"
 
 
 def select(
@@ -81,7 +82,7 @@ def ingest(
     ] = None,
     mask_values: Annotated[
         _MaskValues,
-        typer.Option(help="Of a folder of masks: ids of classes.csv, or own as in the project's."),
+        typer.Option(help="What a folder of masks holds: ids or colours of classes.csv, or the project's own."),
     ] = _MaskValues.any,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,

@@ -37,7 +37,7 @@ class Options:
         accept_unchanged: a mask that is the proposal, pixel for pixel, counts.
         hours: of work, where the tool does not record them.
         annotator: whose annotations count, by name, or `latest`.
-        mask_values: what values in a folder of masks are.
+        mask_values: what pixels of a folder's masks are.
     """
 
     accept_unchanged: bool = False

@@ -210,6 +210,56 @@ def test_values_that_may_mean_two_things_are_refused_until_it_is_said(
         np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
 
 
+def test_a_stray_value_decides_nothing_for_the_other_masks(handed, tmp_path):
+    place = masks_of(tmp_path / "masks", handed, (0, 255), (0, 1, 255), (0, 255))
+    found = read_delivery(place, own_masks(handed, BLACK_AND_WHITE))
+    assert not found.images
+    assert all("--mask-values" in one.why for one in found.refused)
+
+
+VOC = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
+GREY = [(value, value, value) for value in range(5)]
+
+
+def paletted(place, handed, palette, *given):
+    """Palette masks of these values, one an image."""
+    masks_of(place, handed, *given)
+    for file in place.iterdir():
+        image = Image.open(file)
+        image.putpalette([band for colour in palette for band in colour])
+        image.save(file)
+    return place
+
+
+def test_a_palette_whose_colours_and_values_differ_is_refused_until_it_is_said(handed, tmp_path):
+    place = paletted(tmp_path / "masks", handed, VOC, (0, 1, 2))
+    found = read_delivery(place, expected(handed))
+    assert not found.images
+    assert "--mask-values ids or colours" in found.refused[0].why
+    for said, read in (("ids", (0, 1, 2)), ("colours", (IGNORE, 0, 1))):
+        (image,) = read_delivery(place, replace(expected(handed), mask_values=said)).images
+        np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
+
+
+@pytest.mark.parametrize(("beside", "read"), [([], IGNORE), ([(0, 1)], 0)])
+def test_a_black_palette_mask_is_a_value_only_beside_masks_of_values(
+    beside, read, handed, tmp_path
+):
+    place = paletted(tmp_path / "masks", handed, GREY, (0,), *beside)
+    found = read_delivery(place, expected(handed))
+    assert not found.refused
+    masks = {image.name: image.mask for image in found.images}
+    assert np.unique(masks[stems(handed)[0]]).tolist() == [read]
+
+
+@pytest.mark.parametrize("said", ["own", "colours"])
+def test_grey_masks_are_refused_where_colours_are_asked_for(said, handed, tmp_path):
+    place = masks_of(tmp_path / "masks", handed, (0, 1))
+    coloured = replace(expected(handed), colours={(9, 9, 9): 0}, mask_values=said)
+    (refused,) = read_delivery(place, coloured).refused
+    assert f"--mask-values {said} asks for colours" in refused.why
+
+
 def test_a_value_of_no_class_is_refused_and_the_other_masks_are_taken(handed, tmp_path):
     place = masks_of(tmp_path / "masks", handed, (1, 2), (2, 77), (2,))
     found = read_delivery(place, own_masks(handed, SHIFTED))

@@ -12,8 +12,9 @@ import numpy as np
 from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.labelling.rle import Bits
 
-MaskValues = Literal["any", "ids", "own"]
-"""Of masks in a folder: class ids, values of the project's own masks, or whichever fits."""
+MaskValues = Literal["any", "ids", "own", "colours"]
+"""Of masks in a folder: ids of `classes.csv`, what the project's own masks hold, colours, or
+whichever fits."""
 
 MOST_CONTESTED = 0.05
 """Share of an image's pixels that may be claimed by regions of two classes."""
@@ -43,7 +44,7 @@ class Expectation:
             for them.
         values: class ids of the values in the project's own masks; empty where those have colours.
         colours: class ids of the colours in the project's own masks.
-        mask_values: what values in a folder of masks are.
+        mask_values: what pixels of a folder's masks are.
     """
 
     images: Mapping[str, Awaited]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alspec.datasets.base import IGNORE, Mask
-from alspec.datasets.files.palette import Colour, colour_of, first_colours
+from alspec.datasets.files.palette import BLACK, Colour, colour_of, first_colours
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
 from alspec.labelling.delivery.pixels import Pixels, by_colour, by_value, decoded, values_in
 from alspec.labelling.delivery.source import Source, ending
@@ -17,7 +17,7 @@ def read(source: Source, expected: Expectation) -> Delivery:
     """Masks by name, and `rejected.txt`.
 
     Masks hold the colours or the ids of `classes.csv`, or the values of the project's own masks.
-    Which of the last two is decided for all of the delivery.
+    Which of the last two is decided for all of the delivery, unless `expected` says it.
     """
     listed = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
     masks = _Masks(source, expected, expected.colours or listed)
@@ -45,6 +45,7 @@ class _Masks:
         self._palette = tuple(first_colours(colours))
         self._ids = dict(enumerate(range(len(expected.classes)))) | {IGNORE: expected.unlabelled}
         self._valued: dict[str, set[int]] = {}
+        self._black: dict[str, set[int]] = {}
         self._names: set[str] = set()
         self.found: dict[str, Mask] = {}
 
@@ -70,17 +71,38 @@ class _Masks:
         return decoded(self._source.files[file](), self._expected.image(file).size)
 
     def _take_palette(self, file: str, pixels: Pixels, values: Mask) -> None:
-        """By its colours where a palette has those, else by value."""
+        """By its colours where a palette has those, else by value.
+
+        Raises:
+            ValueError: its colours and its values mean different classes, and either may be meant.
+        """
+        wanted = self._expected.mask_values
+        if wanted == "ids" or (wanted == "own" and self._expected.values):
+            self._valued[file] = values_in(values)
+            return
         try:
             mask = by_colour(pixels, self._colours, self._expected.unlabelled)
         except ValueError:
             self._valued[file] = values_in(values)
+            return
+        moved = (BLACK, *self._palette[:-1])
+        if BLACK not in self._colours and pixels.shown is not None and not pixels.shown.any():
+            self._black[file] = values_in(values)
+        elif wanted == "any" and pixels.palette[: len(moved)] == moved:
+            raise ValueError(
+                "its palette has the colours of classes.csv, each one value later, so that values "
+                "and colours mean different classes: say --mask-values ids or colours"
+            )
         else:
             self.found[stem_of(file)] = mask
 
     def read_values(self) -> None:
         """Take the masks of values, or refuse them."""
-        if not self._valued:
+        if self._valued:  # their black is a value too
+            self._valued |= self._black
+        else:
+            for file in self._black:
+                self._take_by_value(file, dict.fromkeys(range(256), self._expected.unlabelled))
             return
         try:
             class_ids = self._reading()
@@ -89,17 +111,21 @@ class _Masks:
                 self._source.refuse(file, str(err))
             return
         for file in self._valued:
-            try:
-                if (values := self._pixels(file).values) is not None:
-                    self.found[stem_of(file)] = by_value(values, class_ids)
-            except ValueError as err:
-                self._source.refuse(file, str(err))
+            self._take_by_value(file, class_ids)
+
+    def _take_by_value(self, file: str, class_ids: Mapping[int, int]) -> None:
+        try:
+            if (values := self._pixels(file).values) is not None:
+                self.found[stem_of(file)] = by_value(values, class_ids)
+        except ValueError as err:
+            self._source.refuse(file, str(err))
 
     def _reading(self) -> Mapping[int, int]:
         """Class ids of values: those that fit most of the masks, ids or the project's own values.
 
         Raises:
-            ValueError: both fit, and they mean different things.
+            ValueError: more masks may be either, with different classes, than decide between
+                them; or colours are asked for.
         """
         unlabelled = self._expected.unlabelled
         own = {
@@ -107,22 +133,30 @@ class _Masks:
             for value, class_id in self._expected.values.items()
         }
         wanted = self._expected.mask_values
-        if wanted != "any":
-            return self._ids if wanted == "ids" else own
-        fits = [
-            sum(values <= table.keys() for values in self._valued.values())
-            for table in (self._ids, own)
+        if wanted == "ids":
+            return self._ids
+        if wanted == "colours" or (wanted == "own" and not own):
+            raise ValueError(f"it is grey; --mask-values {wanted} asks for colours")
+        if wanted == "own":
+            return own
+        masks = list(self._valued.values())
+        fit_ids, fit_own = (
+            [values <= table.keys() for values in masks] for table in (self._ids, own)
+        )
+        either = [
+            values for values, *fits in zip(masks, fit_ids, fit_own, strict=True) if all(fits)
         ]
-        if fits[0] != fits[1]:
-            return self._ids if fits[0] > fits[1] else own
-        both = set().union(*self._valued.values()) & self._ids.keys() & own.keys()
-        if apart := sorted(value for value in both if self._ids[value] != own[value]):
-            shown = ", ".join(map(str, apart[:5]))
+        apart = [
+            {value for value in values if self._ids[value] != own[value]} for values in either
+        ]
+        decided = abs(sum(fit_ids) - sum(fit_own))
+        if sum(map(bool, apart)) > decided:
+            shown = ", ".join(map(str, sorted(set().union(*apart))[:5]))
             raise ValueError(
                 f"its values may be ids of classes.csv or those of the project's own masks, and "
                 f"{shown} differ: say --mask-values ids or own, or use the colours of classes.csv"
             )
-        return self._ids
+        return own if sum(fit_own) > sum(fit_ids) else self._ids
 
 
 def _is_handed_over(file: str) -> bool:
