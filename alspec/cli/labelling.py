@@ -82,7 +82,9 @@ def ingest(
     ] = None,
     mask_values: Annotated[
         _MaskValues,
-        typer.Option(help="What a folder of masks holds: ids or colours of classes.csv, or the project's own."),
+        typer.Option(
+            help="Of a folder of masks: ids or colours of classes.csv, or the project's own."
+        ),
     ] = _MaskValues.any,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,

@@ -146,9 +146,7 @@ class _Masks:
         either = [
             values for values, *fits in zip(masks, fit_ids, fit_own, strict=True) if all(fits)
         ]
-        apart = [
-            {value for value in values if self._ids[value] != own[value]} for values in either
-        ]
+        apart = [{value for value in values if self._ids[value] != own[value]} for values in either]
         decided = abs(sum(fit_ids) - sum(fit_own))
         if sum(map(bool, apart)) > decided:
             shown = ", ".join(map(str, sorted(set().union(*apart))[:5]))
