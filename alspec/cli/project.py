@@ -8,7 +8,7 @@ from pathlib import Path
 from alspec import api
 from alspec.cli import console
 from alspec.cli.display import closing_display
-from alspec.errors import AlspecError, ExitCode, InputError
+from alspec.errors import AlspecError, ExitCode, InputError, Problem, grouped
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.delivery.base import MaskValues
 from alspec.labelling.hand_over import Tool
@@ -132,13 +132,19 @@ def _say_ingested(one: Ingested) -> None:
                        if one.count(verdict))  # fmt: skip
     known = " (nothing new)" if one.known else ""
     console.out.print(f"{one.path}: {counts or 'nothing taken'}{known}", markup=False)
-    for image, record in sorted(one.verdicts.items()):
-        if record["verdict"] in (Verdict.UNCHANGED.value, Verdict.REFUSED.value):
-            console.say_note(f"{image}: {record['verdict']}: {record.get('why', '')}")
-    for refused in one.refused[:_SHOWN]:
-        console.say_note(f"{refused.file}: refused: {refused.why}")
-    if len(one.refused) > _SHOWN:
-        console.say_note(f"and {len(one.refused) - _SHOWN} more refused files")
+    of_files = {refused.why for refused in one.refused}
+    notes = [
+        Problem(image, f"{record['verdict']}: {record.get('why', '')}")
+        for image, record in sorted(one.verdicts.items())
+        if record["verdict"] in (Verdict.UNCHANGED.value, Verdict.REFUSED.value)
+        and record.get("why") not in of_files
+    ]
+    notes += [Problem(refused.file, f"refused: {refused.why}") for refused in one.refused]
+    notes = grouped(notes)
+    for note in notes[:_SHOWN]:
+        console.say_note(str(note))
+    if len(notes) > _SHOWN:
+        console.say_note(f"and {len(notes) - _SHOWN} more that were not taken")
 
 
 def predict(

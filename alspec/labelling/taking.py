@@ -109,7 +109,7 @@ class Taking:
 
     def _verdict(self, row: Asked, before: Received | None) -> Record:
         known = before.images.get(row.id) if before else None
-        if known is not None and known["verdict"] not in _AGAIN:
+        if known is not None and self._is_settled(known):
             return known
         given = self.by_name.get(row.stem, ())
         if not given:
@@ -123,6 +123,12 @@ class Taking:
         if chosen.rejected:
             return {**self._rejected(row), **record}
         return {**self._labelled(row, chosen), **record}
+
+    def _is_settled(self, known: Record) -> bool:
+        """Whether the options of today change nothing in a verdict on the same bytes."""
+        if known["verdict"] == Verdict.LABELLED.value:
+            return self.options.mask_values in ("any", known.get("mask_values"))
+        return known["verdict"] not in _AGAIN
 
     def _of_one(self, given: Sequence[Delivered]) -> tuple[Delivered | None, str]:
         """The annotation that counts; None, with the reason, where it is undecided."""
@@ -153,6 +159,8 @@ class Taking:
             why = "it is the proposal, pixel for pixel; --accept-unchanged takes it"
             return {"verdict": Verdict.UNCHANGED.value, "why": why}
         record: dict[str, object] = {"verdict": Verdict.LABELLED.value, "changed": changed}
+        if self.options.mask_values != "any":
+            record["mask_values"] = self.options.mask_values
         try:
             if row.id in self.state.labelled:
                 return {**record, **self._revise(row, mask)}

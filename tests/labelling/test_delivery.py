@@ -210,6 +210,27 @@ def test_values_that_may_mean_two_things_are_refused_until_it_is_said(
         np.testing.assert_array_equal(image.mask, np.resize(np.uint8(read), SIZE))
 
 
+def test_masks_as_jpegs_are_refused_and_images_beside_masks_are_not(handed, tmp_path):
+    place = masks_of(tmp_path / "masks", handed, (0, 1))
+    for stem in stems(handed)[:2]:
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(place / f"{stem}.jpg")
+    found = read_delivery(place, expected(handed))
+    assert [image.name for image in found.images] == stems(handed)[:1]
+    (refused,) = found.refused
+    assert refused.file.endswith(f"{stems(handed)[1]}.jpg")
+    assert "PNG" in refused.why
+
+
+def test_masks_of_0_and_255_alone_are_refused_where_255_is_no_class(handed, tmp_path):
+    place = masks_of(tmp_path / "masks", handed, (0, 255), (0,))
+    fields = {"classes": ["bg", "lesion"]}
+    found = read_delivery(place, own_masks(handed, fields))
+    assert not found.images
+    assert all("255 means unlabelled" in one.why for one in found.refused)
+    images = read_delivery(place, own_masks(handed, fields, mask_values="ids")).images
+    assert [np.unique(image.mask).tolist() for image in images] == [[0, IGNORE], [0]]
+
+
 def test_a_stray_value_decides_nothing_for_the_other_masks(handed, tmp_path):
     place = masks_of(tmp_path / "masks", handed, (0, 255), (0, 1, 255), (0, 255))
     found = read_delivery(place, own_masks(handed, BLACK_AND_WHITE))

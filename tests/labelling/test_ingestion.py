@@ -219,6 +219,27 @@ def test_hours_come_from_the_tool_or_from_the_user(desk):
     assert summarise(desk.project, desk.folder).batches[0].hours == 6.5
 
 
+def test_a_delivery_is_read_again_where_its_masks_are_said_to_mean_something_else(desk):
+    truths = desk.truths()
+    back = desk.give(truths)
+    for file in back.glob("*.png"):
+        with Image.open(file) as image:
+            image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])  # PASCAL VOC's
+            image.save(file)
+    written = []
+    for said in ("colours", "ids", "ids"):
+        taken = desk.ingest(back, Options(mask_values=said))
+        assert taken.count(Verdict.LABELLED) == len(truths)
+        written.append(desk.tree())
+    assert written[0] != written[1] == written[2]
+    other = Desk(back.parent / "other")
+    other.select()
+    other.ingest(other.give(truths))
+    for mask in (other.root / "data" / "labels").rglob("*.png"):
+        same = desk.root / mask.relative_to(other.root)
+        assert same.read_bytes() == mask.read_bytes()
+
+
 def test_what_is_refused_is_recorded_and_the_rest_is_taken(desk):
     truths = desk.truths()
     stems = list(truths)

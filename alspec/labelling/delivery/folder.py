@@ -12,6 +12,9 @@ from alspec.labelling.delivery.source import Source, ending
 
 REJECTED = "rejected.txt"
 
+_MASKS = (".png", ".bmp", ".tif", ".tiff")
+_NO_MASKS = (".jpg", ".jpeg", ".gif", ".webp")
+
 
 def read(source: Source, expected: Expectation) -> Delivery:
     """Masks by name, and `rejected.txt`.
@@ -21,10 +24,11 @@ def read(source: Source, expected: Expectation) -> Delivery:
     """
     listed = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
     masks = _Masks(source, expected, expected.colours or listed)
-    for file in ending(source.files, ".png", ".bmp", ".tif", ".tiff"):
-        if not _is_handed_over(file):
-            masks.read(file)
+    files = [file for file in ending(source.files, *_MASKS) if not _is_handed_over(file)]
+    for file in files:
+        masks.read(file)
     masks.read_values()
+    _refuse_other_formats(source, expected, {stem_of(file) for file in files})
     delivery = Delivery([Delivered(name, mask) for name, mask in masks.found.items()])
     for file in ending(source.files, REJECTED):
         delivery.images += _rejected(source, file, expected)
@@ -85,14 +89,14 @@ class _Masks:
         except ValueError:
             self._valued[file] = values_in(values)
             return
-        moved = (BLACK, *self._palette[:-1])
-        if BLACK not in self._colours and pixels.shown is not None and not pixels.shown.any():
-            self._black[file] = values_in(values)
-        elif wanted == "any" and pixels.palette[: len(moved)] == moved:
+        later = (BLACK, *self._palette[:-1])
+        if wanted == "any" and pixels.palette[: len(later)] == later:
             raise ValueError(
                 "its palette has the colours of classes.csv, each one value later, so that values "
                 "and colours mean different classes: say --mask-values ids or colours"
             )
+        if BLACK not in self._colours and pixels.shown is not None and not pixels.shown.any():
+            self._black[file] = values_in(values)
         else:
             self.found[stem_of(file)] = mask
 
@@ -140,6 +144,11 @@ class _Masks:
         if wanted == "own":
             return own
         masks = list(self._valued.values())
+        if set().union(*masks) == {0, IGNORE} and own.get(IGNORE, unlabelled) == unlabelled:
+            raise ValueError(
+                "the masks hold the values 0 and 255 alone, and 255 means unlabelled: if it is a "
+                "class here, write the ids of classes.csv; else say --mask-values ids"
+            )
         fit_ids, fit_own = (
             [values <= table.keys() for values in masks] for table in (self._ids, own)
         )
@@ -155,6 +164,14 @@ class _Masks:
                 f"{shown} differ: say --mask-values ids or own, or use the colours of classes.csv"
             )
         return own if sum(fit_own) > sum(fit_ids) else self._ids
+
+
+def _refuse_other_formats(source: Source, expected: Expectation, with_mask: set[str]) -> None:
+    """Refuse what seems to be a mask in a format that holds none; images may lie beside masks."""
+    for file in ending(source.files, *_NO_MASKS):
+        name = stem_of(file)
+        if name in expected.images and name not in with_mask and not _is_handed_over(file):
+            source.refuse(file, "masks are PNG, BMP or TIFF; a JPEG changes values at every edge")
 
 
 def _is_handed_over(file: str) -> bool:
