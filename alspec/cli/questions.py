@@ -10,7 +10,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from alspec.cli import console
-from alspec.datasets.proposals.contents import MaskContents, yaml_text
+from alspec.datasets.proposals.contents import MOST_CLASSES, MaskContents, yaml_text
 from alspec.datasets.proposals.proposal import Proposal
 from alspec.errors import InputError
 from alspec.spec.fields import Name
@@ -34,8 +34,8 @@ def ask_about(proposal: Proposal) -> Proposal:
     kind = "project" if proposal.is_project else "study"
     values = dict(proposal.values)
     console.err.print("Enter takes what is in brackets.")
-    name = _ask(f"Name of the {kind}, as in file names", str(values[kind]), _as_name)
-    values |= {kind: name, "name": name}
+    name = _ask(f"Name of the {kind}, as in file names", str(values[kind]).strip('"'), _as_name)
+    values |= {kind: yaml_text(name), "name": yaml_text(name)}
     values |= _ask_classes(proposal.contents)
     if len(proposal.measuring) > 1:
         values["val"] = _ask_measuring(proposal)
@@ -53,6 +53,8 @@ def _ask_classes(contents: MaskContents | None) -> dict[str, str | None]:
             _as_names,
         )
         return {"classes": f"[{', '.join(map(yaml_text, names))}]"}
+    if len(contents.classes) > MOST_CLASSES:
+        return {}
     what = "colour" if contents.is_coloured else "value"
     console.err.print(
         f"Name each {what} in the masks; {_NO_CLASS} for one to ignore, as void or unlabelled."

@@ -64,7 +64,10 @@ def choose(found: Survey) -> Choice | None:
         return None
     val = [match for match in val if not match.images.overlaps(images)]
     masks = pools[0] if pools else None
-    unused = _unused(images, masks, val, pools, bare)
+    unused = [
+        *_unused(images, masks, val, pools, bare),
+        *_unused_masks(found.groups, [*pools, *val]),
+    ]
     return Choice(images, masks, tuple(val), tuple(unused))
 
 
@@ -136,6 +139,14 @@ def _unused(
                 f"{len(group):,} images without masks in {group.path} are not used; "
                 f"to label some of them, move them into {images.path}"
             )
+
+
+def _unused_masks(groups: Sequence[ImageGroup], matched: Sequence[Match]) -> Iterator[str]:
+    """Folders named as masks that belong to no images, or to images with other masks."""
+    used = [group for match in matched for group in (match.images, match.masks)]
+    for group in outermost(group for group in groups if group.is_named_masks and not group.ending):
+        if not any(group.overlaps(one) for one in used):
+            yield f"{len(group):,} files in {group.path}, named as masks, are not used"
 
 
 def masks_folder(choice: Choice) -> str | None:

@@ -19,7 +19,9 @@ from alspec.errors import DataError
 from alspec.system.reading import read_text_file
 
 MOST_READ = 500
-_MOST_CLASSES = 64
+MOST_CLASSES = 64
+"""More values than this are rather the numbers of objects than classes."""
+
 _SHOWN = 32
 _WHOLE = 0.75
 """Share of the values up to the highest that have to occur where some lack in few masks."""
@@ -54,7 +56,7 @@ class MaskContents:
     def classes(self) -> tuple[str, ...]:
         """The values or colours that are classes; beside several others 255 is none."""
         codes = tuple(code for code in self.shares if code != str(IGNORE) or len(self.shares) <= 2)
-        if self.is_coloured or len(codes) > _MOST_CLASSES:
+        if self.is_coloured or len(codes) > MOST_CLASSES:
             return codes
         values = [int(code) for code in codes]
         if not values or max(values) > IGNORE:

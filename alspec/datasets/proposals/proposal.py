@@ -13,6 +13,7 @@ from alspec.datasets.kinds.voc import HOMES as VOC_HOMES
 from alspec.datasets.kinds.voc import LISTS as VOC_LISTS
 from alspec.datasets.proposals.choice import Choice, choose, masks_folder
 from alspec.datasets.proposals.contents import (
+    MOST_CLASSES,
     MaskContents,
     guess_sequence,
     proposed_size,
@@ -27,6 +28,7 @@ _ON_CPU = {
     "model": "deeplabv3plus_tiny",
     "training": "{epochs: 15, batch_size: 4, lr: 0.1, head_lr_factor: 1}",
 }
+_LONGEST_NAME = 80
 _SHORT_ON_GPU, _SHORT_ON_CPU = 256, 96
 _FIFTH = "{fraction: 0.2}"
 
@@ -92,7 +94,8 @@ def propose(root: Path, *, gpu: bool) -> Proposal:
     Raises:
         DataError: what seem to be masks are JPEGs.
     """
-    name = re.sub("[^A-Za-z0-9]+", "-", root.resolve().name).strip("-") or "my-data"
+    plain = re.sub("[^A-Za-z0-9]+", "-", root.resolve().name)[:_LONGEST_NAME].strip("-")
+    name = yaml_text(plain or "my-data")
     if template := _official(root):
         note = f"a tree that the template {template} reads; its model is the paper's, for GPUs"
         return Proposal(template, {"study": name, "root": yaml_text(str(root))}, (note,))
@@ -185,6 +188,12 @@ def _contents(root: Path, choice: Choice) -> MaskContents | None:
 def _on_classes(contents: MaskContents) -> Iterator[str]:
     if contents.are_named:
         yield f"names of classes from a file beside the masks: {', '.join(contents.names.values())}"
+        return
+    if len(contents.classes) > MOST_CLASSES:
+        yield (
+            f"{len(contents.classes):,} values are many for classes: if each is the number of one "
+            "object, write masks in which all objects of a class have the same value"
+        )
         return
     key = "classes" if contents.are_positions else "colours" if contents.is_coloured else "values"
     yield f"name the classes in `{key}`; a value that is no class, as void, goes into `ignore`"

@@ -272,6 +272,23 @@ CASES = [
         ("0 (50 %), 255 (50 %)", "name the classes in `values`"),
     ),
     Case(
+        "two folders of masks",
+        photos("images/{}.jpg")
+        | masks("masks_a/{}.png")
+        | masks("masks_b/{}.png", pixels=labels((0, 1))),
+        False,
+        {"masks": "masks_a"},
+        ("12 files in masks_b, named as masks, are not used",),
+    ),
+    Case(
+        "numbers of objects",
+        photos("images/{}.jpg") | masks("masks/{}.png", pixels=labels(range(100))),
+        False,
+        {},
+        ("100 values are many for classes",),
+        ("name the classes",),
+    ),
+    Case(
         "values with gaps and void",
         photos("images/{}.jpg") | masks("masks/{}.png", pixels=labels((0, 7, 255))),
         False,
@@ -403,3 +420,11 @@ def test_what_a_gpu_can_do_is_left_to_the_template(tmp_path):
     values = propose(tmp_path, gpu=True).values
     assert values["image_size"] == "[256, 344]"
     assert "training" not in values
+
+
+@pytest.mark.parametrize("name", ["2024", "null", "1e3", "a" * 90])
+def test_any_folder_name_makes_a_name(name, tmp_path):
+    root = tmp_path / name
+    for file, pixels in (photos("images/{}.jpg") | masks("masks/{}.png")).items():
+        write(root, file, pixels)
+    assert said(propose(root, gpu=False), tmp_path).study == name[:80]
