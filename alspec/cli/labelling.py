@@ -83,7 +83,7 @@ def ingest(
     mask_values: Annotated[
         _MaskValues,
         typer.Option(
-            help="Of a folder of masks: ids or colours of classes.csv, or the project's own."
+            help="What masks in a folder hold: ids or colours of classes.csv, or the project's own."
         ),
     ] = _MaskValues.any,
     overrides: Overrides = None,
