@@ -54,17 +54,17 @@ def test_runs_that_end_at_once_publish_once(copied, monkeypatch):
     work_dir, plan, results = copied
     folder, runs, looked = StudyFolder(work_dir, plan.study.study), 4, threading.local()
     together = threading.Barrier(runs)
-    is_published = publish._is_published
+    is_up_to_date = publish.is_up_to_date
 
     def seen_by_all(*asked):
-        found = is_published(*asked)
+        found = is_up_to_date(*asked)
         if not hasattr(looked, "once"):
             looked.once = True
             together.wait()
         return found
 
     folder.report.unlink()
-    monkeypatch.setattr(publish, "_is_published", seen_by_all)
+    monkeypatch.setattr(publish, "is_up_to_date", seen_by_all)
     monkeypatch.setattr(turns, "LOOK_SECONDS", 0.01)
     with (
         mock.patch.object(publish, "publish", wraps=publish.publish) as written,
