@@ -11,6 +11,7 @@ import yaml
 
 from alspec.results.intervals import difference
 from alspec.results.s4gan_signals import COLUMNS
+from alspec.spec.model import S4GAN as S4GANLosses
 
 TABLES = Path(__file__).resolve().parent / "evidence"
 
@@ -41,7 +42,8 @@ def collect(work_dir: Path) -> None:
 def _trial(study: Path) -> pd.DataFrame:
     """Rows of s4gan.csv from the tables of one study with one labelled set a seed."""
     spec = yaml.safe_load((study / "spec.yaml").read_text())
-    changes = spec.get("s4gan", {}) or {}
+    usual = S4GANLosses().model_dump()
+    changes = {key: value for key, value in spec["s4gan"].items() if value != usual[key]}
     named = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in changes.items())
     rows = pd.read_csv(study / "results.csv")
     rows["s4gan"] = rows["ssl"].map({0: "none", 1: named or "as in the paper"})

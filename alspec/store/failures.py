@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from alspec.store.leases import Holder
@@ -26,11 +26,13 @@ class Failure:
     Attributes:
         submission: whose run it was, as `processes.submission` says.
         hosts: machines on which it failed in runs of this submission.
-        job: of a cluster; empty outside of any.
-        message: why it failed.
+        job: of a cluster, where it failed last; empty outside of any.
+        message: why it failed; empty where processes were killed at it and nothing else.
         log: a file that says more; empty for none.
         mark: differs between any two failures.
-        deaths: of processes, in a row, since they or the step began; they say nothing themselves.
+        deaths: of processes, in a row, since it failed or the step began; they say nothing
+            themselves.
+        killed: the last of those processes.
     """
 
     submission: str
@@ -40,12 +42,20 @@ class Failure:
     log: str
     mark: str
     deaths: int = 0
+    killed: str = ""
 
     def __str__(self) -> str:
+        parts = []
+        if self.hosts:
+            job = f" ({self.job})" if self.job else ""
+            parts.append(f"on {' and '.join(self.hosts)}{job}: {self.message}")
         if self.deaths:
-            return self.message
-        job = f" ({self.job})" if self.job else ""
-        return f"on {' and '.join(self.hosts)}{job}: {self.message}"
+            many = "a process was" if self.deaths == 1 else f"{self.deaths} processes in a row were"
+            parts.append(
+                f"{many} killed at it, the last was {self.killed}. It may need more memory than a "
+                "job has: give jobs more; a training takes less with a lower training.batch_size"
+            )
+        return "; then ".join(parts)
 
 
 @dataclass
@@ -82,7 +92,7 @@ class Failures:
         """Write that a step failed here; before its lease is released."""
         before = self._since(key)
         hosts = dict.fromkeys([*(before.hosts if before else ()), socket.gethostname()])
-        self._write(key, tuple(hosts), cluster_job(), message, log)
+        self._write(key, Failure(self.submission, tuple(hosts), cluster_job(), message, log, ""))
 
     def record_death(self, key: str, holder: Holder) -> None:
         """Write that a process was killed at a step, as where a whole job is out of memory.
@@ -91,23 +101,16 @@ class Failures:
             key: the step's, whose lease is this process's now.
             holder: who had it before.
         """
-        before = self._since(key)
-        deaths = before.deaths + 1 if before else 1
-        message = (
-            f"{deaths} processes in a row were killed at it, the last was {holder.name}. It may "
-            "need more memory than a job has: give jobs more, or lower training.batch_size"
-        )
-        self._write(key, before.hosts if before else (), holder.job, message, deaths=deaths)
+        before = self._since(key) or Failure(self.submission, (), holder.job, "", "", "")
+        deaths = before.deaths + 1
+        own = replace(before, submission=self.submission, deaths=deaths, killed=holder.name)
+        self._write(key, own)
 
-    def _write(
-        self, key: str, hosts: tuple[str, ...], job: str, message: str, log: str = "",
-        deaths: int = 0,
-    ) -> None:  # fmt: skip
+    def _write(self, key: str, failure: Failure) -> None:
         mark = uuid.uuid4().hex
-        failure = Failure(self.submission, hosts, job, message, log, mark, deaths)
         self.written.add(mark)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._path(key), asdict(failure))
+        write_json(self._path(key), asdict(replace(failure, mark=mark)))
 
     def forget(self, key: str) -> None:
         """Remove what a step that is done by now left here when it failed."""

@@ -113,6 +113,10 @@ def test_means_and_spreads(study: str) -> None:
         method, *cells = [cell.strip() for cell in line.strip("|").split("|")]
         budgets = [budget for budget in AT if _rows(study, budget)]
         for budget, told in zip(budgets, cells[::2], strict=True):
+            measured = {row["method"] for row in _rows(study, budget) if int(row["cycle"])}
+            if told == "–":
+                assert method not in measured
+                continue
             values = list(_miou(study, budget, method).values())
             mean, spread = (float(number) for number in told.split(" ± "))
             assert mean == pytest.approx(fmean(values), abs=0.0051)

@@ -74,3 +74,13 @@ def test_a_death_takes_nothing_from_what_failed_on_a_machine(tmp_path, on):
     assert Failures(tmp_path, "s").final(KEY) is not None
     on("two")
     assert Failures(tmp_path, "s").final(KEY) is None
+
+
+def test_a_death_after_a_failure_keeps_why_it_failed(tmp_path):
+    failures = Failures(tmp_path, "s")
+    failures.record(KEY, "the loss is NaN", "worker.log")
+    failures.record_death(KEY, Holder("two", "0" * 8, "b", 12, "9"))
+    (found,) = [failures.final(KEY)]
+    assert found is not None
+    assert (found.log, found.deaths) == ("worker.log", 1)
+    assert "the loss is NaN; then a process was killed at it, the last was " in str(found)
