@@ -21,7 +21,7 @@ _MOST_COLOURS = 64
 _MASK_WORDS = r"masks?|label(?!l?ed)\w*|annot(?!ated)\w*|truth|segm\w*|groundtruth|matte"
 _NAMED_MASKS = re.compile(rf"(?<!un)(?:{_MASK_WORDS})|(?:^|[^a-z])(?:gt|seg)", re.IGNORECASE)
 _NAMED_IMAGES = re.compile(r"^(?:images?|imgs?|frames?|rgb|photos?|pictures?|scans?)$", re.I)
-_VAL_WORDS = re.compile(r"(?:^|[_. -])(?:val(?!ue|ley)|dev(?!ice)|eval|test)", re.IGNORECASE)
+_VAL_WORDS = re.compile(r"(?:^|[_. -])(?:val(?!u|l)|dev(?!ice)|eval|test)", re.IGNORECASE)
 _MARKED = re.compile(
     rf"^(.+?)([_. -]+[a-z]*(?:{_MASK_WORDS}|gt|seg|colou?rs?|instance(?:ids)?)[0-9]?)$",
     re.IGNORECASE,
