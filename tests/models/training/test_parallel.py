@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from factories.images import MadeImages, frames_of, ids
+from fakes import gradients_of_ranks
 from fakes.forked_ranks import together
 from torch import nn
 
@@ -21,9 +24,8 @@ from alspec.models.nets.config import model_config
 from alspec.models.ranks import ALONE, Ranks
 from alspec.models.training.checkpoint import Checkpoints
 from alspec.models.training.fit import Seeds, fit
-from alspec.models.training.parallel import SharedBatchNorm, foreign_norms
+from alspec.models.training.parallel import foreign_norms
 from alspec.models.training.resume import CheckpointPolicy
-from alspec.models.training.s4gan import feature_matching, self_training
 from alspec.spec.model import S4GAN, Training
 
 pytestmark = pytest.mark.usefixtures("small_discriminator")
@@ -94,53 +96,35 @@ def test_the_shares_of_a_batch_are_its_pixels(size: tuple[int, int] | None) -> N
     assert sorted(read) == sorted(whole.wanted(0))
 
 
-def test_a_shared_batch_norm_is_one_over_the_whole_batch() -> None:
-    torch.manual_seed(0)
-    inputs, gradients = torch.randn(6, 5, 3, 2) * 3 + 7, torch.randn(6, 5, 3, 2)
-    norm = nn.BatchNorm2d(5)
-    nn.init.normal_(norm.weight)
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `fakes.gradients_of_ranks` finds in two processes."""
+    file = tmp_path_factory.mktemp("gradients") / "found.pt"
+    command = [sys.executable, "-m", "fakes.gradients_of_ranks", str(file)]
+    subprocess.run(command, check=True, cwd=Path(gradients_of_ranks.__file__).parents[1])
+    found: dict[str, Any] = torch.load(file, weights_only=True)
+    return found
 
-    def passed(module: nn.Module, rows: slice) -> list[torch.Tensor]:
-        given = inputs[rows].clone().requires_grad_()
-        output = module(given)
-        output.backward(gradients[rows])
-        module.eval()
-        return [output.detach(), given.grad, module(inputs[rows]).detach(), module.weight.grad]  # type: ignore[list-item]
 
-    def work(ranks: Ranks) -> list[torch.Tensor]:
-        shared = SharedBatchNorm(5)
-        shared.load_state_dict(norm.state_dict())
-        shared.ranks = ranks
-        return passed(shared, slice(3 * ranks.rank, 3 * ranks.rank + 3))
-
-    answers = together(2, work)
-    theirs = passed(norm, slice(0, 6))
+def test_a_shared_batch_norm_is_one_over_the_whole_batch(of_two: dict[str, Any]) -> None:
+    answers = of_two["norm"]
+    theirs = gradients_of_ranks.through(gradients_of_ranks.plain_norm(), slice(0, 6))
     for place in range(3):
         joined = torch.cat([answer[place] for answer in answers])
         torch.testing.assert_close(joined, theirs[place], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(answers[0][3] + answers[1][3], theirs[3], rtol=1e-5, atol=1e-5)
 
 
-def test_losses_of_s4gan_and_their_gradients_are_those_of_the_whole_batch() -> None:
-    torch.manual_seed(0)
-    real, fake = torch.randn(4, 8), torch.randn(4, 8)
-    logits, accepted = torch.randn(4, 3, 5, 6), torch.tensor([True, True, True, False])
-    ignored = torch.rand(4, 5, 6) < 0.3
-
-    def losses(rows: slice, ranks: Ranks) -> list[torch.Tensor]:
-        features, maps = fake[rows].clone().requires_grad_(), logits[rows].clone().requires_grad_()
-        matching = feature_matching(real[rows], features, ranks)
-        training = self_training(maps, accepted[rows], ignored[rows], ranks)
-        (matching + training).backward()
-        mean = ranks.mean(training.detach())
-        return [matching.detach(), mean, features.grad / ranks.count, maps.grad / ranks.count]  # type: ignore[operator]
-
-    answers = together(2, lambda ranks: losses(slice(2 * ranks.rank, 2 * ranks.rank + 2), ranks))
-    whole = losses(slice(0, 4), ALONE)
+def test_losses_of_s4gan_and_their_gradients_are_those_of_the_whole_batch(
+    of_two: dict[str, Any],
+) -> None:
+    answers = of_two["losses"]
+    whole = gradients_of_ranks.losses(ALONE)
     for answer in answers:
         torch.testing.assert_close(answer[:2], whole[:2])
     for place in (2, 3):
-        torch.testing.assert_close(torch.cat([a[place] for a in answers]), whole[place])
+        joined = torch.cat([answer[place] for answer in answers])
+        torch.testing.assert_close(joined, whole[place])
 
 
 @pytest.mark.slow
