@@ -20,6 +20,9 @@ CLOSE = 0.5
 SAMPLE = 512
 """Rows that the usual distance is taken from."""
 
+CHANNELS = 128
+"""Channels by which near-copies are found; that a bound is one does not rest on it."""
+
 TOGETHER = 512
 """Rows whose differences are held at a time, so that they stay in the cache."""
 
@@ -35,16 +38,19 @@ class Runs:
     """
 
     def __init__(self, features_ND: Tensor) -> None:
-        count = len(features_ND)
-        sample_SD = features_ND[:: max(1, count // SAMPLE)]
-        usual = np.median(_distances(sample_SD, np.zeros(len(sample_SD), dtype=np.int64)))
-        rows_N = np.arange(count)
-        alike_N = _distances(features_ND, np.maximum(rows_N - 1, 0)) < CLOSE * usual
+        rows_N = np.arange(len(features_ND))
+        some_NC = features_ND[:, :CHANNELS]
+        sample_SC = some_NC[:: max(1, len(rows_N) // SAMPLE)]
+        usual = np.median(_distances(sample_SC, np.zeros(len(sample_SC), dtype=np.int64)))
+        alike_N = _distances(some_NC, np.maximum(rows_N - 1, 0)) < CLOSE * usual
         alike_N[:1] = False
         begin_N = np.maximum.accumulate(np.where(alike_N, 0, rows_N))
         self._first_N = rows_N - (rows_N - begin_N) % LONGEST
-        self._apart_N = _distances(features_ND, self._first_N)
-        self.first: Rows = np.unique(self._first_N[self._first_N != rows_N])
+        follow = self._first_N != rows_N
+        self._apart_N = np.zeros(len(rows_N))
+        if follow.any():
+            self._apart_N = _distances(features_ND, self._first_N)
+        self.first: Rows = np.unique(self._first_N[follow])
 
     def bounds(self, upper_N: Squared) -> Squared:
         """Upper bounds of all squared distances, (N,), by those of the first rows."""
