@@ -47,7 +47,8 @@ class _Masks:
     ) -> None:
         self._source, self._expected, self._colours = source, expected, colours
         self._palette = tuple(first_colours(colours))
-        self._ids = dict(enumerate(range(len(expected.classes)))) | {IGNORE: expected.unlabelled}
+        self._ids = {number: number for number in range(len(expected.classes))}
+        self._ids[IGNORE] = expected.unlabelled
         self._valued: dict[str, set[int]] = {}
         self._black: dict[str, set[int]] = {}
         self._names: set[str] = set()
