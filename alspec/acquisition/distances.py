@@ -15,6 +15,9 @@ from torch import Tensor
 Rows = NDArray[np.int64]
 Squared = NDArray[np.float64]
 
+CENTRES = 512
+"""Centres in a matrix product, after which a row may already be out of question."""
+
 PAIRS = 1024
 """Differences of a row and a centre that are held at a time."""
 
@@ -72,7 +75,7 @@ class Distances:
         self._points_CD[: self.count] = self._shifted(centres_MD.clone())
         self._norms_C = self._points_CD.new_zeros(self.count + n)
         self._errors_C = self._norms_C.clone()
-        self._measure(slice(0, self.count))
+        self._measured = 0
 
     @property
     def finest(self) -> bool:
@@ -83,7 +86,7 @@ class Distances:
         """The same distances with closer bounds."""
         finer = Distances(self._features_ND, self._centres_MD, self._n, torch.float64)
         for row in self._chosen:
-            finer.add_centre(row)
+            finer.add_centre(row, finer.points(np.array([row])), 0)
         return finer
 
     def points(self, rows_R: Rows) -> Points:
@@ -91,11 +94,9 @@ class Distances:
         points_RD = self._shifted(self._features_ND[self._index(rows_R)])
         return Points(points_RD, _norms(points_RD))
 
-    def add_centre(self, row: int) -> None:
-        """Make a row of the features the last centre."""
-        at = slice(self.count, self.count + 1)
-        self._points_CD[at] = self._shifted(self._features_ND[[row]])
-        self._measure(at)
+    def add_centre(self, row: int, points: Points, at: int) -> None:
+        """Make a row of the features the last centre; it is number `at` of the points."""
+        self._points_CD[self.count] = points.points_RD[at]
         self._chosen.append(row)
         self.count += 1
 
@@ -110,8 +111,28 @@ class Distances:
         bound_RC -= self._errors_C[start:stop]
         lower_R = bound_RC.amin(dim=1)
         lower_R += (1 - self._relative) * points.norms_R - self._absolute
-        upper, lower = torch.stack((upper_R, lower_R)).cpu().numpy()
-        return np.where(upper >= 0, upper, np.inf), np.fmax(lower, 0)
+        return _sound(torch.stack((upper_R, lower_R)))
+
+    def among(self, points: Points) -> tuple[Squared, Squared]:
+        """Upper (R, R) and lower (R, R) bounds of the distances of rows to one another."""
+        points_RD, norms_R = points.points_RD, points.norms_R
+        products_RR = points_RD @ points_RD.T
+        sums_RR = norms_R[:, None] + norms_R
+        upper_RR = (1 + self._relative) * sums_RR + self._absolute
+        lower_RR = (1 - self._relative) * sums_RR - self._absolute
+        return _sound(torch.stack((upper_RR, lower_RR)).sub_(products_RR, alpha=2))
+
+    def likely(self, points: Points) -> Rows:
+        """The centres that are likely the nearest of rows, (R,)."""
+        least_R = torch.full_like(points.norms_R, torch.inf)
+        likely_R = torch.zeros_like(least_R, dtype=torch.int64)
+        for start in range(0, self.count, CENTRES):
+            stop = min(start + CENTRES, self.count)
+            here_R, at_R = self._products(points, start, stop).min(dim=1)
+            likely_R = torch.where(here_R < least_R, at_R + start, likely_R)
+            least_R = torch.minimum(here_R, least_R)
+        rows: Rows = likely_R.cpu().numpy()
+        return rows
 
     def nearest(self, rows_R: Rows) -> Squared:
         """The distances of rows to their nearest centres, (R,)."""
@@ -133,6 +154,9 @@ class Distances:
 
     def _products(self, points: Points, start: int, stop: int) -> Tensor:
         """Upper bounds for pairs, less what depends on the row alone, (R, C)."""
+        if self._measured < self.count:
+            self._measure(slice(self._measured, self.count))
+            self._measured = self.count
         centres_CD, norms_C = self._points_CD[start:stop], self._norms_C[start:stop]
         return torch.addmm(norms_C, points.points_RD, centres_CD.T, alpha=-2)
 
@@ -165,6 +189,12 @@ class Distances:
 
     def _index(self, rows_R: Rows) -> Tensor:
         return torch.from_numpy(rows_R).to(self._features_ND.device)
+
+
+def _sound(bounds: Tensor) -> tuple[Squared, Squared]:
+    """Upper and lower bounds, stacked; infinite and 0 where numbers were too large."""
+    upper, lower = bounds.cpu().numpy()
+    return np.where(upper >= 0, upper, np.inf), np.fmax(lower, 0)
 
 
 def _norms(points_RD: Tensor) -> Tensor:

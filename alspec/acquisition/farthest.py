@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from alspec.acquisition.distances import Distances, Points, Rows, Squared
+from alspec.acquisition.distances import CENTRES, Distances, Points, Rows, Squared
 from alspec.acquisition.runs import Runs
 
 SHORTLIST = 512
@@ -18,10 +18,7 @@ SHORTLIST = 512
 FIRST = 2048
 """Rows that are compared together with the labelled set: a large matrix product is a fast one."""
 
-CENTRES = 512
-"""Centres in a matrix product, after which a row may already be out of question."""
-
-SETTLED = 16
+SETTLED = 64
 """Rows whose distances are settled together, the farthest first; they are likely chosen next."""
 
 ALIKE = 32
@@ -50,6 +47,7 @@ class _Search:
         self._lower_N = np.full(rows, np.inf)
         self._seen_N = np.zeros(rows, dtype=np.int64)
         self._distances = Distances(features_ND, centres_MD, n)
+        self._centres_MD = centres_MD
         self._labelled = len(centres_MD)
         self._runs = Runs(features_ND)
 
@@ -58,7 +56,7 @@ class _Search:
         if self._labelled:
             self._look_at_runs()
         else:
-            self._choose(0)
+            self._choose(0, self._distances.points(np.zeros(1, dtype=np.int64)), 0)
         while len(self._chosen) < self._n:
             if self._upper_N.max() == 0:  # every row that is left equals a centre
                 left = np.flatnonzero(self._upper_N == 0)
@@ -80,6 +78,7 @@ class _Search:
         looked = self._look(rows_R, points, outside)
         near = np.flatnonzero(self._upper_N[rows_R] >= outside)
         rows_R, points = rows_R[near], points.only(near)
+        upper_RR, lower_RR = self._distances.among(points)
         chosen_before = len(self._chosen)
         while len(rows_R) and len(self._chosen) < self._n:
             best = self._lower_N[rows_R].max()
@@ -94,12 +93,12 @@ class _Search:
                 several = max(SETTLED, len(farthest))
                 self._settle(rows_R[np.argsort(-upper_R)[:several]])
                 continue
-            self._choose(int(rows_R[farthest[0]]))
-            count = self._distances.count
-            self._lower(rows_R, points, count - 1, count)
-            near = np.flatnonzero(self._upper_N[rows_R] >= outside)
-            if 2 * len(near) < len(rows_R):
-                rows_R, points = rows_R[near], points.only(near)
+            at = int(farthest[0])
+            self._choose(int(rows_R[at]), points, at)
+            # The row itself stays chosen, below all bounds.
+            self._upper_N[rows_R] = np.minimum(self._upper_N[rows_R], upper_RR[at])
+            self._lower_N[rows_R] = np.minimum(self._lower_N[rows_R], lower_RR[at])
+            self._seen_N[rows_R] = self._distances.count
         if not looked and len(self._chosen) == chosen_before:
             if self._distances.finest:
                 self._choose_among_equals(float(self._lower_N[rows_R].max()))
@@ -109,10 +108,13 @@ class _Search:
     def _look_at_runs(self) -> None:
         """Compare the first rows of runs with the labelled set, which bounds the other rows."""
         first = self._runs.first
+        nearest_F = np.empty(len(first), dtype=np.int64)
         for start in range(0, len(first), FIRST):
-            rows_R = first[start : start + FIRST]
-            self._look(rows_R, self._distances.points(rows_R), -np.inf)
-        self._upper_N = np.minimum(self._upper_N, self._runs.bounds(self._upper_N))
+            part = slice(start, start + FIRST)
+            nearest_F[part] = self._distances.likely(self._distances.points(first[part]))
+        if len(first):
+            bounds_N = self._runs.bounds(self._centres_MD, nearest_F)
+            self._upper_N = np.minimum(self._upper_N, bounds_N)
 
     def _look(self, rows_R: Rows, points: Points, outside: float) -> bool:
         """Compare rows with the centres they have not seen, unless they fall below `outside`."""
@@ -135,9 +137,10 @@ class _Search:
         self._lower_N[rows_R] = np.minimum(self._lower_N[rows_R], lower_R)
         self._seen_N[rows_R] = stop
 
-    def _choose(self, row: int) -> None:
+    def _choose(self, row: int, points: Points, at: int) -> None:
+        """Choose a row, which is number `at` of the points."""
         self._chosen.append(row)
-        self._distances.add_centre(row)
+        self._distances.add_centre(row, points, at)
         run, bounds = self._runs.beside(row)
         self._upper_N[run] = np.minimum(self._upper_N[run], bounds)
         self._upper_N[row] = self._lower_N[row] = -np.inf
@@ -156,7 +159,8 @@ class _Search:
             part_R = rows_R[start : start + SHORTLIST]
             self._look(part_R, self._distances.points(part_R), -np.inf)
         self._settle(rows_R)
-        self._choose(int(rows_R[np.argmax(self._upper_N[rows_R])]))
+        row = int(rows_R[np.argmax(self._upper_N[rows_R])])
+        self._choose(row, self._distances.points(np.array([row])), 0)
 
     def _settled(self, rows_R: Rows) -> bool:
         return bool((self._upper_N[rows_R] == self._lower_N[rows_R]).all())

@@ -38,23 +38,36 @@ class Runs:
     """
 
     def __init__(self, features_ND: Tensor) -> None:
+        self._features_ND = features_ND
         rows_N = np.arange(len(features_ND))
         some_NC = features_ND[:, :CHANNELS]
         sample_SC = some_NC[:: max(1, len(rows_N) // SAMPLE)]
-        usual = np.median(_distances(sample_SC, np.zeros(len(sample_SC), dtype=np.int64)))
-        alike_N = _distances(some_NC, np.maximum(rows_N - 1, 0)) < CLOSE * usual
+        zeros_S = np.zeros(len(sample_SC), dtype=np.int64)
+        usual = np.median(_distances(sample_SC, sample_SC, zeros_S))
+        alike_N = _distances(some_NC, some_NC, np.maximum(rows_N - 1, 0)) < CLOSE * usual
         alike_N[:1] = False
         begin_N = np.maximum.accumulate(np.where(alike_N, 0, rows_N))
         self._first_N = rows_N - (rows_N - begin_N) % LONGEST
         follow = self._first_N != rows_N
         self._apart_N = np.zeros(len(rows_N))
         if follow.any():
-            self._apart_N = _distances(features_ND, self._first_N)
+            self._apart_N = _distances(features_ND, features_ND, self._first_N)
         self.first: Rows = np.unique(self._first_N[follow])
 
-    def bounds(self, upper_N: Squared) -> Squared:
-        """Upper bounds of all squared distances, (N,), by those of the first rows."""
-        return _squared_sum(np.sqrt(upper_N[self._first_N]), self._apart_N)
+    def bounds(self, centres_MD: Tensor, nearest_F: Rows) -> Squared:
+        """Upper bounds of all squared distances to the nearest centre, (N,).
+
+        A row is compared with one centre, the nearest of the first row of its run: near-copies have
+        the same one, or one as near. A row that is no near-copy is compared with any.
+
+        Args:
+            centres_MD: at least one.
+            nearest_F: of each of `first` the centre that is likely its nearest.
+        """
+        centre_N = np.zeros(len(self._first_N), dtype=np.int64)
+        centre_N[self.first] = nearest_F
+        distance_N = _distances(self._features_ND, centres_MD, centre_N[self._first_N])
+        return _squared_sum(distance_N, 0.0)
 
     def beside(self, row: int) -> tuple[slice, Squared]:
         """The rows of a row's run, and upper bounds of their squared distances to it."""
@@ -63,27 +76,29 @@ class Runs:
         return run, _squared_sum(self._apart_N[run], self._apart_N[row])
 
 
-def _squared_sum(one: Squared, other: Squared) -> Squared:
+def _squared_sum(one: Squared, other: Squared | float) -> Squared:
     """(one + other)^2, rounded up."""
     summed: Squared = np.square(one + other) * (1 + 1e-12)
     return summed
 
 
-def _distances(features_ND: Tensor, others_N: Rows) -> Squared:
-    """Upper bounds of the distance of each row to another row, (N,).
+def _distances(points_ND: Tensor, others_MD: Tensor, other_N: Rows) -> Squared:
+    """Upper bounds of the distance of each point to one of the others, (N,).
 
     A difference is wrong by a unit roundoff of it, and the root of a sum of D squares by D + 2 of
     them at most (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); squares that
     underflow lose less than the least normal number each.
     """
-    count, channels = features_ND.shape
-    dtype = torch.promote_types(features_ND.dtype, torch.float32)
+    count, channels = points_ND.shape
+    dtype = torch.promote_types(
+        torch.promote_types(points_ND.dtype, others_MD.dtype), torch.float32
+    )
     precision = torch.finfo(dtype)
     distance_N = np.empty(count)
-    others = torch.from_numpy(others_N).to(features_ND.device)
+    others = torch.from_numpy(other_N).to(points_ND.device)
     for start in range(0, count, TOGETHER):
         part = slice(start, start + TOGETHER)
-        difference_RD = features_ND[others[part]].to(dtype).neg_().add_(features_ND[part])
+        difference_RD = others_MD[others[part]].to(dtype).neg_().add_(points_ND[part])
         norms_R = torch.linalg.vector_norm(difference_RD, dim=1)
         distance_N[part] = norms_R.cpu().numpy()
     largest: Squared = (1 + (channels + 16) * precision.eps) * distance_N

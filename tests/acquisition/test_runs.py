@@ -38,14 +38,24 @@ FEATURES = {
 @pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
 def test_no_distance_is_above_its_bound(features):
     runs = Runs(torch.from_numpy(features))
-    centre = np.zeros((1, features.shape[1]), dtype=features.dtype)
-    true = squared(features, centre)[:, 0]
-    assert (runs.bounds(true) >= true).all()
+    centres = features[::7] * features.dtype.type(0.9)
+    true = squared(features, centres)
+    of_first = true[runs.first].argmin(axis=1)
+    assert (runs.bounds(torch.from_numpy(centres), of_first) >= true.min(axis=1)).all()
     among = squared(features, features)
     for row in range(len(features)):
         run, bounds = runs.beside(row)
         assert run.start <= row < run.stop <= run.start + LONGEST
         assert (bounds >= among[run, row]).all()
+
+
+def test_near_copies_are_bounded_by_the_centre_nearest_to_their_first():
+    frames = FEATURES["float64"]
+    centres = frames[::7] + 0.5
+    true = squared(frames, centres)
+    runs = Runs(torch.from_numpy(frames))
+    bounds = runs.bounds(torch.from_numpy(centres), true[runs.first].argmin(axis=1))
+    assert (bounds < 1.1 * true.min(axis=1)).all()
 
 
 def test_scenes_are_cut_where_they_change():

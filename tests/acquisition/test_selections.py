@@ -74,6 +74,7 @@ def test_k_center_equals_brute_force_with_ties_and_duplicates(case):
 def test_k_center_equals_brute_force_whatever_the_block(monkeypatch, block):
     monkeypatch.setattr(farthest, "SHORTLIST", block)
     monkeypatch.setattr(farthest, "CENTRES", block)
+    monkeypatch.setattr(distances, "CENTRES", block)
     monkeypatch.setattr(farthest, "SETTLED", block)
     monkeypatch.setattr(distances, "PAIRS", block)
     features, centres = rng(1).normal(size=(40, 3)), rng(2).normal(size=(4, 3))
