@@ -15,7 +15,7 @@ from alspec.acquisition.runs import Runs
 SHORTLIST = 512
 """Rows that are compared with each new centre as it comes."""
 
-FIRST = 2048
+FIRST = 1024
 """Rows that are compared together with the labelled set: a large matrix product is a fast one."""
 
 SETTLED = 64

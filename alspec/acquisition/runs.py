@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alspec.acquisition.distances import Rows, Squared
 
-LONGEST = 16
+LONGEST = 32
 """Rows in a run."""
 
 CLOSE = 0.5
@@ -98,7 +98,7 @@ def _distances(points_ND: Tensor, others_MD: Tensor, other_N: Rows) -> Squared:
     others = torch.from_numpy(other_N).to(points_ND.device)
     for start in range(0, count, TOGETHER):
         part = slice(start, start + TOGETHER)
-        difference_RD = others_MD[others[part]].to(dtype).neg_().add_(points_ND[part])
+        difference_RD = torch.sub(points_ND[part].to(dtype), others_MD[others[part]].to(dtype))
         norms_R = torch.linalg.vector_norm(difference_RD, dim=1)
         distance_N[part] = norms_R.cpu().numpy()
     largest: Squared = (1 + (channels + 16) * precision.eps) * distance_N

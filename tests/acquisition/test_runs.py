@@ -59,15 +59,16 @@ def test_near_copies_are_bounded_by_the_centre_nearest_to_their_first():
 
 
 def test_scenes_are_cut_where_they_change():
-    runs = Runs(torch.from_numpy(FEATURES["float32"]))
-    scene = len(FEATURES["float32"]) // 10
-    expected = [
+    frames = video(rows=500)
+    runs = Runs(torch.from_numpy(frames))
+    scene = 50
+    assert scene > LONGEST
+    assert runs.first.tolist() == [
         at + part for at in range(0, 10 * scene, scene) for part in range(0, scene, LONGEST)
     ]
-    assert runs.first.tolist() == expected
     run, bounds = runs.beside(scene + 3)
     assert (run.start, run.stop) == (scene, scene + LONGEST)
-    assert bounds.max() < 0.1 * squared(*np.split(FEATURES["float32"][[0, scene]], 2))
+    assert bounds.max() < 0.1 * squared(*np.split(frames[[0, scene]], 2))
 
 
 def test_rows_that_have_nothing_in_common_are_runs_of_one():
