@@ -17,7 +17,9 @@ LOOK_SECONDS = 0.5
 
 @contextmanager
 def own_turn(leases: Path, name: str) -> Iterator[bool]:
-    """Be the only living process in a block of this name, on whatever machines.
+    """Wait for other living processes in a block of this name, on whatever machines.
+
+    Not for ever: after `LONGEST_WAIT_SECONDS` the block is entered beside them.
 
     Args:
         leases: folder of the leases of a store.

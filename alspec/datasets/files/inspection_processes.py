@@ -91,6 +91,8 @@ class InspectionProcesses:
             asked = [[image, *self._paths(image)] for image in images]
             return decode_line(_ask(process, asked))
         except (OSError, ValueError, TypeError):
+            if process:
+                process.kill()  # one that answers something else would stay
             process = None
             return None
         finally:

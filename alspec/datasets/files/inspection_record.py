@@ -87,4 +87,7 @@ def encode_line(found: Sequence[Inspection]) -> bytes:
 
 def decode_line(line: bytes) -> list[Inspection]:
     """The inspections of a line. Raises ValueError or TypeError for anything else."""
-    return [InspectionRecord(**fields).inspection() for fields in json.loads(line)]
+    try:
+        return [InspectionRecord(**fields).inspection() for fields in json.loads(line)]
+    except (LookupError, AttributeError) as err:
+        raise ValueError(f"not an inspection ({err})") from err

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.base import Mask
 from alspec.datasets.files.palette import BLACK, Colour, colour_of, first_colours
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
 from alspec.labelling.delivery.pixels import Pixels, by_colour, by_value, decoded, values_in
 from alspec.labelling.delivery.source import Source, ending
+from alspec.labelling.delivery.values import ids, meaning
 
 REJECTED = "rejected.txt"
 
@@ -47,8 +48,6 @@ class _Masks:
     ) -> None:
         self._source, self._expected, self._colours = source, expected, colours
         self._palette = tuple(first_colours(colours))
-        self._ids = {number: number for number in range(len(expected.classes))}
-        self._ids[IGNORE] = expected.unlabelled
         self._valued: dict[str, set[int]] = {}
         self._black: dict[str, set[int]] = {}
         self._names: set[str] = set()
@@ -63,7 +62,7 @@ class _Masks:
                 raise ValueError("the delivery has two masks of this name")
             values = pixels.values
             if values is not None and pixels.palette[: len(self._palette)] == self._palette:
-                self.found[name] = by_value(values, self._ids)  # as it was handed over
+                self.found[name] = by_value(values, ids(self._expected))  # as it was handed over
             elif values is None:
                 self.found[name] = by_colour(pixels, self._colours, self._expected.unlabelled)
             else:
@@ -110,7 +109,7 @@ class _Masks:
                 self._take_by_value(file, dict.fromkeys(range(256), self._expected.unlabelled))
             return
         try:
-            class_ids = self._reading()
+            class_ids = meaning(list(self._valued.values()), self._expected)
         except ValueError as err:
             for file in self._valued:
                 self._source.refuse(file, str(err))
@@ -124,47 +123,6 @@ class _Masks:
                 self.found[stem_of(file)] = by_value(values, class_ids)
         except ValueError as err:
             self._source.refuse(file, str(err))
-
-    def _reading(self) -> Mapping[int, int]:
-        """Class ids of values: those that fit most of the masks, ids or the project's own values.
-
-        Raises:
-            ValueError: more masks may be either, with different classes, than decide between
-                them; or colours are asked for.
-        """
-        unlabelled = self._expected.unlabelled
-        own = {
-            value: unlabelled if (value, class_id) == (IGNORE, IGNORE) else class_id
-            for value, class_id in self._expected.values.items()
-        }
-        wanted = self._expected.mask_values
-        if wanted == "ids":
-            return self._ids
-        if wanted == "colours" or (wanted == "own" and not own):
-            raise ValueError(f"it is grey; --mask-values {wanted} asks for colours")
-        if wanted == "own":
-            return own
-        masks = list(self._valued.values())
-        if set().union(*masks) == {0, IGNORE} and own.get(IGNORE, unlabelled) == unlabelled:
-            raise ValueError(
-                "the masks hold the values 0 and 255 alone, and 255 means unlabelled: if it is a "
-                "class here, write the ids of classes.csv; else say --mask-values ids"
-            )
-        fit_ids, fit_own = (
-            [values <= table.keys() for values in masks] for table in (self._ids, own)
-        )
-        either = [
-            values for values, *fits in zip(masks, fit_ids, fit_own, strict=True) if all(fits)
-        ]
-        apart = [{value for value in values if self._ids[value] != own[value]} for values in either]
-        decided = abs(sum(fit_ids) - sum(fit_own))
-        if sum(map(bool, apart)) > decided:
-            shown = ", ".join(map(str, sorted(set().union(*apart))[:5]))
-            raise ValueError(
-                f"its values may be ids of classes.csv or those of the project's own masks, and "
-                f"{shown} differ: say --mask-values ids or own, or use the colours of classes.csv"
-            )
-        return own if sum(fit_own) > sum(fit_ids) else self._ids
 
 
 def _refuse_other_formats(source: Source, expected: Expectation, with_mask: set[str]) -> None:

@@ -109,6 +109,14 @@ def test_a_record_gives_the_inspection_back():
     assert hash(back[1].problems) == hash(found[1].problems), "tuples, not lists"
 
 
+@pytest.mark.parametrize(
+    "line", [b"gone", b"[1]", b'[{"size": [3]}]', b'[{"pixels": {"256": 1}}]', b'[{"pixels": [1]}]']
+)
+def test_what_is_no_record_is_refused(line):
+    with pytest.raises((ValueError, TypeError)):
+        decode_line(line)
+
+
 def test_without_processes_the_rest_is_found(spec, here, monkeypatch):
     monkeypatch.setattr("alspec.system.interpreter.sys.executable", "/none")
     dataset = Folder(spec)
