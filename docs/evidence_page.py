@@ -10,7 +10,6 @@ copies alone, so that anybody can write it again.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import evidence_trials
 import pandas as pd
+import yaml
 
 import alspec
 from alspec import studies
@@ -47,6 +47,9 @@ METHODS = ("random", "uniform", "entropy", "equal", "coreset", "herding")
 SEEDS = 3
 """Of every study; a labelled set that fewer have finished is left out."""
 
+ARM = ("budget", "method")
+"""Columns that tell one arm of an evidence study from another."""
+
 LEAST = 0.01
 """Points of mIoU by which any methods differ that learnt anything."""
 
@@ -74,8 +77,8 @@ class Setting:
     @property
     def families(self) -> dict[str, str]:
         """A method's family: random, single or batch."""
-        pairs = zip(self.rows["method"], self.rows["family"], strict=True)
-        return {method: family for method, family in pairs if family != "full"}
+        family = dict(zip(self.rows["method"], self.rows["family"], strict=True))
+        return {method: family[method] for method in METHODS if method in family}
 
     def miou(self, method: str) -> dict[int, float]:
         """By seed, mIoU in percent where methods are compared."""
@@ -104,21 +107,56 @@ class Setting:
 
 
 def collect(work_dir: Path) -> None:
-    """Copy the tables of evidence studies, and measure their redundancy."""
+    """Copy the tables of evidence studies, and measure their redundancy.
+
+    What another store has finished of the same study stays: its methods may be run one by one.
+    """
     for name in [part for study in STUDIES for part in (study, study + LOW)]:
         folder = work_dir / f"evidence-{name}"
         if not (folder / "results.csv").is_file():
             continue
         target = TABLES / name
         target.mkdir(parents=True, exist_ok=True)
+        trained = _trained(folder)
+        same = (target / "trained.json").is_file() and trained == _read(target / "trained.json")
         for table in ("results.csv", "runs.csv"):
-            shutil.copyfile(folder / table, target / table)
+            shown = _with_rows_of(target / table if same else None, folder / table)
+            (target / table).write_text(shown)
+        _write(target / "trained.json", trained)
         if name.endswith(LOW):
             continue
         done = studies.results(folder)
         pools = (answer.measured for answer in advice_for(done.plan, Known()))
         found = next(pool.to_json() for pool in pools if pool)
-        (target / "measured.json").write_text(json.dumps(found, indent=1) + "\n")
+        _write(target / "measured.json", found)
+
+
+def _trained(folder: Path) -> dict[str, object]:
+    """What decides how a study's segmentors are trained, from its resolved spec."""
+    spec = yaml.safe_load((folder / "spec.yaml").read_text())
+    size = {dataset["name"]: dataset["image_size"] for dataset in spec["datasets"]}
+    return {"image_size": size, "model": spec["model"], "training": spec["training"]}
+
+
+def _with_rows_of(before: Path | None, table: Path) -> str:
+    """A table's text, with the rows before of arms that it has not."""
+    header, *rows = table.read_text().splitlines()
+    if before and before.is_file():
+        first, *others = before.read_text().splitlines()
+        at = [header.split(",").index(name) for name in ARM]
+        arms = {tuple(row.split(",")[n] for n in at) for row in rows}
+        kept = [row for row in others if tuple(row.split(",")[n] for n in at) not in arms]
+        rows = kept + rows if first == header else rows
+    return "\n".join([header, *rows]) + "\n"
+
+
+def _read(path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(path.read_text())
+    return found
+
+
+def _write(path: Path, what: object) -> None:
+    path.write_text(json.dumps(what, indent=1) + "\n")
 
 
 def settings() -> Iterator[Setting]:
@@ -139,8 +177,7 @@ def settings() -> Iterator[Setting]:
 
 def measured(name: str) -> dict[str, object]:
     """The meter's reading of a data set's pool."""
-    found: dict[str, object] = json.loads((TABLES / name / "measured.json").read_text())
-    return found
+    return _read(TABLES / name / "measured.json")
 
 
 @dataclass(frozen=True)
