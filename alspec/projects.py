@@ -16,7 +16,6 @@ from alspec.labelling.hand_over import hand_over as hand_over_batch
 from alspec.labelling.ingestion import ingest as take
 from alspec.labelling.next_batch import labelled_after_next, plan_next, pool_facts
 from alspec.labelling.outcomes import CheckedProject, Ingestion, ProjectResults, Selection
-from alspec.labelling.report import write_report
 from alspec.labelling.running import check_files, opened, read_files, services_of
 from alspec.labelling.state import read_state
 from alspec.labelling.summary import summarise
@@ -24,6 +23,7 @@ from alspec.labelling.taking import Options
 from alspec.labelling.trainings import plan_training, run_training
 from alspec.plan.dag import Plan
 from alspec.recommend.advise import Answer, Known
+from alspec.report.project import write_report
 from alspec.run.devices import parse_devices
 from alspec.run.executors.base import ExecutorFactory
 from alspec.run.observer import Progress, observer_of

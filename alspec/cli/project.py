@@ -8,6 +8,7 @@ from pathlib import Path
 from alspec import api
 from alspec.cli import console
 from alspec.cli.display import closing_display
+from alspec.cli.report_copy import copy_report, linked_from
 from alspec.errors import AlspecError, ExitCode, InputError, Problem, grouped
 from alspec.labelling.batches import Role, Verdict
 from alspec.labelling.delivery.base import MaskValues
@@ -18,7 +19,6 @@ from alspec.labelling.worth import FEWEST
 from alspec.spec.load import load_project, names_project
 from alspec.spec.model import Study
 from alspec.spec.project import Project
-from alspec.system.atomic import write_text
 
 _SHOWN = 20
 
@@ -235,7 +235,8 @@ def report(project: Project, work_dir: Path, output: Path | None) -> None:
     """Write the report of a project."""
     written = api.publish(project, work_dir=work_dir).report
     if output is not None:
-        write_text(output, written.read_text("utf-8"))
+        content = written.read_text("utf-8")
+        copy_report(linked_from(output, content, written.parent / "figures"), output)
     console.out.print(str(output or written), markup=False)
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from alspec import api, studies
 from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.cli.project import spec_of
-from alspec.errors import ExitCode, InputError, StepFailed
+from alspec.cli.report_copy import copy_report, linked_from
+from alspec.errors import ExitCode, StepFailed
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
 from alspec.store.study_folder import StudyFolder
-from alspec.system.atomic import write_out
 
 
 def check(
@@ -197,21 +195,10 @@ def report(
         written = folder.report_html if form == "html" else folder.report
         content = written.read_text("utf-8")
     if output is not None:
-        _copy_report(_with_figures_of(folder, content, output) if form == "md" else content, output)
+        if form == "md":
+            content = linked_from(output, content, folder.figures)
+        copy_report(content, output)
     if form == "text" and output is None:
         console.out.print(content, markup=False, end="")
     else:
         console.out.print(str(output or written), markup=False)
-
-
-def _with_figures_of(folder: StudyFolder, content: str, output: Path) -> str:
-    """A markdown report whose figures stay in the study's folder and are linked from there."""
-    figures = quote(Path(os.path.relpath(folder.figures, output.parent)).as_posix())
-    return content.replace("](figures/", f"]({figures}/")
-
-
-def _copy_report(content: str, output: Path) -> None:
-    try:
-        write_out(output, content)
-    except OSError as err:
-        raise InputError.at(output, f"cannot be written ({err.strerror})") from err

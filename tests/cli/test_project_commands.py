@@ -111,6 +111,9 @@ def test_the_report_is_written_where_it_is_wanted(desk):
     assert code == 0
     assert (desk.root / "here.md").read_text().startswith("# drawn\n")
     assert "here.md" in out
+    code, _, err = desk("report", "-o", desk.root / "nowhere" / "here.md")
+    assert code == ExitCode.BAD_INPUT
+    assert "cannot be written" in err
 
 
 def test_a_project_has_a_plan_its_next_batch(desk, cli):

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from alspec.labelling.state import read_state
 from alspec.labelling.summary import Summary, class_pixels, summarise
 from alspec.labelling.worth import MARGIN, Advice, Gain
+from alspec.report.figures.worth_curve import draw_worth
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
-from alspec.system.atomic import write_text
+from alspec.system.atomic import write_bytes, write_text
+
+FIGURE = "miou_by_labels"
+"""Name of the figure's files below `figures/`."""
 
 _ADVICE = {
     Advice.STOP: "**Stop**: another batch is not expected to bring what it costs.",
@@ -23,11 +27,15 @@ _ADVICE = {
 
 
 def write_report(project: Project, folder: ProjectFolder) -> Path:
-    """Write `report.md`; its path."""
+    """Write `report.md` and the figure in it; the path of the first."""
     folder.root.mkdir(parents=True, exist_ok=True)
     state = read_state(project, folder)
-    text = markdown(project, summarise(project, folder), class_pixels(state))
-    write_text(folder.report, text)
+    summary = summarise(project, folder)
+    if summary.worth is not None and len(summary.worth.points) > 1:
+        folder.figures.mkdir(exist_ok=True)
+        for suffix, data in draw_worth(summary.worth, project.batch).files().items():
+            write_bytes(folder.figures / f"{FIGURE}.{suffix}", data)
+    write_text(folder.report, markdown(project, summary, class_pixels(state)))
     return folder.report
 
 
@@ -90,7 +98,10 @@ def _measures(summary: Summary) -> str:
     rows = [(n, f"{y:.2f}", f"{low:.2f} to {high:.2f}") for n, y, low, high in summary.worth.points]
     table = _table(("trained on", "mIoU", "95 % interval"), rows)
     about = f"On {summary.measured_on} images that no model was trained on, resampled 1,000 times."
-    return f"## Quality\n\n{table}\n\n{about}"
+    figure = ""
+    if len(rows) > 1:
+        figure = f"\n\n![mIoU by labelled images, with its 95 % interval](figures/{FIGURE}.svg)"
+    return f"## Quality\n\n{table}\n\n{about}{figure}"
 
 
 def _worth(project: Project, summary: Summary) -> str:
