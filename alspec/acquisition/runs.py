@@ -67,19 +67,19 @@ class Runs:
         centre_N = np.zeros(len(self._first_N), dtype=np.int64)
         centre_N[self.first] = nearest_F
         distance_N = _distances(self._features_ND, centres_MD, centre_N[self._first_N])
-        return _squared_sum(distance_N, 0.0)
+        return _squared(distance_N)
 
     def beside(self, row: int) -> tuple[slice, Squared]:
         """The rows of a row's run, and upper bounds of their squared distances to it."""
         first = self._first_N[row]
         run = slice(first, int(np.searchsorted(self._first_N, first, side="right")))
-        return run, _squared_sum(self._apart_N[run], self._apart_N[row])
+        return run, _squared(self._apart_N[run] + self._apart_N[row])
 
 
-def _squared_sum(one: Squared, other: Squared | float) -> Squared:
-    """(one + other)^2, rounded up."""
-    summed: Squared = np.square(one + other) * (1 + 1e-12)
-    return summed
+def _squared(distance: Squared) -> Squared:
+    """Squares of distances, or of sums of two, rounded up."""
+    squared: Squared = np.square(distance) * (1 + 1e-12)
+    return squared
 
 
 def _distances(points_ND: Tensor, others_MD: Tensor, other_N: Rows) -> Squared:

@@ -152,7 +152,7 @@ def _resampled(confusions: Sequence[NDArray[np.int64]], rng: np.random.Generator
 def _scatter(sizes_K: Values, own_1K: Values, rng: np.random.Generator) -> Values:
     """Noise (R, K) of measures around their curve, which has two parameters beside c."""
     ((a, b, c),) = fit(sizes_K, own_1K, np.ones_like(own_1K))
-    left = own_1K[0] - (a - b * sizes_K**-c)
+    left = own_1K[0] - curve_at((a, b, c), sizes_K)
     spread_R = np.sqrt((left**2).sum() / rng.chisquare(len(left) - 2, RESAMPLES))
     noise: Values = spread_R[:, None] * rng.normal(size=(RESAMPLES, len(left)))
     return noise
@@ -190,6 +190,13 @@ def fit(sizes_K: Values, mious_RK: Values, weights_RK: Values) -> Values:
         best = np.where(better, error, best)
         curves[better] = np.stack([a, b, np.full_like(a, c)], axis=1)[better]
     return curves
+
+
+def curve_at(curve: Sequence[float], images: Values) -> Values:
+    """The curve's mIoU a - b n^-c in percent at n images."""
+    a, b, c = curve
+    miou: Values = a - b * images**-c
+    return miou
 
 
 def _gain(curves: Values, now: float, later: float) -> Gain:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from alspec.labelling.worth import Values, Worth
+from alspec.labelling.worth import Worth, curve_at
 from alspec.report.figures.style import COLOURS, GREY, GRID, Drawn, drawn, one_panel
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw_worth(worth: Worth, batch: int) -> Drawn:
             )
             if worth.curve is not None and worth.next_batch is not None:
                 _draw_curve(axes, worth.curve, images, batch)
-                gain, now = worth.next_batch, _at(worth.curve, images[-1])
+                gain, now = worth.next_batch, curve_at(worth.curve, images[-1])
                 axes.errorbar(
                     images[-1] + batch,
                     now + gain.expected,
@@ -58,12 +58,6 @@ def _draw_curve(
     axes: Axes, curve: tuple[float, float, float], images: NDArray[np.int64], batch: int
 ) -> None:
     known = np.linspace(images[0], images[-1])
-    axes.plot(known, _at(curve, known), color=GREY, zorder=1)
+    axes.plot(known, curve_at(curve, known), color=GREY, zorder=1)
     ahead = np.linspace(images[-1], images[-1] + batch)
-    axes.plot(ahead, _at(curve, ahead), color=GREY, linestyle=(0, (4, 2)), zorder=1)
-
-
-def _at(curve: tuple[float, float, float], images: Values) -> Values:
-    """The mIoU that a curve has at numbers of images."""
-    a, b, c = curve
-    return a - b * images**-c
+    axes.plot(ahead, curve_at(curve, ahead), color=GREY, linestyle=(0, (4, 2)), zorder=1)
