@@ -1,4 +1,4 @@
-"""The error tree and the exit codes (README, "Exit codes")."""
+"""The errors and the exit codes of the command line."""
 
 from __future__ import annotations
 

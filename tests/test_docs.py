@@ -44,6 +44,10 @@ def test_the_spec_page_has_every_field(model):
     assert set(rows) - {"extends"} == set(model.model_fields)
 
 
+def test_the_spec_page_describes_every_field():
+    assert not [line for line in made("spec").splitlines() if line.endswith("|  |")]
+
+
 def test_the_spec_page_has_the_defaults():
     rows = text_below(made("spec"), "Training")
     assert re.search(r"\| `epochs` \| integer ≥ 1 \| `100` \|", rows)

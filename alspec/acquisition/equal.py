@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from alspec.acquisition import base
 from alspec.acquisition.blocks import blocks_of, mean_over
@@ -48,13 +48,13 @@ def _log_mean(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 class EqualParams(base.Params):
-    """Disagreement of the two views.
+    """Disagreement of the two views."""
 
-    `js` is the Jensen-Shannon divergence; `entropy_sum` adds the entropies of both views;
-    `mean_entropy` is the entropy of the averaged prediction.
-    """
-
-    variant: Literal["js", "entropy_sum", "mean_entropy"] = "js"
+    variant: Literal["js", "entropy_sum", "mean_entropy"] = Field(
+        default="js",
+        description="js: Jensen-Shannon divergence of both views; entropy_sum: sum of their "
+        "entropies; mean_entropy: entropy of their mean",
+    )
 
 
 class Equal:

@@ -52,7 +52,7 @@ def plugins_new(
 ) -> None:
     """Write a package with an acquisition function of your own, which installs and tests itself.
 
-    Example: alspec plugins new contrast, then pip install -e ./alspec-contrast
+    Example: alspec plugins new contrast, then pip install -e './alspec-contrast[test]'
     """
     from alspec.cli import plugins as commands
 

@@ -110,7 +110,7 @@ def ingest(
 
 def predict(
     project: Annotated[
-        Path, typer.Argument(metavar="PROJECT|DIR", help="The project's spec, or a study's folder.")
+        Path, typer.Argument(metavar="PROJECT|DIR", help="The project's spec, or its folder.")
     ],
     output: Annotated[Path, typer.Option("-o", help="Folder for the masks.")],
     images: Annotated[

@@ -108,7 +108,7 @@ def check(
     trust_config: TrustConfig = False,
     as_json: Json = False,
 ) -> None:
-    """Check a spec and read every image and mask it names; writes nothing.
+    """Check a spec and read every image and mask it names; nothing is trained.
 
     Example: alspec check study.yaml
     """

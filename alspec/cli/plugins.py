@@ -49,7 +49,7 @@ def new(name: str, folder: Path) -> None:
 
     made = write_package(name, folder)
     steps = (
-        f"pip install -e {made}",
+        f"pip install -e '{made}[test]'",
         f"pytest {made}",
         f"alspec plugins check {name}",
         f"methods: [random, {name}]   # in a spec",

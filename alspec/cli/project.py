@@ -37,7 +37,7 @@ def spec_of(path: Path, overrides: Sequence[str]) -> Study | Project:
 
 
 def check(project: Project, *, as_json: bool = False) -> None:
-    """Read every image, and every mask that is there; writes nothing."""
+    """Read every image, and every mask that is there; nothing is trained."""
     with closing_display() as display:
         found = api.check(project, progress=display)
     if as_json:

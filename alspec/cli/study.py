@@ -102,7 +102,8 @@ def _print_plan(expanded: Plan, cost: api.Outlook) -> None:
     steps = step_rows(expanded, cost.done)
     console.say_table("", ("step", "distinct", "done", "to run"), steps)
     data = as_data(expanded, cost.done)
-    counts = f"{data['runs']} runs, {data['trainings']} trainings"
+    numbers = {"run": data["runs"], "training": data["trainings"]}
+    counts = ", ".join(f"{n} {name}" + ("" if n == 1 else "s") for name, n in numbers.items())
     if data["trainings_unshared"] >= data["trainings"]:  # a project also has its former models
         counts += f"; one a run and cycle would be {data['trainings_unshared']}"
     console.out.print(f"{counts}. {in_words(data['disk_bytes'])} on disk when finished.")

@@ -131,7 +131,7 @@ def _of_nets(study: Study) -> Iterator[str]:
         )
     if study.training.optimizer is None and study.training.lr == Training().lr:
         yield (
-            "its optimiser is given parameters once for each module that holds them, on average a "
+            "its optimizer is given parameters once for each module that holds them, on average a "
             "learning rate of 4.9e-3, and 8 times that for the head"
         )
     if False in study.ssl:

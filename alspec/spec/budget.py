@@ -24,10 +24,12 @@ class Budget(Frozen):
     `10-10` means 10 % + 4 x 10 %, five labelled sets (paper, section 4).
     """
 
-    name: Name
-    unit: Literal["percent", "images"] = "percent"
-    initial: float = Field(gt=0)
-    step: float = Field(gt=0)
+    name: Name = Field(description="how tables call it")
+    unit: Literal["percent", "images"] = Field(
+        default="percent", description="of `initial` and `step`: percent of the pool, or images"
+    )
+    initial: float = Field(gt=0, description="labelled in cycle 0")
+    step: float = Field(gt=0, description="labelled more in each cycle after it")
     cycles: int = Field(default=5, ge=1, le=1000, description="labelled sets, the initial included")
 
     @model_validator(mode="after")

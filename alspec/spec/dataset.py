@@ -31,20 +31,20 @@ from alspec.spec.validation import (
 class AllFrames(Frozen):
     """Every frame of the dataset is in the pool."""
 
-    kind: Literal["all"] = "all"
+    kind: Literal["all"] = Field(default="all", description="how the pool is made")
 
 
 class EveryNth(Frozen):
     """Every n-th frame of each sequence, the first included."""
 
-    kind: Literal["every"]
-    n: int = Field(ge=1)
+    kind: Literal["every"] = Field(description="how the pool is made")
+    n: int = Field(ge=1, description="distance between two frames of the pool")
 
 
 class FollowingFrames(Frozen):
     """Random frames, each with the frames that follow it (the paper's Pool-0f to Pool-21f)."""
 
-    kind: Literal["frames"]
+    kind: Literal["frames"] = Field(description="how the pool is made")
     size: int = Field(ge=1, description="images in the pool")
     consecutive: int = Field(ge=0, description="consecutive frames taken from each random frame on")
     seed: int = Field(default=0, ge=0, description="draws the pool; one pool for all study seeds")
@@ -58,7 +58,7 @@ class FollowingFrames(Frozen):
 class AugmentedFrames(Frozen):
     """Random frames, each with changed copies of itself (the paper's Pool-Aug)."""
 
-    kind: Literal["augmented"]
+    kind: Literal["augmented"] = Field(description="how the pool is made")
     size: int = Field(ge=1, description="images in the pool, duplicates included")
     duplicates: int = Field(ge=1, description="changed copies of each random frame")
     crop_area: float = Field(
@@ -93,8 +93,8 @@ def _require_whole_groups(size: int, others: int, name: str) -> None:
 class ListedFrames(Frozen):
     """The frames named in a text file, one id a line; repeated lines count once."""
 
-    kind: Literal["list"]
-    path: PathText
+    kind: Literal["list"] = Field(description="how the pool is made")
+    path: PathText = Field(description="the text file")
 
 
 Redundancy: TypeAlias = Annotated[
@@ -167,7 +167,9 @@ class DatasetSpec(Frozen):
         default=None,
         description="height, width that images are resized to; none keeps each image's own size",
     )
-    redundancy: Redundancy = Field(default_factory=AllFrames)
+    redundancy: Redundancy = Field(
+        default_factory=AllFrames, description="which frames of the dataset the pool holds"
+    )
     budgets: Budgets | None = Field(
         default=None, description="of this dataset alone; the study's where there are none"
     )

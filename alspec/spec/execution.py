@@ -150,8 +150,8 @@ def _shell_line(value: object) -> object:
 class Slurm(Frozen):
     """What `sbatch` is asked for, for each job; without a value the cluster's default."""
 
-    partition: Word | None = None
-    account: Word | None = None
+    partition: Word | None = Field(default=None, description="as sbatch --partition")
+    account: Word | None = Field(default=None, description="as sbatch --account")
     time: Annotated[Word, AfterValidator(_long_enough)] | None = Field(
         default=None, description="limit of a job, as 4:00:00 or 2-12; 5 minutes or more"
     )
@@ -189,7 +189,9 @@ class Ray(Frozen):
 class Execution(Frozen):
     """Where steps run: on this machine, or by pilots on a cluster."""
 
-    executor: Literal["local", "slurm", "ray"] = "local"
+    executor: Literal["local", "slurm", "ray"] = Field(
+        default="local", description="what runs the steps: this machine, Slurm jobs or Ray tasks"
+    )
     devices: Devices | None = Field(
         default=None,
         description="as --devices; on a cluster those of one job, cuda:0 without. A number: so "
@@ -199,8 +201,8 @@ class Execution(Frozen):
     idle: Duration = Field(
         default="15m", description="a pilot that found nothing to do for so long ends"
     )
-    slurm: Slurm = Field(default_factory=Slurm)
-    ray: Ray = Field(default_factory=Ray)
+    slurm: Slurm = Field(default_factory=Slurm, description="of executor slurm")
+    ray: Ray = Field(default_factory=Ray, description="of executor ray")
 
     @property
     def devices_a_training(self) -> int:

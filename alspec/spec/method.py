@@ -17,7 +17,7 @@ METHOD_KEYS = ("name", "label", "candidates")
 class Candidates(Frozen):
     """Which pool images may be acquired: every n-th frame of each sequence."""
 
-    every: int = Field(ge=1)
+    every: int = Field(ge=1, description="n")
 
 
 class Method(Frozen):
@@ -25,7 +25,9 @@ class Method(Frozen):
 
     name: str = Field(description="an acquisition function; `alspec plugins list` shows them")
     label: Name = Field(description="how tables call it; the name where nothing is given")
-    candidates: Candidates | None = None
+    candidates: Candidates | None = Field(
+        default=None, description="the images it may choose from, as {every: 5}; none: all"
+    )
     params: dict[str, object] = Field(default_factory=dict)
 
 

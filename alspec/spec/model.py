@@ -63,8 +63,12 @@ __all__ = [
 class ModelConfig(Frozen):
     """Any MMSegmentation config file, with an optional checkpoint of the whole segmentor."""
 
-    config: PathText
-    checkpoint: OptionalPath = None
+    config: PathText = Field(
+        description="a config that MMSegmentation ships, or a file of your own"
+    )
+    checkpoint: OptionalPath = Field(
+        default=None, description="weights of the whole segmentor that every training starts from"
+    )
 
 
 ModelName: TypeAlias = Literal[
@@ -93,14 +97,20 @@ def model_of_its_form(value: object) -> object:
 class Training(Frozen):
     """SGD with a poly schedule, from pretrained weights in every cycle (paper, section 4)."""
 
-    epochs: int = Field(default=100, ge=1)
+    epochs: int = Field(default=100, ge=1, description="passes over the labelled set in each cycle")
     batch_size: int = Field(default=8, ge=2, description="labelled images per SGD step")
-    lr: Positive = 1e-3
-    head_lr_factor: Positive = 10.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NotNegative = 5e-4
-    power: NotNegative = 0.9
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    lr: Positive = Field(default=1e-3, description="learning rate of the backbone at the start")
+    head_lr_factor: Positive = Field(
+        default=10.0, description="learning rate of the heads, as a multiple of `lr`"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="of SGD")
+    weight_decay: NotNegative = Field(default=5e-4, description="of SGD")
+    power: NotNegative = Field(
+        default=0.9, description="of the poly schedule: the rate falls as (1 - progress)^power"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
+    )
     crop: Size | None = Field(default=None, description="random crop; none trains on whole images")
     scale: tuple[Positive, Positive] | None = Field(
         default=None, description="random scale before the crop, lowest and highest factor"
@@ -206,10 +216,18 @@ def decide_optimizer(spec: Trained) -> Trained:
 class S4GAN(Frozen):
     """Weights and threshold of s4GAN's losses (Mittal et al., 2019)."""
 
-    feature_matching: NotNegative = 0.1
-    self_training: NotNegative = 1.0
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.6
-    discriminator_lr: Positive = 1e-4
+    feature_matching: NotNegative = Field(
+        default=0.1, description="weight of the feature matching loss"
+    )
+    self_training: NotNegative = Field(
+        default=1.0, description="weight of the cross entropy on pseudo-labels"
+    )
+    threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.6, description="score of the discriminator from which a prediction is accepted"
+    )
+    discriminator_lr: Positive = Field(
+        default=1e-4, description="learning rate of the discriminator, trained by Adam"
+    )
 
 
 class Evaluation(Frozen):
@@ -217,8 +235,12 @@ class Evaluation(Frozen):
 
     miou_at: Annotated[
         tuple[Annotated[float, Field(gt=0, le=100)], ...], distinct("percentage")
-    ] = (30.0, 15.0, 7.5, 6.0)
-    auc: bool = True
+    ] = Field(
+        default=(30.0, 15.0, 7.5, 6.0),
+        description="labelled percentages whose mIoU the report compares; each budget uses those "
+        "that it reaches",
+    )
+    auc: bool = Field(default=True, description="whether the report compares AUC@B")
     image_size: Size | None = Field(
         default=None, description="height, width to measure at; the dataset's where there is none"
     )
@@ -234,34 +256,49 @@ class Study(Located):
     study: Name = Field(description="names the results folder")
     datasets: Annotated[
         tuple[AnyDataset, ...],
-        Field(min_length=1),
+        Field(min_length=1, description="each is a setting of its own with every budget"),
         distinct("dataset", lambda dataset: dataset.name),
     ]
-    budgets: Budgets
+    budgets: Budgets = Field(description="how many images are labelled at each cycle, as 10-10")
     methods: Annotated[
-        tuple[AnyMethod, ...], Field(min_length=1), distinct("method", lambda method: method.label)
+        tuple[AnyMethod, ...],
+        Field(min_length=1, description="acquisition functions to compare"),
+        distinct("method", lambda method: method.label),
     ]
     ssl: Annotated[
         tuple[bool, ...],
         BeforeValidator(_as_list),
-        Field(min_length=1),
+        Field(min_length=1, description="whether models are also trained with s4GAN"),
         distinct("value"),
     ] = (False, True)
-    baselines: Annotated[tuple[Literal["full"], ...], distinct("baseline")] = ("full",)
+    baselines: Annotated[tuple[Literal["full"], ...], distinct("baseline")] = Field(
+        default=("full",), description="full: a model trained on all images of the pool"
+    )
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...],
-        Field(min_length=1),
+        Field(min_length=1, description="repetitions; a claim needs three or more"),
         distinct("seed"),
     ] = (0, 1, 2)
-    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = (
-        "deeplabv3plus_wrn38"
+    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = Field(
+        default="deeplabv3plus_wrn38",
+        description="a built-in model, or {config: FILE} for any of MMSegmentation",
     )
-    pretrained: OptionalPath = None
-    training: Training = Field(default_factory=Training)
-    s4gan: S4GAN = Field(default_factory=S4GAN)
-    evaluation: Evaluation = Field(default_factory=Evaluation)
-    keep: Literal["none", "last", "all"] = "last"
-    execution: Execution = Field(default_factory=Execution)
+    pretrained: OptionalPath = Field(
+        default=None, description="file with the backbone's weights; none starts from random ones"
+    )
+    training: Training = Field(
+        default_factory=Training, description="how the model is trained in every cycle"
+    )
+    s4gan: S4GAN = Field(default_factory=S4GAN, description="losses of trainings with SSL")
+    evaluation: Evaluation = Field(
+        default_factory=Evaluation, description="what the report compares"
+    )
+    keep: Literal["none", "last", "all"] = Field(
+        default="last", description="whose weights stay on disk: the last cycle's, all, or none"
+    )
+    execution: Execution = Field(
+        default_factory=Execution, description="where steps run; never changes a result's key"
+    )
 
     _decided = model_validator(mode="after")(decide_optimizer)
 

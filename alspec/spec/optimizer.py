@@ -23,13 +23,15 @@ class Optimizer(Frozen):
     type: Literal[
         "config", "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop"
     ] = Field(description="an optimizer of torch, or `config`: the config file's own")
-    lr: Positive | None = None
-    weight_decay: NotNegative | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    betas: tuple[Share, Share] | None = None
-    eps: Positive | None = None
-    nesterov: bool | None = None
-    amsgrad: bool | None = None
+    lr: Positive | None = Field(default=None, description="learning rate of the backbone")
+    weight_decay: NotNegative | None = Field(default=None, description="as torch defines it")
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="of SGD and RMSprop"
+    )
+    betas: tuple[Share, Share] | None = Field(default=None, description="of Adam and its kin")
+    eps: Positive | None = Field(default=None, description="added to the denominator")
+    nesterov: bool | None = Field(default=None, description="of SGD")
+    amsgrad: bool | None = Field(default=None, description="of Adam and AdamW")
     head_lr_factor: Positive | None = Field(
         default=None, description="of the learning rate, for decode and auxiliary heads"
     )

@@ -52,7 +52,9 @@ class Project(Located):
     """Which images are there, what they show, and how the next ones to label are chosen."""
 
     project: Name = Field(description="names the results folder")
-    dataset: Annotated[SerializeAsAny[DatasetSpec], BeforeValidator(_folder)]
+    dataset: Annotated[SerializeAsAny[DatasetSpec], BeforeValidator(_folder)] = Field(
+        description="the images, of which few or none have masks yet"
+    )
     batch: int = Field(default=50, ge=1, description="images a batch")
     check: float = Field(
         default=0.2,
@@ -75,14 +77,21 @@ class Project(Located):
     unlabelled: str = Field(
         default=IGNORED, description="the class of pixels that nobody labelled, or ignore"
     )
-    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = (
-        "deeplabv3plus_wrn38"
+    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = Field(
+        default="deeplabv3plus_wrn38",
+        description="a built-in model, or {config: FILE} for any of MMSegmentation",
     )
-    pretrained: OptionalPath = None
-    training: Training = Field(default_factory=Training)
-    s4gan: S4GAN = Field(default_factory=S4GAN)
-    seed: int = Field(default=0, ge=0)
-    execution: Execution = Field(default_factory=Execution)
+    pretrained: OptionalPath = Field(
+        default=None, description="file with the backbone's weights; none starts from random ones"
+    )
+    training: Training = Field(
+        default_factory=Training, description="how the model is trained for every batch"
+    )
+    s4gan: S4GAN = Field(default_factory=S4GAN, description="losses of trainings with SSL")
+    seed: int = Field(default=0, ge=0, description="of all that is random")
+    execution: Execution = Field(
+        default_factory=Execution, description="where steps run; never changes a result's key"
+    )
 
     _decided = model_validator(mode="after")(decide_optimizer)
 

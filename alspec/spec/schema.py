@@ -83,7 +83,8 @@ def _project(definitions: Schema) -> Schema:
     """A labelling project: one dataset of the kind `folder`, one method or `auto`."""
     project = _model(Project, definitions)
     keys = project["properties"]
-    keys["dataset"] = _dataset(KIND, definitions)
+    about = keys["dataset"]["description"]
+    keys["dataset"] = {**_dataset(KIND, definitions), "description": about}
     keys["method"] = {**_method_or_name(AUTO), "description": keys["method"]["description"]}
     return project
 

@@ -57,7 +57,7 @@ def with_values(text: str, values: Mapping[str, str | None]) -> str:
 
         def changed(found: re.Match[str], key: str = key, value: str | None = value) -> str:
             if value is None:
-                return f"{found['indent']}# {found[0].strip()}"
+                return f"{found['indent']}# {found[0].strip().removeprefix('# ')}"
             head, note = f"{found['indent']}{key}: {value}", (found["note"] or "").strip()
             column = len(found[0]) - len(note)
             return f"{head:<{column - 1}} {note}" if note else head

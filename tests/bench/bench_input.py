@@ -2,7 +2,7 @@
 
 `input`: images a second as the net takes them, batches of 8, 256x512, from PNG frames of
 1,920x1,208, flipped at random; ours with the image cache warm. `input-loop`: the net's own forward,
-backward and optimiser step on a tensor that is there already, over an iteration of a training.
+backward and optimizer step on a tensor that is there already, over an iteration of a training.
 `input-ahead`: entropies of frames that were never decoded, with a thread that decodes ahead.
 """
 
@@ -208,7 +208,7 @@ def alone_step(model: Any, frames: PixelSource, images: Any, training: Training)
     order = Order(tuple(images), training.batch_size, 0)
     feed = Feed(Batches(frames, order, Augmentation.of(training, (124, 116, 104)), labelled=True))
     data = model.data_preprocessor(feed[0], True)
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         model.parameters(), training.lr, training.momentum, weight_decay=training.weight_decay
     )
     model.train()
@@ -217,8 +217,8 @@ def alone_step(model: Any, frames: PixelSource, images: Any, training: Training)
         started = time.perf_counter()
         loss, _ = model.parse_losses(model(**data, mode="loss"))
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         return time.perf_counter() - started
 
     step()

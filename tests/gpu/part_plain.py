@@ -93,8 +93,8 @@ class QuietRunner(Runner):  # type: ignore[misc]
 def runner(case: Case, device: torch.device, root: Path, work_dir: Path, clock: Clock) -> Any:
     """MMEngine's runner with MMSegmentation's usual pipeline, hooks and settings."""
     cuda = device.type == "cuda"
-    optimiser = {"type": "SGD", "lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
-    wrapper: dict[str, Any] = {"type": "OptimWrapper", "optimizer": optimiser}
+    optimizer = {"type": "SGD", "lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
+    wrapper: dict[str, Any] = {"type": "OptimWrapper", "optimizer": optimizer}
     if cuda:
         wrapper |= {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
     wrapper["paramwise_cfg"] = {"custom_keys": {"decode_head": {"lr_mult": 10.0}}}

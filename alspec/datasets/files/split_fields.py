@@ -18,22 +18,24 @@ from alspec.spec.validation import distinct, failure
 class Half(Frozen):
     """The two folders of a split, relative to `root`."""
 
-    images: RelativeFolder
-    masks: RelativeFolder
+    images: RelativeFolder = Field(description="folder of the images, below `root`")
+    masks: RelativeFolder = Field(description="folder of their masks, below `root`")
 
 
 class ValSequences(Frozen):
     """Whole sequences of the tree that measure."""
 
     sequences: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), distinct("sequence")
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        Field(min_length=1, description="names, as `sequence` finds them in the files' names"),
+        distinct("sequence"),
     ]
 
 
 class ValFraction(Frozen):
     """A share of the images for validation, sampled by whole sequences."""
 
-    fraction: float = Field(gt=0, lt=1)
+    fraction: float = Field(gt=0, lt=1, description="of all images")
     seed: int = Field(default=0, ge=0, description="draws the sequences")
 
 

@@ -96,7 +96,7 @@ class Spec(RootedSpec):
 
     HOLDS: ClassVar[str] = f"`{TREE}`"
 
-    kind: Literal["a2d2"]
+    kind: Literal["a2d2"] = Field(description="A2D2 as its authors publish it")
     class_map: Literal["release19", "cityscapes19"] = Field(
         default="release19",
         description="release19: the 19 classes behind the paper's numbers; cityscapes19: "

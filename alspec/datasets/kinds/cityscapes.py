@@ -66,7 +66,7 @@ class Spec(RootedSpec):
 
     HOLDS: ClassVar[str] = f"`{IMAGES}` and `{MASKS}`"
 
-    kind: Literal["cityscapes"]
+    kind: Literal["cityscapes"] = Field(description="the official tree of Cityscapes")
     labels: Literal["auto", "labelIds", "labelTrainIds"] = Field(
         default="auto", description="the mask files to read; auto: labelIds where they are there"
     )

@@ -53,7 +53,7 @@ class Spec(Half, LabelFields, PixelFields, RootedSpec):
         "values", "colours", "bands", "range", "image_name", "mask_name", "split",
     }  # fmt: skip
 
-    kind: Literal["folder"]
+    kind: Literal["folder"] = Field(description="images and masks in folders of your own")
     classes: Classes = Field(
         default=(), validate_default=True, description="names; the position is the value in masks"
     )

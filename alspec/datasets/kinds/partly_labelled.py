@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from alspec.datasets.base import Frame, ImageId, Split
@@ -32,7 +32,9 @@ class Spec(folder.Spec):
     MASKS_CHANGE: ClassVar[bool] = True
     VAL_IS_NEEDED: ClassVar[bool] = False
 
-    kind: Literal["folder", "partly_labelled"] = "partly_labelled"  # type: ignore[assignment]
+    kind: Literal["folder", "partly_labelled"] = Field(  # type: ignore[assignment]
+        default="partly_labelled", description="`folder` in a spec"
+    )
 
     @field_validator("kind", mode="before")
     @classmethod

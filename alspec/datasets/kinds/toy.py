@@ -51,14 +51,14 @@ class Spec(DatasetSpec):
 
     LATER: ClassVar[frozenset[str]] = DatasetSpec.LATER | {"classes"}
 
-    kind: Literal["toy"]
+    kind: Literal["toy"] = Field(description="generated images")
     root: None = Field(default=None, description="a toy has no files")
     image_size: Size = Field(description="height, width that images are rendered at")
-    sequences: int = Field(default=6, ge=1, le=100)
+    sequences: int = Field(default=6, ge=1, le=100, description="streets of the pool")
     frames: int = Field(default=40, ge=1, le=1_000_000, description="in each sequence")
-    val_sequences: int = Field(default=2, ge=1, le=100)
+    val_sequences: int = Field(default=2, ge=1, le=100, description="streets to measure on")
     val_frames: int = Field(default=20, ge=1, le=1_000_000, description="in each sequence")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="renders the streets")
     classes: Annotated[tuple[_DrawnClass, ...], Field(min_length=2), distinct("class")] | None = (
         Field(
             default=None,

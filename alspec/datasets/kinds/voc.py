@@ -75,7 +75,7 @@ class Spec(LabelFields, RootedSpec):
         "classes", "values", "colours", "ignore", "val",
     }  # fmt: skip
 
-    kind: Literal["voc"]
+    kind: Literal["voc"] = Field(description="the official tree of PASCAL-VOC 2012")
     train: ListName = Field(
         default="train_aug",
         description="train_aug: VOC's and SBD's 10,582 images; train: VOC's own 1,464; or the "

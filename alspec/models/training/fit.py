@@ -62,7 +62,7 @@ class Trained:
     Attributes:
         segmentor: in eval mode.
         epochs: means of losses and scores over each epoch, with its number under `epoch`.
-        iterations: optimiser steps taken.
+        iterations: optimizer steps taken.
         seconds: wall time of the loop.
         parameters: trainable numbers of the segmentor.
     """
@@ -75,7 +75,7 @@ class Trained:
 
 
 def iterations_of(images: int, training: Training) -> int:
-    """Optimiser steps that make `training.epochs` epochs over a labelled set, at least one."""
+    """Optimizer steps that make `training.epochs` epochs over a labelled set, at least one."""
     return max(1, round(images * training.epochs / training.batch_size))
 
 
@@ -198,7 +198,7 @@ class _Learner:
     """What is trained, and what trains it, as MMEngine's runner takes them."""
 
     model: nn.Module
-    optimiser: OptimWrapper | OptimWrapperDict
+    optimizer: OptimWrapper | OptimWrapperDict
     schedule: list[Schedule] | dict[str, list[Schedule]]
 
     @classmethod
@@ -212,13 +212,13 @@ class _Learner:
         iterations: int,
         ranks: Ranks = ALONE,
     ) -> _Learner:
-        """The segmentor with its optimiser; with s4GAN beside a discriminator with its own."""
+        """The segmentor with its optimizer; with s4GAN beside a discriminator with its own."""
         training = recipe.training
         bfloat16 = in_bfloat16(training.precision, device)
-        optimiser = recipe.optimiser(segmentor, device, bfloat16=bfloat16)
-        schedule = recipe.schedules_of(optimiser, iterations)
+        optimizer = recipe.optimizer(segmentor, device, bfloat16=bfloat16)
+        schedule = recipe.schedules_of(optimizer, iterations)
         if s4gan is None:
-            return cls(segmentor, optimiser, schedule)
+            return cls(segmentor, optimizer, schedule)
         torch.manual_seed(seeds.discriminator)
         discriminator = Discriminator(segmentor.num_classes)
         model = S4GANSegmentor(
@@ -228,12 +228,12 @@ class _Learner:
             discriminator.parameters(), lr=s4gan.discriminator_lr, betas=(0.9, 0.99), fused=True
         )
         wrapped = (BFloat16OptimWrapper if bfloat16 else OptimWrapper)(adam)
-        optimisers = OptimWrapperDict(segmentor=optimiser, discriminator=wrapped)
+        optimizers = OptimWrapperDict(segmentor=optimizer, discriminator=wrapped)
         schedules = {
             "segmentor": schedule,
             "discriminator": [poly(wrapped, training, iterations)],
         }
-        return cls(model, optimisers, schedules)
+        return cls(model, optimizers, schedules)
 
     def move_to(self, device: torch.device) -> None:
         """Lay the model out on the device, where it repeats its bits."""
@@ -256,7 +256,7 @@ class _Learner:
                 "max_iters": iterations,
                 "val_interval": iterations + 1,
             },
-            optim_wrapper=self.optimiser,
+            optim_wrapper=self.optimizer,
             param_scheduler=self.schedule,
             default_hooks={
                 "runtime_info": None,

@@ -84,7 +84,7 @@ class Recipe:
     optim_wrapper: ConfigData | None = None
     schedules: Sequence[ConfigData] = ()
 
-    def optimiser(
+    def optimizer(
         self, segmentor: nn.Module, device: torch.device, *, bfloat16: bool
     ) -> OptimWrapper:
         """The optimizer of a segmentor's weights, in MMEngine's wrapper.
@@ -103,13 +103,13 @@ class Recipe:
                 "training.optimizer", f"cannot be built ({type(err).__name__}: {err})"
             ) from err
 
-    def schedules_of(self, optimiser: OptimWrapper, iterations: int) -> list[Schedule]:
+    def schedules_of(self, optimizer: OptimWrapper, iterations: int) -> list[Schedule]:
         """The learning rates over a training of so many iterations."""
         if self.optim_wrapper is None:
-            return [poly(optimiser, self.training, iterations)]
+            return [poly(optimizer, self.training, iterations)]
         built = (_scaled(schedule, iterations) for schedule in self.schedules)
         return [
-            PARAM_SCHEDULERS.build({**schedule, "optimizer": optimiser, "by_epoch": False})
+            PARAM_SCHEDULERS.build({**schedule, "optimizer": optimizer, "by_epoch": False})
             for schedule in built
             if schedule["begin"] < iterations
         ]
@@ -265,10 +265,10 @@ def _sgd(segmentor: nn.Module, training: Training, device: torch.device) -> torc
     )
 
 
-def poly(optimiser: OptimWrapper, training: Training, iterations: int) -> PolyLR:
+def poly(optimizer: OptimWrapper, training: Training, iterations: int) -> PolyLR:
     """The paper's schedule: the rate falls to nothing just after the last iteration."""
     return PolyLR(
-        optimiser, power=training.power, eta_min=0.0, begin=0, end=iterations + 1, by_epoch=False
+        optimizer, power=training.power, eta_min=0.0, begin=0, end=iterations + 1, by_epoch=False
     )
 
 

@@ -51,7 +51,7 @@ class TrainingState:
         position: iterations done.
         seconds: wall time of the loop up to here.
         model: weights and statistics by name.
-        optimisers: the state of each optimizer, as torch gives it.
+        optimizers: the state of each optimizer, as torch gives it.
         schedules: the state of each learning rate's schedule.
         log: sums and means of the losses.
         random: states of torch's generators, by device type; a row a process, where several train.
@@ -61,7 +61,7 @@ class TrainingState:
     position: int
     seconds: float
     model: Mapping[str, Tensor]
-    optimisers: Sequence[Mapping[str, object]]
+    optimizers: Sequence[Mapping[str, object]]
     schedules: Sequence[Mapping[str, object]]
     log: LogState
     random: Mapping[str, Tensor]
@@ -129,7 +129,7 @@ class Resume(Hook):  # type: ignore[misc]
         seconds_before: wall time of the loop before it was interrupted.
     """
 
-    priority = "LOWEST"  # the optimisers, the schedules and the log have made their step
+    priority = "LOWEST"  # the optimizers, the schedules and the log have made their step
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ def _state(
         position=done,
         seconds=seconds,
         model=bare(runner.model).state_dict(),
-        optimisers=[wrapper.state_dict() for wrapper in _optimisers(runner)],
+        optimizers=[wrapper.state_dict() for wrapper in _optimizers(runner)],
         schedules=[schedule.state_dict() for schedule in _schedules(runner)],
         log=log.state(),
         random=random,
@@ -222,7 +222,7 @@ def _state(
 def _load(runner: Runner, log: TrainingLog, state: TrainingState, ranks: Ranks) -> None:
     device = next(runner.model.parameters()).device
     bare(runner.model).load_state_dict(state.model)
-    for wrapper, saved in zip(_optimisers(runner), state.optimisers, strict=True):
+    for wrapper, saved in zip(_optimizers(runner), state.optimizers, strict=True):
         wrapper.load_state_dict(saved)
         _match_layout(wrapper.optimizer)
     for schedule, saved in zip(_schedules(runner), state.schedules, strict=True):
@@ -238,15 +238,15 @@ def _load(runner: Runner, log: TrainingLog, state: TrainingState, ranks: Ranks) 
         torch.cuda.set_rng_state(random["cuda"], device)
 
 
-def _match_layout(optimiser: torch.optim.Optimizer) -> None:
-    """Lay an optimiser's tensors out as their weights are: fused kernels ask for it."""
-    for weight, state in optimiser.state.items():
+def _match_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Lay an optimizer's tensors out as their weights are: fused kernels ask for it."""
+    for weight, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
-def _optimisers(runner: Runner) -> list[OptimWrapper]:
+def _optimizers(runner: Runner) -> list[OptimWrapper]:
     wrapper = runner.optim_wrapper
     return list(wrapper.values()) if hasattr(wrapper, "values") else [wrapper]
 

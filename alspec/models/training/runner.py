@@ -16,7 +16,7 @@ class StepRunner(Runner):  # type: ignore[misc]
     """A Runner for one training among many in the same process.
 
     alspec seeds, initialises, saves and logs on its own, exactly and once; the loop, the hooks, the
-    optimiser wrappers and the schedulers are MMEngine's.
+    optimizer wrappers and the schedulers are MMEngine's.
     """
 
     def __init__(self, *, work_dir: Path, name: str, **parts: Any) -> None:

@@ -164,7 +164,7 @@ def _by_halves(forward: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 
 class S4GANSegmentor(BaseModel):  # type: ignore[misc]
-    """A segmentor S and a discriminator D, trained in turn with one optimiser each.
+    """A segmentor S and a discriminator D, trained in turn with one optimizer each.
 
     No gradient of S's losses reaches D, none of D's reaches S. With both weights zero the step is
     the supervised step and nothing else.

@@ -114,7 +114,7 @@ def prepare(device: str, store: Store | None = None) -> WorkerContext:
 
 def load_ahead() -> None:
     """Load what the first training would load, while there is nothing else to do."""
-    for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimisers
+    for module in ("matplotlib.figure", "torch._dynamo"):  # of MMEngine's visualiser, of optimizers
         importlib.import_module(module)
     for kind in KINDS.values():
         performer_of(kind)

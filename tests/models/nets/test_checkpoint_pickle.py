@@ -76,7 +76,7 @@ def test_what_torch_s_safe_loader_reads_is_read_the_same(tmp_path: Path, seed: i
 
 
 def a_runner_s_checkpoint(path: Path, state: dict[str, Any], **more: Any) -> None:
-    optimiser = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
     torch.save(
         {
             "meta": {"seed": 1, "time": datetime.datetime(2024, 1, 1), "epoch": np.int64(3)},
@@ -85,7 +85,7 @@ def a_runner_s_checkpoint(path: Path, state: dict[str, Any], **more: Any) -> Non
                 "log_scalars": {"train/loss": HistoryBuffer([1.0, 2.0], [1, 1])},
                 "runtime_info": {"args": argparse.Namespace(lr=1), "path": Path("a")},
             },
-            "optimizer": optimiser.state_dict(),
+            "optimizer": optimizer.state_dict(),
             **more,
         },
         path,

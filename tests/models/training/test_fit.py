@@ -132,7 +132,7 @@ def test_a_diverged_training_fails_and_names_the_loss(s4gan: S4GAN | None) -> No
 
 
 class Rates:
-    """The learning rates at each step of an optimiser."""
+    """The learning rates at each step of an optimizer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: dict[str, list[list[float]]] = {"SGD": [], "Adam": []}
@@ -140,10 +140,10 @@ class Rates:
         self.last: Any = None
 
         def step(wrapper: Any, **kwargs: Any) -> None:
-            optimiser = wrapper.optimizer
-            rates = [group["lr"] for group in optimiser.param_groups]
-            self.seen[type(optimiser).__name__].append(rates)
-            self.last = optimiser
+            optimizer = wrapper.optimizer
+            rates = [group["lr"] for group in optimizer.param_groups]
+            self.seen[type(optimizer).__name__].append(rates)
+            self.last = optimizer
             original(wrapper, **kwargs)
 
         monkeypatch.setattr(fit_module.OptimWrapper, "step", step)
@@ -164,7 +164,7 @@ def test_rates_follow_the_poly_schedule_towards_zero(monkeypatch: pytest.MonkeyP
 
 def test_every_parameter_is_trained_once_the_head_s_at_their_own_rate() -> None:
     model: Any = build()
-    wrapper = Recipe(QUICK).optimiser(model, torch.device("cpu"), bfloat16=False)
+    wrapper = Recipe(QUICK).optimizer(model, torch.device("cpu"), bfloat16=False)
     backbone, head = wrapper.optimizer.param_groups
     assert {id(p) for p in head["params"]} == {id(p) for p in model.decode_head.parameters()}
     assert {id(p) for p in backbone["params"]} == {id(p) for p in model.backbone.parameters()}

@@ -79,7 +79,7 @@ def test_a_built_in_model_is_trained_by_the_paper_s_sgd() -> None:
 def test_a_config_s_own_optimizer_is_the_default_to_the_parameter() -> None:
     own = shipped(SEGFORMER)
     recipe, model = recipe_of(training_of(), own), tiny()
-    wrapper = recipe.optimiser(model, CPU, bfloat16=False)
+    wrapper = recipe.optimizer(model, CPU, bfloat16=False)
     assert isinstance(wrapper.optimizer, torch.optim.AdamW)
     theirs = build_optim_wrapper(model, own.optim_wrapper)
     assert groups(wrapper, model) == groups(theirs, model)
@@ -114,7 +114,7 @@ def test_an_optimizer_of_the_spec() -> None:
         },
     )  # fmt: skip
     recipe, model = recipe_of(training), tiny()
-    wrapper = recipe.optimiser(model, CPU, bfloat16=True)
+    wrapper = recipe.optimizer(model, CPU, bfloat16=True)
     assert type(wrapper).__name__ == "BFloat16OptimWrapper"
     assert wrapper.clip_grad_kwargs == {"max_norm": 2}
     found = groups(wrapper, model)
@@ -129,7 +129,7 @@ def test_an_optimizer_that_cannot_be_built_is_bad_input() -> None:
     wrong = {"type": "Adagrad", "betas": [0.5, 0.5]}
     recipe = recipe_of(training_of(config=False, optimizer=wrong))
     with pytest.raises(InputError, match=r"training.optimizer: cannot be built \(TypeError"):
-        recipe.optimiser(tiny(), CPU, bfloat16=False)
+        recipe.optimizer(tiny(), CPU, bfloat16=False)
 
 
 REFUSED = {

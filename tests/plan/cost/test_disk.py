@@ -86,7 +86,7 @@ def test_a_run_is_fullest_when_its_trainings_are():
     assert disk_need(kept, kept.steps.keys(), (), 1).peak == near((1 + CHECKPOINTS * 2) * W + rest)
 
 
-def test_checkpoints_hold_what_optimisers_remember():
+def test_checkpoints_hold_what_optimizers_remember():
     plain, adversarial = (trainings(plan_of(ssl=[ssl]))[0] for ssl in (False, True))
     assert checkpoint_bytes(plain, 100) == 200
     assert checkpoint_bytes(adversarial, 100) == 200 + 3 * DISCRIMINATOR_BYTES
