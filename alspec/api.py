@@ -9,6 +9,7 @@ processes alone.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -76,8 +77,17 @@ def load_study(path: str | Path, overrides: Overrides = ()) -> Study:
 
 def _as_arguments(overrides: Overrides) -> Sequence[str]:
     if isinstance(overrides, Mapping):
-        return [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+        return [f"{key}={_as_yaml(key, value)}" for key, value in overrides.items()]
     return overrides
+
+
+def _as_yaml(key: str, value: object) -> str:
+    """A value as JSON, which YAML takes; a path is its text."""
+    try:
+        return json.dumps(value, default=os.fspath)
+    except (TypeError, ValueError) as err:
+        what = f"{value!r} cannot be written in a spec: give text, a number, a list or a mapping"
+        raise InputError.at(key, what) from err
 
 
 def plan(
@@ -297,7 +307,8 @@ def recommend(
         An entry for each cell of the guide that fits.
 
     Raises:
-        InputError: the files do not allow it, or both a spec and a folder are given.
+        InputError: the files do not allow it, both a spec and a folder are given, or a value is
+            none of these.
     """
     found = answers(
         spec,

@@ -171,7 +171,7 @@ class CoverageSearch:
             if upper_N.max() <= self._nothing:
                 return int(np.argmax(self._open_N))
             fresh_N = self._open_N & (self._seen_N == picks)
-            lower = np.where(fresh_N, self._gain_N - self._error_N, -np.inf).max()
+            lower = np.where(fresh_N, self._gain_N - self._error_N, -np.inf).max() * (1 - TIE)
             due = np.flatnonzero(~fresh_N & (upper_N >= lower))
             if not len(due):
                 return self._best_exactly(np.flatnonzero(upper_N >= lower), upper_N)

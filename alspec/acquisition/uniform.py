@@ -103,8 +103,8 @@ def best_split(length: int, *, before: bool, after: bool) -> tuple[int, int]:
 def next_spread(lengths: Sequence[int], labelled: Sequence[Sequence[int]], n: int) -> list[Place]:
     """The n places that, one after the other, shrink the distances to the nearest label most.
 
-    Each takes the middle of a longest stretch, so at every count the mean distance stays within a
-    fifth of that of a grid of as many; an eighth at most where a sequence has many labels.
+    Each takes the middle of a longest stretch, so the mean distance stays near that of a grid of as
+    many: at most an eighth above it where a sequence has many labels, a third where it has two.
 
     Args:
         lengths: frames of each sequence.

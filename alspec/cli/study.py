@@ -10,7 +10,7 @@ from alspec.cli import console
 from alspec.cli.display import closing_display
 from alspec.cli.project import spec_of
 from alspec.cli.report_copy import copy_report, linked_from
-from alspec.errors import ExitCode, StepFailed
+from alspec.errors import ExitCode, InputError, StepFailed
 from alspec.plan.cost.time import parse_duration
 from alspec.plan.dag import Plan
 from alspec.store.study_folder import StudyFolder
@@ -64,6 +64,8 @@ def plan(
 
     counts = parse_counts(gpus) if gpus else []
     expanded = api.plan(spec_of(spec, overrides), trust_config=trust_config, work_dir=work_dir)
+    if graph and as_json:
+        raise InputError.at("--graph", "is a flowchart, not JSON; leave out --graph or --json")
     if graph:
         done = StudyFolder(work_dir, expanded.study.study).store.done(expanded.steps)
         console.out.print(mermaid(expanded, done), markup=False, end="")

@@ -12,6 +12,7 @@ from alspec.datasets.base import Split
 from alspec.datasets.files.loose_images import LooseImages
 from alspec.datasets.open import open_dataset
 from alspec.datasets.pools.construction import build_pool, short_name
+from alspec.errors import InputError
 from alspec.plan.dag import Plan, Setting
 from alspec.plan.kinds.pool import PoolFacts
 from alspec.recommend.guide import Advice, Facts, advise, level_of_budget
@@ -32,11 +33,21 @@ class Known:
         redundancy: low or high.
         budget: low or high.
         ssl: may training use unlabelled images.
+
+    Raises:
+        InputError: a value is none of these.
     """
 
     redundancy: str | None = None
     budget: str | None = None
     ssl: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("redundancy", self.redundancy), ("budget", self.budget)):
+            if value not in (None, "low", "high"):
+                raise InputError.at(name, f"{value!r} is not one of 'low', 'high'")
+        if self.ssl not in (None, False, True):
+            raise InputError.at("ssl", f"{self.ssl!r} is not one of True, False, None")
 
 
 @dataclass(frozen=True, slots=True)

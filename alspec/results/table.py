@@ -104,9 +104,13 @@ def finished_sets(run: Run, store: Store) -> Iterator[LabelledSet]:
 
 
 def headline_budget(plan: Plan, budget_percent: Sequence[float]) -> float | None:
-    """The first of the study's `miou_at` percentages that a budget contains; None if none does."""
-    wanted = plan.study.evaluation.miou_at
-    return next((at for at in wanted if cycle_at(budget_percent, at) is not None), None)
+    """The first of the study's `miou_at` percentages that a budget contains; None if none does.
+
+    One at the initial set, which all methods share, is taken only if there is no other.
+    """
+    cycles = {at: cycle_at(budget_percent, at) for at in plan.study.evaluation.miou_at}
+    there = [at for at, cycle in cycles.items() if cycle is not None]
+    return next((at for at in there if cycles[at]), there[0] if there else None)
 
 
 def cycle_at(budget_percent: Sequence[float], percent: float) -> int | None:

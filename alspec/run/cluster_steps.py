@@ -47,7 +47,8 @@ class ClusterSteps:
         before = self.prepared
         if not todo:
             before.check_data(todo)
-            return RunSummary(finished_before=len(before.plan.steps))
+            finished = before.folder.store.done(before.plan.steps)
+            return RunSummary(finished_before=len(finished))
         cluster = cluster_of(before.study, before.folder, self.asked, before.options.of_pilots())
         try:
             pilots = self.asked.jobs or cluster.slots()

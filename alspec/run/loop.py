@@ -36,7 +36,7 @@ class RunSummary:
 
     Attributes:
         executed: steps finished now.
-        finished_before: steps that the store had already.
+        finished_before: steps of the plan that the store had already.
         failed: failed steps and why; also those that failed in other runs meanwhile.
         skipped: steps given up because a step before them failed.
         elsewhere: steps that another process finished meanwhile.
@@ -112,7 +112,7 @@ def run(
     """
     store.retention.register(plan.study.study, retained_weights(plan), readers(plan))
     todo = needed(plan, store, among)
-    summary = RunSummary(finished_before=len(plan.steps) - len(todo))
+    summary = RunSummary(finished_before=len(store.done(plan.steps) - todo.keys()))
     _sweep_checkpoints(store)
     failures = Failures(store.folders.failures, submission())
     leases = Leases(store.folders.leases, died=counted_deaths(plan, store, failures))

@@ -61,7 +61,8 @@ class Watch:
     def __post_init__(self) -> None:
         done = self.folder.store.done(self.todo)
         self.left = {key: step for key, step in self.todo.items() if key not in done}
-        self.summary.finished_before = len(self.plan.steps) - len(self.todo)
+        before = self.folder.store.done(self.plan.steps) - self.todo.keys()
+        self.summary.finished_before = len(before)
         self.consumers = self.plan.consumers()
         self.read_to = self.folder.events_end()
         self.fruitless = 0

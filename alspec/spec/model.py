@@ -237,8 +237,8 @@ class Evaluation(Frozen):
         tuple[Annotated[float, Field(gt=0, le=100)], ...], distinct("percentage")
     ] = Field(
         default=(30.0, 15.0, 7.5, 6.0),
-        description="labelled percentages whose mIoU the report compares; each budget uses those "
-        "that it reaches",
+        description="labelled percentage at which the report compares mIoU: of each budget the "
+        "first that it reaches after its initial set",
     )
     auc: bool = Field(default=True, description="whether the report compares AUC@B")
     image_size: Size | None = Field(

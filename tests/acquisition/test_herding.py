@@ -94,6 +94,15 @@ def test_with_labels_weights_and_other_bandwidths(kind: str, h: float) -> None:
     assert found == brute_force(features, labelled, 60, h, weights)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("h", [0.05, 0.1, 0.2])
+def test_of_equal_gains_the_lowest_row_is_chosen(h: float, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    features, labelled = (rng.normal(size=(n, 10)).astype(np.float32) for n in (150, 5))
+    found = max_herding(features.astype(dtype), labelled.astype(dtype), 20, h).tolist()
+    assert found == brute_force(features, labelled, 20, h)
+
+
 @pytest.mark.parametrize("held", [0.0, 0.3])
 @pytest.mark.parametrize("kind", ["clusters", "video", "duplicates"])
 def test_what_is_forgotten_is_looked_at_again(

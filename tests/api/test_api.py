@@ -61,6 +61,20 @@ def test_overrides_are_a_mapping_or_the_command_lines(spec):
     assert (by_mapping.training.lr, by_mapping.seeds, by_mapping.ssl) == (0.5, (3,), (False,))
 
 
+def test_an_override_may_be_a_path_but_nothing_that_yaml_lacks(spec, tmp_path):
+    weights = tmp_path / "weights.pth"
+    assert alspec.load(spec, {"pretrained": weights}).pretrained == str(weights)
+    with pytest.raises(alspec.AlspecError, match=r"seeds: .*cannot be written in a spec"):
+        alspec.load(spec, {"seeds": {1, 2}})
+
+
+@pytest.mark.parametrize("wrong", [{"redundancy": "hihg"}, {"budget": "mid"}, {"ssl": "yes"}])
+def test_the_guide_is_asked_only_what_it_knows(wrong):
+    with pytest.raises(alspec.AlspecError, match="is not one of") as caught:
+        alspec.recommend(**wrong)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
 def test_a_plan_is_a_table_with_a_row_a_labelled_set(spec):
     plan = alspec.plan(alspec.load(spec))
     table = plan.table()

@@ -92,6 +92,14 @@ def test_runs_give_area_and_headline_budget(tmp_path):
     assert row["miou_at"] == f"{curve[2]:.4f}"
 
 
+@pytest.mark.parametrize(("miou_at", "found"), [((10, 20), 20), ((40, 20), 40), ((10, 33), 10)])
+def test_methods_are_compared_after_the_initial_set_that_they_share(tmp_path, miou_at, found):
+    made = MadeStudy(**SMALL, evaluation=Evaluation(miou_at=tuple(map(float, miou_at))))
+    folder = made.in_folder(tmp_path)
+    write_tables(made.plan, folder)
+    assert {float(row["miou_at_budget"]) for row in rows_of(folder, "runs")} == {found}
+
+
 def test_full_is_a_constant_curve_over_its_neighbours_budget(tmp_path):
     made = MadeStudy(**SMALL)
     folder = made.in_folder(tmp_path)

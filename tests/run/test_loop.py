@@ -12,6 +12,7 @@ from alspec.plan.cost.priority import remaining_cost
 from alspec.plan.expand import expand
 from alspec.plan.kinds import EVALUATE, TRAIN
 from alspec.plan.kinds.train import WEIGHTS
+from alspec.plan.naming_steps import with_ancestors
 from alspec.run.events import EventLog
 from alspec.run.executors.base import Ended, Outcome, Progressed
 from alspec.run.loop import needed, run
@@ -118,6 +119,14 @@ def test_a_finished_study_runs_nothing(plan, store):
     summary = run(plan, store, again, Silent())
     assert again.taken == summary.executed == []
     assert summary.finished_before == len(plan.steps)
+
+
+def test_steps_that_nobody_asked_for_were_not_done_before(plan, store):
+    wanted = with_ancestors(plan, [plan.steps[plan.runs[0].sets[0].evaluate]])
+    summary = run(plan, store, Fake(store), Silent(), among=wanted)
+    assert (len(summary.executed), summary.finished_before) == (len(wanted), 0)
+    assert run(plan, store, Fake(store), Silent(), among=wanted).finished_before == len(wanted)
+    assert run(plan, store, Fake(store), Silent()).finished_before == len(wanted)
 
 
 def test_evaluations_go_first_and_then_the_longest_chain(plan, store):
