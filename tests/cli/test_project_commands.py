@@ -127,7 +127,7 @@ def test_a_project_has_a_plan_its_next_batch(desk, cli):
     assert (code, data["trainings"], data["steps"]) == (0, 1, 4)  # with pool, set and choice
     assert data["settings"][0]["labelled_images"] == [8]
     code, out, _ = desk("plan")
-    assert (code, "1 runs, 1 trainings" in out, "Time: not known" in out) == (0, True, True)
+    assert (code, "1 run, 1 training" in out, "Time: not known" in out) == (0, True, True)
     code, out, _ = desk("explain")
     assert (code, "drawn: 0 of 4 steps done" in out) == (0, True)
     assert not (desk.root / "work" / "drawn").exists()
