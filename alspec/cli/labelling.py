@@ -75,7 +75,7 @@ def ingest(
         bool, typer.Option("--accept-unchanged", help="Accept masks equal to the proposal.")
     ] = False,
     hours: Annotated[
-        float | None, typer.Option(min=0, help="Hours of work on this delivery.")
+        float | None, typer.Option(min=0, help="Hours of work on each delivery.")
     ] = None,
     annotator: Annotated[
         str | None, typer.Option(help="Whose annotations count: a name, or latest.")

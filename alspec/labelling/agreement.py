@@ -13,6 +13,8 @@ from alspec.datasets.base import IGNORE, Mask
 def pairwise_miou(masks: Mapping[str, Mask | None], classes: Sequence[str]) -> list[list[object]]:
     """Each two people and the mean IoU of their masks in percent, over pixels that both labelled.
 
+    Two without such a pixel are left out.
+
     Args:
         masks: by person, (H, W) of one size.
         classes: names by id; those that neither used are left out of the mean.
@@ -20,8 +22,11 @@ def pairwise_miou(masks: Mapping[str, Mask | None], classes: Sequence[str]) -> l
     found = []
     for first, second in combinations(sorted(masks), 2):
         one, other = masks[first], masks[second]
-        if one is not None and other is not None and one.shape == other.shape:
-            found.append([first, second, round(miou_of(one, other, len(classes)), 2)])
+        if one is None or other is None or one.shape != other.shape:
+            continue
+        miou = miou_of(one, other, len(classes))
+        if np.isfinite(miou):  # else they have no pixel in common, so nothing to agree on
+            found.append([first, second, round(miou, 2)])
     return found
 
 

@@ -59,13 +59,27 @@ def ingest(
         by_name.setdefault(one.name, []).append(one)
     refused = _refused_by_name(delivery.refused)
     digest = digest_of(path)
-    for batch in state.batches:
-        if any(row.stem in by_name or row.stem in refused for row in batch.rows):
-            work = Taking(state, batch, options, digest, by_name, refused, services)
-            work.take(ingested)
+    takings = [
+        Taking(state, batch, options, digest, by_name, refused, services)
+        for batch in state.batches
+        if any(row.stem in by_name or row.stem in refused for row in batch.rows)
+    ]
+    for taking in takings:
+        taking.take(ingested)
+    for taking, hours in zip(takings, _shared(options.hours, takings), strict=True):
+        taking.record(ingested, hours)
     if not by_name:
         raise InputError(_nothing_taken(path, delivery.refused))
     return ingested
+
+
+def _shared(hours: float | None, takings: Sequence[Taking]) -> list[float | None]:
+    """A delivery's hours by batch: by images taken, or by those it has where none was taken."""
+    taken = [taking.taken for taking in takings]
+    counts = taken if any(taken) else [len(taking.spoken) for taking in takings]
+    if hours is None or not any(counts):
+        return [None] * len(takings)
+    return [hours * count / sum(counts) if count else None for count in counts]
 
 
 def _nothing_taken(path: Path, refused: Sequence[Refused]) -> list[Problem]:

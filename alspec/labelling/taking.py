@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.datasets.files.decoding import read_labels
-from alspec.errors import DataError
+from alspec.errors import DataError, InputError
 from alspec.labelling.agreement import pairwise_miou
+from alspec.labelling.annotation_choice import annotation_that_counts
 from alspec.labelling.batches import Asked, Batch, Received, Record, Verdict, write_received
 from alspec.labelling.delivery.base import Delivered, MaskValues, Refused
 from alspec.labelling.mask_file import write_mask
@@ -22,11 +25,8 @@ from alspec.labelling.state import State
 from alspec.system import failpoints
 from alspec.system.atomic import sha256_of
 
-LATEST = "latest"
-"""As `--annotator`: of several annotations of an image the one that was changed last."""
-
-_AGAIN = (Verdict.UNCHANGED.value, Verdict.REFUSED.value)
-"""Verdicts that the same delivery may change when it comes with other options."""
+_TAKEN = (Verdict.LABELLED.value, Verdict.REJECTED.value)
+"""Verdicts that stand when the same delivery comes again; others depend on options and files."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Options:
 
     Attributes:
         accept_unchanged: a mask that is the proposal, pixel for pixel, counts.
-        hours: of work, where the tool does not record them.
+        hours: of work on the delivery, where the tool does not record them.
         annotator: whose annotations count, by name, or `latest`.
         mask_values: what pixels of a folder's masks are.
     """
@@ -44,6 +44,11 @@ class Options:
     hours: float | None = None
     annotator: str | None = None
     mask_values: MaskValues = "any"
+
+    def __post_init__(self) -> None:
+        """Raises InputError for hours that are no number of hours."""
+        if self.hours is not None and not 0 <= self.hours < math.inf:
+            raise InputError.at("hours", f"is {self.hours}; give a finite number, 0 or more")
 
 
 @dataclass
@@ -71,7 +76,11 @@ class Ingested:
 
 @dataclass
 class Taking:
-    """A delivery as one batch takes it."""
+    """A delivery as one batch takes it: first the masks, then the record.
+
+    Attributes:
+        verdicts: on each image of the batch, once its masks are taken.
+    """
 
     state: State
     batch: Batch
@@ -80,18 +89,43 @@ class Taking:
     by_name: Mapping[str, Sequence[Delivered]]
     refused: Mapping[str, str]
     services: Services
+    verdicts: dict[ImageId, Record] = field(default_factory=dict)
+
+    @cached_property
+    def _before(self) -> Received | None:
+        """What the same bytes have brought already."""
+        return next((r for r in self.batch.received if r.sha256 == self.digest), None)
 
     def take(self, ingested: Ingested) -> None:
-        """Write masks and the record; a record that is there already is added to alone."""
-        before = next((r for r in self.batch.received if r.sha256 == self.digest), None)
-        verdicts: dict[ImageId, Record] = {}
+        """Write the masks."""
         for done, row in enumerate(self.batch.rows, start=1):
-            verdicts[row.id] = self._verdict(row, before)
+            self.verdicts[row.id] = self._verdict(row, ingested)
             self.services.progress("taking masks", done, len(self.batch.rows))
         ingested.batches.append(self.batch.number)
-        spoken = {i: record for i, record in verdicts.items() if record["verdict"] != "missing"}
-        ingested.verdicts |= spoken
-        if before is not None and verdicts == before.images:
+        ingested.verdicts |= self.spoken
+
+    @property
+    def spoken(self) -> dict[ImageId, Record]:
+        """The verdicts on images that the delivery speaks of."""
+        missing = Verdict.MISSING.value
+        return {image: v for image, v in self.verdicts.items() if v["verdict"] != missing}
+
+    @property
+    def taken(self) -> int:
+        """Images that the delivery has labelled or rejected."""
+        return sum(record["verdict"] in _TAKEN for record in self.verdicts.values())
+
+    def record(self, ingested: Ingested, hours: float | None) -> None:
+        """Write the record, unless it is there and says the same.
+
+        Args:
+            ingested: the delivery.
+            hours: this batch's part of those that the options give.
+        """
+        before = self._before
+        if self.options.hours is None and before is not None:
+            hours = before.hours
+        if before is not None and (self.verdicts, hours) == (before.images, before.hours):
             return
         ingested.known = False
         now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
@@ -99,49 +133,48 @@ class Taking:
             sha256=self.digest,
             time=before.time if before else now,
             file=ingested.path.name,
-            images=verdicts,
+            images=self.verdicts,
             refused=[one._asdict() for one in ingested.refused],
-            hours=self.options.hours if self.options.hours is not None or not before
-            else before.hours,
-        )  # fmt: skip
+            hours=hours,
+        )
         failpoints.at("ingest.record", self.batch.folder.received)
         write_received(self.batch, received)
 
-    def _verdict(self, row: Asked, before: Received | None) -> Record:
-        known = before.images.get(row.id) if before else None
-        if known is not None and self._is_settled(known):
-            return known
+    def _verdict(self, row: Asked, ingested: Ingested) -> Record:
+        known = self._before.images.get(row.id) if self._before else None
+        stands = known if known is not None and self._stands(row, known) else None
         given = self.by_name.get(row.stem, ())
+        if stands is not None and not (given and self.options.annotator):
+            return stands
         if not given:
             if row.stem in self.refused:
                 return {"verdict": Verdict.REFUSED.value, "why": self.refused[row.stem]}
             return {"verdict": Verdict.MISSING.value}
-        chosen, why = self._of_one(given)
+        untouched = partial(self._is_proposal, row)
+        chosen, why = annotation_that_counts(given, self.options.annotator, untouched)
+        if stands is not None and chosen is None:
+            ingested.refused.append(Refused(row.file, f"{why}; what was taken of it stays"))
+            return stands
         if chosen is None:
             return {"verdict": Verdict.REFUSED.value, "why": why}
+        if stands is not None and chosen.annotator == stands.get("annotator", ""):
+            return stands
         record = {**_about(chosen), **_agreement(given, self.state)}
         if chosen.rejected:
             return {**self._rejected(row), **record}
         return {**self._labelled(row, chosen), **record}
 
-    def _is_settled(self, known: Record) -> bool:
-        """Whether the options of today change nothing in a verdict on the same bytes."""
+    def _stands(self, row: Asked, known: Record) -> bool:
+        """Whether a verdict on the same bytes stands, if they are read as it is said today."""
         if known["verdict"] == Verdict.LABELLED.value:
-            return self.options.mask_values in ("any", known.get("mask_values"))
-        return known["verdict"] not in _AGAIN
+            waits = row.id not in self.state.labelled and row.id not in self.state.rejected
+            same = self.options.mask_values in ("any", known.get("mask_values"))
+            return same and not waits
+        return known["verdict"] in _TAKEN
 
-    def _of_one(self, given: Sequence[Delivered]) -> tuple[Delivered | None, str]:
-        """The annotation that counts; None, with the reason, where it is undecided."""
-        wanted = self.options.annotator
-        if wanted and wanted != LATEST:
-            given = [one for one in given if one.annotator == wanted]
-            if not given:
-                return None, f"there is no annotation of {wanted}"
-        people = sorted({one.annotator for one in given})
-        if len(people) > 1 and wanted != LATEST:
-            names = ", ".join(people)
-            return None, f"several people annotated it ({names}): say --annotator NAME or latest"
-        return max(given, key=lambda one: one.when), ""
+    def _is_proposal(self, row: Asked, mask: Mask) -> bool:
+        proposal = self._proposal(row)
+        return proposal is not None and np.array_equal(mask, proposal)
 
     def _rejected(self, row: Asked) -> dict[str, object]:
         if row.id in self.state.labelled:

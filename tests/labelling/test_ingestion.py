@@ -206,9 +206,62 @@ def test_several_annotators_need_a_word_and_their_agreement_is_told(desk):
     ((first, second, miou),) = said["agreement"]
     assert (first, second) == ("7", "b@x")
     assert 0 < miou < 100
-    desk.ingest(path, Options(annotator="7"))  # labelled is labelled: the first word holds
-    np.testing.assert_array_equal(desk.drawn.labelled()[image], other)
+    for said in (Options(), Options(annotator="latest"), Options(annotator="b@x")):
+        assert desk.ingest(path, said).known
+    taken = desk.ingest(path, Options(annotator="7"))
+    assert not taken.known
+    np.testing.assert_array_equal(desk.drawn.labelled()[image], truths[stem])
+    kept = desk.folder.batch(1).replaced / taken.verdicts[image]["replaced"]
+    np.testing.assert_array_equal(np.array(Image.open(kept)), other)
     assert summarise(desk.project, desk.folder).agreement == (pytest.approx(miou), 1)
+    taken = desk.ingest(path, Options(annotator="c@x"))
+    assert taken.known
+    assert taken.verdicts[image]["verdict"] == "labelled"
+    assert "no annotation of c@x; what was taken of it stays" in taken.refused[0].why
+
+
+def test_people_without_a_pixel_in_common_have_no_agreement(desk):
+    stem, truth = next(iter(desk.truths().items()))
+    upper, lower = truth.copy(), truth.copy()
+    upper[4:], lower[:4] = 255, 255
+    one = json.loads(desk.give({stem: upper}, "1.json", annotators.labelstudio).read_text())
+    two = desk.give({stem: lower}, "2.json", annotators.labelstudio, annotator=8)
+    one[0]["annotations"] += json.loads(two.read_text())[0]["annotations"]
+    path = desk.root / "both.json"
+    path.write_text(json.dumps(one))
+    taken = desk.ingest(path, Options(annotator="latest"))
+    assert taken.count(Verdict.LABELLED) == 1
+    assert summarise(desk.project, desk.folder).agreement is None
+
+
+def test_a_mask_that_was_lost_is_taken_again_from_the_same_delivery(desk):
+    path = desk.give(desk.truths())
+    taken = desk.ingest(path)
+    image = next(iter(taken.verdicts))
+    desk.drawn.mask_path(image).unlink()
+    assert len(desk.state().waiting(desk.state().open_batch)) == 1
+    desk.ingest(path)
+    assert desk.state().open_batch is None
+    np.testing.assert_array_equal(desk.drawn.labelled()[image], desk.drawn.truths[image])
+    desk.drawn.mask_path(image).unlink()
+    stem = next(row.stem for row in read_batches(desk.folder)[0].rows if row.id == image)
+    desk.ingest(desk.give({}, "no", rejected=[stem]))
+    desk.ingest(path)  # rejected since: it does not wait any more
+    assert image not in desk.drawn.labelled()
+
+
+def test_rejected_in_a_list_counts_more_than_an_untouched_proposal(desk):
+    truths = desk.truths()
+    rejected, drawn, *_ = truths
+    desk.propose(rejected, truths[rejected])
+    desk.propose(drawn, (truths[drawn] + 1) % 3)
+    path = desk.give(truths, rejected=[rejected, drawn])
+    taken = desk.ingest(path, Options(accept_unchanged=True))
+    first, second, *others = _in_order(desk, taken)
+    assert first["verdict"] == "rejected"
+    assert second["verdict"] == "refused"
+    assert "rejected and has a mask too" in second["why"]
+    assert {said["verdict"] for said in others} == {"labelled"}
 
 
 def test_hours_come_from_the_tool_or_from_the_user(desk):
@@ -217,6 +270,26 @@ def test_hours_come_from_the_tool_or_from_the_user(desk):
     assert summarise(desk.project, desk.folder).batches[0].hours == pytest.approx(6 * 30.5 / 3600)
     desk.ingest(desk.give(truths), Options(hours=6.5))
     assert summarise(desk.project, desk.folder).batches[0].hours == 6.5
+
+
+def test_hours_of_a_delivery_are_shared_by_the_batches_in_it(desk):
+    desk.select(anyway=True)
+    truths = {**desk.truths(1), **dict(list(desk.truths(2).items())[:2])}
+    path = desk.give(truths)
+    for hours in (8, 4):
+        assert not desk.ingest(path, Options(hours=hours)).known
+        found = [batch.hours for batch in summarise(desk.project, desk.folder).batches]
+        assert found == [pytest.approx(hours * 6 / 8), pytest.approx(hours * 2 / 8)]
+    assert desk.ingest(path, Options(hours=4)).known
+    assert desk.ingest(path).known
+
+
+@pytest.mark.parametrize("hours", [float("nan"), float("inf"), -1])
+def test_hours_that_are_no_number_of_hours_are_refused_before_anything_is_taken(desk, hours):
+    path = desk.give(desk.truths())
+    with pytest.raises(InputError, match="hours"):
+        desk.ingest(path, Options(hours=hours))
+    assert desk.drawn.labelled() == {}
 
 
 def test_a_delivery_is_read_again_where_its_masks_are_said_to_mean_something_else(desk):
