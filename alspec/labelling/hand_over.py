@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image as PillowImage
 
-from alspec.datasets.files.decoding import read_labels
+from alspec.datasets.files.decoding import read_labels, size_of
 from alspec.datasets.files.palette import first_colours
 from alspec.labelling.batches import Batch, Role
 from alspec.labelling.contact_sheet import contact_sheet
 from alspec.labelling.export import cvat, folder, labelstudio
 from alspec.labelling.export.image import HandedImage, HandOver
-from alspec.labelling.mask_file import own_codes
+from alspec.labelling.mask_file import has_ignored, own_codes
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
 from alspec.plan.kinds.train import WEIGHTS
@@ -35,6 +34,11 @@ WRITERS: dict[str, Callable[[Path, HandOver], None]] = {
     "cvat": cvat.write,
     "labelstudio": labelstudio.write,
 }
+
+_NO_VALUE = (
+    "the project's masks have no value for them. Give every pixel a class, or name one in "
+    "`unlabelled`, or a value in the dataset's `ignore`"
+)
 
 
 def hand_over(
@@ -57,7 +61,14 @@ def hand_over(
         sheet = contact_sheet(images, project.classes, services)
         write_bytes(batch.folder.contact_sheet, sheet)
     home = batch.folder.hand_over(tool)
-    unlabelled = "ignored" if project.unlabelled == IGNORED else f"`{project.unlabelled}`"
+    if project.unlabelled != IGNORED:
+        unlabelled = f"become `{project.unlabelled}`"
+    elif has_ignored(state.dataset.spec):
+        unlabelled = "are ignored"
+    else:
+        unlabelled = f"are refused: {_NO_VALUE}"
+        if not home.is_dir():
+            services.note(f"masks with pixels without a class will be refused: {_NO_VALUE}")
     given = HandOver(
         images=images,
         classes=project.classes,
@@ -78,11 +89,9 @@ def handed_images(state: State, batch: Batch) -> list[HandedImage]:
         if row.id not in there:
             continue
         file = state.dataset.image_file(row.id)
-        with PillowImage.open(file) as image:
-            size = (image.height, image.width)
         path = batch.folder.proposed / f"{row.stem}.png"
         proposal = read_labels(path).astype(np.uint8) if path.is_file() else None
-        images.append(HandedImage(row.id, row.file, file, size, proposal))
+        images.append(HandedImage(row.id, row.file, file, size_of(file), proposal))
     return images
 
 

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from PIL import Image as PillowImage
-
 from alspec.datasets.base import IGNORE
+from alspec.datasets.files.decoding import size_of
 from alspec.datasets.files.listing import capped
-from alspec.errors import InputError, Problem, grouped
+from alspec.errors import DataError, InputError, Problem, grouped
 from alspec.labelling.delivery.base import Awaited, Delivered, Expectation, Refused
 from alspec.labelling.delivery.read import read_delivery
 from alspec.labelling.mask_file import own_codes
@@ -108,10 +107,12 @@ def digest_of(path: Path) -> str:
 
 def _expectation(project: Project, state: State, options: Options) -> Expectation:
     there = {frame.id for frame in state.frames}
-    images: dict[str, Awaited] = {}
-    for row in (row for batch in state.batches for row in batch.rows if row.id in there):
-        with PillowImage.open(state.dataset.image_file(row.id)) as image:
-            images[row.stem] = Awaited(row.id, (image.height, image.width))
+    images = {
+        row.stem: Awaited(row.id, _size_or_why(state.dataset.image_file(row.id)))
+        for batch in state.batches
+        for row in batch.rows
+        if row.id in there
+    }
     unlabelled = IGNORE
     if project.unlabelled != IGNORED:
         unlabelled = project.classes.index(project.unlabelled)
@@ -119,3 +120,10 @@ def _expectation(project: Project, state: State, options: Options) -> Expectatio
     return Expectation(
         images, project.classes, unlabelled, own.values, own.colours, options.mask_values
     )
+
+
+def _size_or_why(image: Path) -> tuple[int, int] | str:
+    try:
+        return size_of(image)
+    except DataError as err:
+        return f"its image cannot be read: {err}"

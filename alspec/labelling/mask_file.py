@@ -14,7 +14,10 @@ from alspec.datasets.base import IGNORE, ImageId, Mask
 from alspec.datasets.files.label_fields import LabelFields
 from alspec.datasets.files.palette import Colour
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
+from alspec.errors import InputError
 from alspec.system.atomic import write_bytes
+
+_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 
 
 def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
@@ -26,11 +29,17 @@ def write_mask(dataset: PartlyLabelled, image: ImageId, mask_HW: Mask) -> None:
         mask_HW: class ids and `IGNORE`, of the image's size.
 
     Raises:
-        ValueError: it has pixels without a class, and the spec no value for them.
+        ValueError: it has pixels without a class, and the spec no value for them; or its file is of
+            a format that does not keep them.
+        InputError: a file is where the folder of masks has to be.
     """
-    data = encoded(dataset.spec, mask_HW)
     path = dataset.mask_file(image)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    data = encoded(dataset.spec, mask_HW, path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as err:
+        what = "is no folder, or lies below a file, and masks go there. Move that file away, or"
+        raise InputError.at(path.parent, f"{what} correct `masks` of the dataset") from err
     write_bytes(path, data)
 
 
@@ -59,8 +68,14 @@ def own_codes(spec: LabelFields) -> OwnCodes:
     return OwnCodes(ignored | {IGNORE: IGNORE} | {number: number for number in ids.values()}, {})
 
 
-def encoded(spec: LabelFields, mask_HW: Mask) -> bytes:
-    """A mask as a PNG of the spec's values, or colours; see `write_mask`."""
+def has_ignored(spec: LabelFields) -> bool:
+    """Whether masks of a spec can hold pixels without a class."""
+    codes = own_codes(spec)
+    return IGNORE in (*codes.values.values(), *codes.colours.values())
+
+
+def encoded(spec: LabelFields, mask_HW: Mask, suffix: str = ".png") -> bytes:
+    """A mask as an image of the spec's values, or colours; see `write_mask`."""
     ids = {name: number for number, name in enumerate(spec.class_names)}
     if isinstance(spec.colours, dict):
         colours = {ids[name]: _rgb(colour) for colour, name in reversed(spec.colours.items())}
@@ -70,7 +85,7 @@ def encoded(spec: LabelFields, mask_HW: Mask) -> bytes:
         table = np.zeros((256, 3), np.uint8)
         for class_id, colour in colours.items():
             table[class_id] = colour
-        return _png(table[mask_HW])
+        return _image_file(table[mask_HW], suffix)
     values = {number: number for number in ids.values()}
     if spec.values is not None:
         values = {ids[name]: value for value, name in reversed(spec.values.items())}
@@ -81,7 +96,7 @@ def encoded(spec: LabelFields, mask_HW: Mask) -> bytes:
     numbers = np.zeros(256, np.uint16 if wide else np.uint8)
     for class_id, value in values.items():
         numbers[class_id] = value
-    return _png(numbers[mask_HW])
+    return _image_file(numbers[mask_HW], suffix)
 
 
 def _require_all(mask_HW: Mask, known: set[int]) -> None:
@@ -92,9 +107,15 @@ def _require_all(mask_HW: Mask, known: set[int]) -> None:
         )
 
 
-def _png(pixels: NDArray[np.generic]) -> bytes:
+def _image_file(pixels: NDArray[np.generic], suffix: str) -> bytes:
+    known = _FORMATS.get(suffix.lower())
+    if known is None or (known == "BMP" and pixels.dtype == np.uint16):
+        raise ValueError(
+            f"the mask it would replace is a `{suffix}` file, which does not keep every value: "
+            "save that as PNG, or remove it"
+        )
     buffer = io.BytesIO()
-    PillowImage.fromarray(pixels).save(buffer, "PNG")
+    PillowImage.fromarray(pixels).save(buffer, known)
     return buffer.getvalue()
 
 

@@ -147,6 +147,123 @@ def test_a_folder_takes_palette_images_and_the_listed_colours(handed, tmp_path):
     assert (found[third] == 0).all()
 
 
+def two_exports(handed, place):
+    """Two exports of CVAT in one folder, whose label maps have other colours for the classes."""
+    first, second, *_ = stems(handed)
+    for number, (name, classes) in enumerate([(first, CLASSES), (second, CLASSES[::-1])]):
+        mask = drawn(number) if number == 0 else np.where(drawn(number) < 4, 3 - drawn(number), 255)
+        back = annotators.cvat_masks(
+            place.with_suffix(".zip"), {name: mask.astype(np.uint8)}, classes
+        )
+        with zipfile.ZipFile(back) as archive:
+            archive.extractall(place / f"job{number}")
+    return place
+
+
+def test_each_export_of_cvat_is_read_by_its_own_label_map(handed, tmp_path):
+    place = two_exports(handed, tmp_path / "back")
+    found = read_delivery(place, expected(handed))
+    assert found.refused == []
+    masks = {one.name: one.mask for one in found.images if one.mask is not None}
+    for number, name in enumerate(stems(handed)[:2]):
+        np.testing.assert_array_equal(masks[name], drawn(number))
+    assert [one.name for one in found.images if one.rejected] == stems(handed)[2:]
+
+
+@pytest.mark.parametrize(
+    "spoiled", ["sky:10,200,0::\npole:10,200,0::\n", "dog:1,2,3::\n", "x", None]
+)
+def test_nothing_is_taken_of_an_export_whose_label_map_is_not_clear(spoiled, handed, tmp_path):
+    place = two_exports(handed, tmp_path / "back")
+    if spoiled is None:
+        (place / "job1" / "labelmap.txt").unlink()
+    else:
+        (place / "job1" / "labelmap.txt").write_text(spoiled)
+    found = read_delivery(place, expected(handed))
+    assert [one.name for one in found.images if one.mask is not None] == stems(handed)[:1]
+    assert "labelmap.txt that can be used" in found.refused[-1].why
+    alone = read_delivery(place / "job1", expected(handed))
+    assert alone.images == []
+
+
+def test_an_image_that_xml_has_twice_is_taken_once_and_it_is_said(handed, tmp_path):
+    first, *_ = stems(handed)
+    place = tmp_path / "back"
+    place.mkdir()
+    for number in (0, 1):
+        annotators.cvat_xml(tmp_path / f"{number}.zip", {first: drawn(number)}, CLASSES)
+        with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
+            (place / f"{number}.xml").write_bytes(archive.read("annotations.xml"))
+    (one,) = (found := read_delivery(place, expected(handed))).images
+    np.testing.assert_array_equal(one.mask, drawn(0))
+    (refused,) = found.refused
+    assert refused.file.startswith("1.xml")
+    assert "twice" in refused.why
+
+
+STRAYS = {
+    "notes.xml": "<notes><note/></notes>",
+    "meta.json": '{"annotations": []}',
+    "list.json": "[1, 2]",
+    "labelmap.txt": "sky:1,2,3::\n",
+    "rejected.xml": "no XML",
+}
+
+
+@pytest.mark.parametrize("tool", WRITERS)
+def test_other_files_beside_a_delivery_hide_no_mask(tool, handed, tmp_path):
+    name, *_ = stems(handed)
+    back = WRITERS[tool](tmp_path / "back.json", {name: drawn(1)}, CLASSES)
+    place = tmp_path / "place"
+    if back.is_dir():
+        shutil.copytree(back, place)
+    elif zipfile.is_zipfile(back):
+        with zipfile.ZipFile(back) as archive:
+            archive.extractall(place)
+    else:
+        place.mkdir()
+        shutil.copyfile(back, place / back.name)
+    for stray, text in STRAYS.items():
+        if not (place / stray).exists():
+            (place / stray).write_text(text)
+    found = [one for one in read_delivery(place, expected(handed)).images if one.mask is not None]
+    assert [one.name for one in found] == [name]
+    np.testing.assert_array_equal(found[0].mask, drawn(1))
+
+
+def test_masks_in_a_folder_named_images_are_refused_with_the_reason(handed, tmp_path):
+    first, *_ = stems(handed)
+    annotators.folder_of_masks(tmp_path / "back" / "images", {first: drawn(1)}, CLASSES)
+    found = read_delivery(tmp_path / "back", expected(handed))
+    assert found.images == []
+    (refused,) = found.refused
+    assert "another name" in refused.why
+    annotators.folder_of_masks(tmp_path / "back" / "masks", {first: drawn(1)}, CLASSES)
+    found = read_delivery(tmp_path / "back", expected(handed))
+    assert ([one.name for one in found.images], found.refused) == ([first], [])
+
+
+def test_folders_that_windows_writes_into_a_zip_are_read(handed, tmp_path):
+    data = annotators.png(drawn(1))
+    place = archive(tmp_path / "a.zip", ("masks\\", b""), (f"masks\\{GOOD}", data))
+    found = read_delivery(place, expected(handed))
+    assert ([one.name for one in found.images], found.refused) == (["b01-0001-frame-1"], [])
+
+
+@pytest.mark.parametrize("said", ["any", "own"])
+def test_masks_of_16_bits_are_read_as_the_project_s_own_are(said, handed, tmp_path):
+    fields = {"values": {0: "bg", 600: "lesion"}, "ignore": 300}
+    place = tmp_path / "masks"
+    place.mkdir()
+    values = np.resize(np.uint16([0, 300, 600]), SIZE)
+    for name, given in zip(stems(handed), (values, values + 1), strict=False):
+        Image.fromarray(given).save(place / f"{name}.png")
+    found = read_delivery(place, own_masks(handed, fields, mask_values=said))
+    (one,) = found.images
+    np.testing.assert_array_equal(one.mask, np.resize(np.uint8([0, IGNORE, 1]), SIZE))
+    assert "values 1, 301, 601 belong to no class" in found.refused[0].why
+
+
 # ---- what is handed over reads back as the proposals
 
 
@@ -433,6 +550,12 @@ def bomb():
     return annotators.png(np.zeros((9000, 9000), np.uint8))
 
 
+def tiff(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
 HOSTILE = {
     "a path upwards": ([("../" + OTHER, b"x")], "out of the archive"),
     "an absolute path": ([("/tmp/" + OTHER, b"x")], "out of the archive"),
@@ -451,7 +574,10 @@ HOSTILE = {
         [(OTHER, annotators.png(np.random.default_rng(0).integers(0, 4, SIZE, np.uint8))[:60])],
         "no mask that can be read",
     ),
-    "16 bits": ([(OTHER, annotators.png(np.zeros(SIZE, np.uint16)))], "mode"),
+    "floats": ([(OTHER, tiff(np.zeros(SIZE, np.float32)))], "mode F"),
+    "32 bits": ([(OTHER, tiff(np.full(SIZE, 1 << 16, np.int32)))], "beyond 0 to 65535"),
+    "a path upwards of Windows": ([("a\\..\\..\\" + OTHER, b"x")], "out of the archive"),
+    "a path of a network": ([("\\\\host\\" + OTHER, b"x")], "out of the archive"),
     "two of a name": (
         [("m/" + GOOD, annotators.png(np.zeros(SIZE, np.uint8)))],
         "two masks of this name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -345,3 +346,59 @@ def test_unlabelled_pixels_become_what_the_project_says(tmp_path):
         desk.ingest(desk.give({stem: holed}, "back.zip", annotators.cvat_xml))
         (mask,) = desk.drawn.labelled().values()
         assert (mask[:3] == value).all()
+
+
+def test_a_damaged_image_holds_up_no_mask_but_its_own(desk):
+    truths = desk.truths()
+    rows = read_batches(desk.folder)[0].rows
+    damaged, rejected = (desk.root / "data" / row.id for row in rows[:2])
+    for path in (damaged, rejected):
+        path.write_bytes(b"no image")
+    given = {row.stem: truths[row.stem] for row in rows if row != rows[1]}
+    taken = desk.ingest(desk.give(given, rejected=[rows[1].stem]))
+    assert taken.count(Verdict.LABELLED) == 4
+    assert taken.verdicts[rows[1].id]["verdict"] == "rejected"
+    assert taken.verdicts[rows[0].id]["verdict"] == "refused"
+    assert str(damaged) in taken.verdicts[rows[0].id]["why"]
+    with pytest.raises(InputError, match="not an image"):
+        hand_over(
+            desk.project, desk.folder, desk.state(), desk.state().batches[0], "cvat", SERVICES
+        )
+
+
+def test_a_file_in_place_of_the_masks_folder_is_an_error_that_says_so(desk):
+    (desk.root / "data" / "labels").write_text("")
+    with pytest.raises(InputError, match=r"labels.* no folder, or lies below a file"):
+        desk.ingest(desk.give(desk.truths()))
+
+
+TWO_VALUES = {
+    "values": {0: "ground", 100: "box", 200: "ball"},
+    "classes": ["ground", "box", "ball"],
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "unlabelled", "said"),
+    [
+        (TWO_VALUES, "ignore", "are refused: the project's masks have no value"),
+        ({**TWO_VALUES, "ignore": 7}, "ignore", "are ignored"),
+        (TWO_VALUES, "box", "become `box`"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["folder", "cvat", "labelstudio"])
+def test_people_are_told_what_happens_to_pixels_without_a_class(
+    tool, fields, unlabelled, said, tmp_path
+):
+    desk = Desk(tmp_path, unlabelled=unlabelled)
+    desk.drawn.plain["dataset"] |= fields
+    batch, notes = desk.select().batch, []
+    services = replace(SERVICES, note=notes.append)
+    home = hand_over(desk.project, desk.folder, desk.state(), batch, tool, services)
+    assert f"Pixels without a class {said}" in (home / "HOW-TO.md").read_text()
+    assert bool(notes) == ("refused" in said)
+    stem, truth = next(iter(desk.truths().items()))
+    holed = truth.copy()
+    holed[:3] = 255
+    taken = desk.ingest(desk.give({stem: holed}), Options(mask_values="ids"))
+    assert taken.count(Verdict.REFUSED) == ("refused" in said)

@@ -62,3 +62,28 @@ def test_pixels_that_nothing_stands_for_are_refused_and_nothing_is_written(key, 
     with pytest.raises(ValueError, match="`unlabelled`"):
         write_mask(own, "frames/a.png", np.full((4, 5), IGNORE, np.uint8))
     assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".bmp"])
+@pytest.mark.parametrize("name", ["values", "colours"])
+def test_a_mask_is_replaced_in_the_format_of_its_name(name, suffix, tmp_path):
+    (tmp_path / "labels").mkdir()
+    old = tmp_path / "labels" / f"a{suffix}"
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(old)
+    own = dataset(tmp_path, SPECS[name])
+    mask = np.resize(np.uint8([0, 1, 2, IGNORE]), (4, 5))
+    write_mask(own, "frames/a.png", mask)
+    assert Image.open(old).format == {".tif": "TIFF", ".bmp": "BMP"}[suffix]
+    np.testing.assert_array_equal(own.read_mask_file(old), mask)
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("values", ".gif"), ("values of 16 bits", ".bmp")])
+def test_a_mask_whose_format_does_not_keep_every_value_is_left_alone(name, suffix, tmp_path):
+    (tmp_path / "labels").mkdir()
+    old = tmp_path / "labels" / f"a{suffix}"
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(old)
+    before = old.read_bytes()
+    own = dataset(tmp_path, SPECS[name])
+    with pytest.raises(ValueError, match="save that as PNG"):
+        write_mask(own, "frames/a.png", np.ones((4, 5), np.uint8))
+    assert old.read_bytes() == before

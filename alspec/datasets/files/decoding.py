@@ -105,6 +105,15 @@ def plain_jpeg_size(file: IO[bytes]) -> tuple[int, int] | None:
         return None
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, from its header. Raises DataError naming the file."""
+    try:
+        with _quiet(), PillowImage.open(path, formats=FORMATS) as image:
+            return image.height, image.width
+    except Exception as err:
+        raise DataError.at(path, _in_words(err, FORMATS)) from err
+
+
 def _in_words(err: Exception, formats: Sequence[str]) -> str:
     """Why an image cannot be read, and what to do; only for files that are really bad."""
     if isinstance(err, FileNotFoundError):

@@ -26,11 +26,18 @@ class Awaited:
 
     Attributes:
         id: the project's.
-        size: height, width.
+        found: height, width; or why the image cannot be read, in words.
     """
 
     id: ImageId
-    size: tuple[int, int]
+    found: tuple[int, int] | str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height, width. Raises ValueError where the image cannot be read."""
+        if isinstance(self.found, str):
+            raise ValueError(self.found)
+        return self.found
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,14 @@ class Delivery:
 
     images: list[Delivered] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, one: Delivered) -> None:
+        """Take what is said of an image once. Raises ValueError for what is said again."""
+        if one.name in self._names:
+            raise ValueError("the delivery has this image twice; the first is taken, this is not")
+        self._names.add(one.name)
+        self.images.append(one)
 
 
 class Region(NamedTuple):

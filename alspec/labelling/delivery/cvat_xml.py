@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -19,10 +20,11 @@ from alspec.labelling.delivery.base import (
     painted,
     stem_of,
 )
-from alspec.labelling.delivery.source import Source, ending
+from alspec.labelling.delivery.source import Source, any_holding, ending
 from alspec.labelling.export.image import reject_tag
 from alspec.labelling.rle import Bits, from_runs
 
+_FIRST_TAG = re.compile(rb"<([A-Za-z_][^\s/>]*)")
 _FOREIGN = frozenset({"box", "polyline", "points", "ellipse", "cuboid", "skeleton"})
 _MOST_POINTS = 100_000
 
@@ -35,6 +37,16 @@ class _Element:
 
     attributes: Attributes
     shapes: list[tuple[str, Attributes]] = field(default_factory=list)
+
+
+def is_one(source: Source, expected: Expectation) -> bool:
+    """Whether a file looks like an export of CVAT; others may lie beside it."""
+    return any_holding(source, ".xml", _is_export)
+
+
+def _is_export(data: bytes) -> bool:
+    found = _FIRST_TAG.search(data)
+    return found is not None and found[1] == b"annotations"
 
 
 def read(source: Source, expected: Expectation) -> Delivery:
@@ -50,11 +62,10 @@ def read(source: Source, expected: Expectation) -> Delivery:
             name = element.attributes.get("name", "")
             try:
                 delivered = _delivered(name, element, expected)
+                if delivered is not None:
+                    delivery.add(delivered)
             except ValueError as err:
                 source.refuse(f"{file}: {name or 'an image without a name'}", str(err))
-                continue
-            if delivered is not None:
-                delivery.images.append(delivered)
     return delivery
 
 
@@ -86,12 +97,12 @@ def _images(data: bytes) -> list[_Element]:
 def _delivered(name: str, element: _Element, expected: Expectation) -> Delivered | None:
     """What an element says; None where it says nothing."""
     image = expected.image(name)
-    size = _number(element.attributes, "height"), _number(element.attributes, "width")
-    if size != image.size:
-        raise ValueError(f"it is {size[1]}x{size[0]}, the image {image.size[1]}x{image.size[0]}")
     tags = [own["label"] for tag, own in element.shapes if tag == "tag" and "label" in own]
     if reject_tag(expected.classes) in tags:
         return Delivered(stem_of(name), rejected=True)
+    size = _number(element.attributes, "height"), _number(element.attributes, "width")
+    if size != image.size:
+        raise ValueError(f"it is {size[1]}x{size[0]}, the image {image.size[1]}x{image.size[0]}")
     foreign = sorted({tag for tag, _ in element.shapes if tag in _FOREIGN})
     if foreign:
         raise ValueError(f"it has a <{foreign[0]}>; label with masks or polygons")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alspec.datasets.base import Mask
+from alspec.datasets.files.decoding import Labels
 from alspec.datasets.files.palette import BLACK, Colour, colour_of, first_colours
 from alspec.labelling.delivery.base import Delivered, Delivery, Expectation, stem_of
 from alspec.labelling.delivery.pixels import Pixels, by_colour, by_value, decoded, values_in
@@ -17,6 +18,12 @@ _MASKS = (".png", ".bmp", ".tif", ".tiff")
 _NO_MASKS = (".jpg", ".jpeg", ".gif", ".webp")
 
 
+def is_one(source: Source, expected: Expectation) -> bool:
+    """Whether a file is named like a mask of a batch, or lists images that were rejected."""
+    names = {stem_of(file) for file in _mask_files(source)}
+    return bool(names & expected.images.keys() or ending(source.files, REJECTED))
+
+
 def read(source: Source, expected: Expectation) -> Delivery:
     """Masks by name, and `rejected.txt`.
 
@@ -25,15 +32,21 @@ def read(source: Source, expected: Expectation) -> Delivery:
     """
     listed = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
     masks = _Masks(source, expected, expected.colours or listed)
-    files = [file for file in ending(source.files, *_MASKS) if not _is_handed_over(file)]
+    files = _mask_files(source)
     for file in files:
         masks.read(file)
     masks.read_values()
-    _refuse_other_formats(source, expected, {stem_of(file) for file in files})
+    with_mask = {stem_of(file) for file in files}
+    _refuse_other_formats(source, expected, with_mask)
+    _refuse_in_images(source, expected, with_mask)
     delivery = Delivery([Delivered(name, mask) for name, mask in masks.found.items()])
     for file in ending(source.files, REJECTED):
         delivery.images += _rejected(source, file, expected)
     return delivery
+
+
+def _mask_files(source: Source) -> list[str]:
+    return [file for file in ending(source.files, *_MASKS) if not _is_handed_over(file)]
 
 
 class _Masks:
@@ -74,7 +87,7 @@ class _Masks:
     def _pixels(self, file: str) -> Pixels:
         return decoded(self._source.files[file](), self._expected.image(file).size)
 
-    def _take_palette(self, file: str, pixels: Pixels, values: Mask) -> None:
+    def _take_palette(self, file: str, pixels: Pixels, values: Labels) -> None:
         """By its colours where a palette has those, else by value.
 
         Raises:
@@ -131,6 +144,21 @@ def _refuse_other_formats(source: Source, expected: Expectation, with_mask: set[
         name = stem_of(file)
         if name in expected.images and name not in with_mask and not _is_handed_over(file):
             source.refuse(file, "masks are PNG, BMP or TIFF; a JPEG changes values at every edge")
+
+
+def _refuse_in_images(source: Source, expected: Expectation, with_mask: set[str]) -> None:
+    """Refuse what may be masks in `images/`, unless that is the hand-over's with its HOW-TO.md."""
+    for file in ending(source.files, *_MASKS):
+        *folders, _ = file.split("/")
+        name = stem_of(file)
+        if "images" not in folders or name not in expected.images or name in with_mask:
+            continue
+        beside = [*folders[: folders.index("images")], "HOW-TO.md"]
+        if "/".join(beside) not in source.files:
+            why = (
+                "a folder `images` is for the images themselves; give masks in one of another name"
+            )
+            source.refuse(file, why)
 
 
 def _is_handed_over(file: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,12 +18,21 @@ from alspec.labelling.delivery.base import (
     stem_of,
 )
 from alspec.labelling.delivery.cvat_xml import polygon_mask
-from alspec.labelling.delivery.source import Source, ending
+from alspec.labelling.delivery.source import Source, any_holding, ending
 from alspec.labelling.export.image import reject_tag
 from alspec.labelling.rle import unpack
 
 _MISSHAPEN = (AttributeError, KeyError, TypeError, IndexError, OverflowError)
 """What reading foreign JSON of another shape than expected raises."""
+
+
+def is_one(source: Source, expected: Expectation) -> bool:
+    """Whether a file looks like an export of Label Studio; others may lie beside it."""
+    return any_holding(source, ".json", _is_export)
+
+
+def _is_export(data: bytes) -> bool:
+    return data.removeprefix(BOM_UTF8).lstrip()[:1] == b"[" and b'"annotations"' in data
 
 
 def read(source: Source, expected: Expectation) -> Delivery:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from alspec.datasets.base import IGNORE, Mask
+from alspec.datasets.files.decoding import Labels
+from alspec.datasets.files.label_maps import LARGEST
 from alspec.datasets.files.palette import BLACK, Colour, classes_of_colours
 
 FORMATS = ("PNG", "BMP", "TIFF")
@@ -25,7 +28,7 @@ class Pixels(NamedTuple):
         palette: its colours by value; empty without a palette.
     """
 
-    values: Mask | None
+    values: Labels | None
     shown: Mask | None = None
     palette: tuple[Colour, ...] = ()
 
@@ -46,18 +49,21 @@ def by_colour(pixels: Pixels, colours: Mapping[Colour, int], unlabelled: int) ->
     return mask
 
 
-def by_value(values: Mask, class_ids: Mapping[int, int]) -> Mask:
+def by_value(values: Labels, class_ids: Mapping[int, int]) -> Mask:
     """The class ids (H, W) of values. Raises ValueError for one that is not among them."""
     if foreign := sorted(values_in(values) - class_ids.keys()):
         shown, known = (", ".join(map(str, some)) for some in (foreign[:5], sorted(class_ids)[:32]))
         raise ValueError(f"its values {shown} belong to no class; known are {known}")
-    table = np.array([class_ids.get(value, IGNORE) for value in range(256)], np.uint8)
+    table = np.full(int(values.max(initial=0)) + 1, IGNORE, np.uint8)
+    for value, class_id in class_ids.items():
+        if value < len(table):
+            table[value] = class_id
     mask: Mask = table[values]
     return mask
 
 
-def values_in(values: Mask) -> set[int]:
-    """The different values, within 0 and 255."""
+def values_in(values: Labels) -> set[int]:
+    """The different values, within 0 and 65535."""
     return set(np.flatnonzero(np.bincount(values.ravel())).tolist())
 
 
@@ -88,8 +94,17 @@ def decoded(data: bytes, size: tuple[int, int]) -> Pixels:
                     return Pixels(np.array(image), np.array(image.convert("RGB")), palette)
                 if image.mode in ("RGB", "RGBA"):
                     return Pixels(None, np.array(image.convert("RGB")))
+                if image.mode.startswith("I"):
+                    return Pixels(_of_16_bits(np.array(image)))
                 raise ValueError(f"its pixels are of mode {image.mode}; save it as 8-bit PNG")
     except ValueError:
         raise
     except Exception as err:
         raise ValueError(f"it is no mask that can be read ({type(err).__name__})") from err
+
+
+def _of_16_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+    """Deep grey values, which the project's own masks may have."""
+    if values.min() < 0 or values.max() > LARGEST:
+        raise ValueError(f"its values go beyond 0 to {LARGEST}")
+    return values.astype(np.uint16)

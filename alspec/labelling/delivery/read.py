@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from alspec.labelling.delivery import cvat_masks, cvat_xml, folder, labelstudio
 from alspec.labelling.delivery.base import Delivery, Expectation
 from alspec.labelling.delivery.source import Source, ending, opened
+
+_Read: TypeAlias = Callable[[Source, Expectation], Delivery]
+_IsOne: TypeAlias = Callable[[Source, Expectation], bool]
+
+_FORMATS: tuple[tuple[_IsOne, _Read], ...] = (
+    (cvat_masks.is_one, cvat_masks.read),
+    (cvat_xml.is_one, cvat_xml.read),
+    (labelstudio.is_one, labelstudio.read),
+    (folder.is_one, folder.read),
+)
 
 
 def read_delivery(path: Path, expected: Expectation) -> Delivery:
@@ -24,16 +35,16 @@ def read_delivery(path: Path, expected: Expectation) -> Delivery:
         InputError: there is nothing that can be read at all.
     """
     with opened(path) as source:
-        delivery = _reader(source)(source, expected)
+        delivery = _reader(source, expected)(source, expected)
         delivery.refused += source.refused
         return delivery
 
 
-def _reader(source: Source) -> Callable[[Source, Expectation], Delivery]:
-    if ending(source.files, cvat_masks.LABELMAP):
-        return cvat_masks.read
-    if ending(source.files, ".xml"):
+def _reader(source: Source, expected: Expectation) -> _Read:
+    """The first format whose files are there: notes and lists of other tools may lie beside."""
+    for is_one, read in _FORMATS:
+        if is_one(source, expected):
+            return read
+    if ending(source.files, ".xml"):  # no export, as its reader will say
         return cvat_xml.read
-    if ending(source.files, ".json"):
-        return labelstudio.read
-    return folder.read
+    return labelstudio.read if ending(source.files, ".json") else folder.read

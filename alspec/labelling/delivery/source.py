@@ -73,18 +73,19 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile]:
 def _members(archive: zipfile.ZipFile) -> Source:
     source, total = Source(), 0
     for member in archive.infolist():
-        if member.is_dir():
+        name = member.filename.replace("\\", "/")  # as old tools of Windows write folders
+        if name.endswith("/"):
             continue
         total += member.file_size
-        why = _unsafe_name(member.filename) or _unsafe_member(member)
-        if not why and member.filename in source.files:
+        why = _unsafe_name(name) or _unsafe_member(member)
+        if not why and name in source.files:
             why = "it is in the archive twice"
         if not why and (len(source.files) >= MOST_FILES or total > MOST_BYTES_IN_ALL):
             why = f"beyond {MOST_FILES:,} files or {MOST_BYTES_IN_ALL >> 30} GB in one archive"
         if why:
-            source.refuse(member.filename, why)
+            source.refuse(name, why)
         else:
-            source.files[member.filename] = _reader(archive, member)
+            source.files[name] = _reader(archive, member)
     return source
 
 
@@ -114,8 +115,9 @@ def _unsafe_member(member: zipfile.ZipInfo) -> str:
 
 
 def _unsafe_name(name: str) -> str:
+    """Why a path with slashes alone is not taken."""
     path = PurePosixPath(name)
-    if path.is_absolute() or PureWindowsPath(name).drive or "\\" in name or ".." in path.parts:
+    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:
         return "its path leads out of the archive"
     if not name.isprintable():
         return "its name has characters that cannot be printed"
@@ -156,3 +158,14 @@ def ending(files: Mapping[str, Read], *suffixes: str) -> list[str]:
         for name in files
         if name.lower().endswith(suffixes) and not name.startswith("__MACOSX/")
     )
+
+
+def any_holding(source: Source, suffix: str, looks: Callable[[bytes], bool]) -> bool:
+    """Whether a file with a suffix looks like something, as far as they can be read."""
+    for file in ending(source.files, suffix):
+        try:
+            if looks(source.files[file]()):
+                return True
+        except ValueError:
+            continue  # whoever reads it says why
+    return False

@@ -35,7 +35,7 @@ HOW_TO = """\
    *CVAT for images 1.1* or *Segmentation mask 1.1*, without images. Then
    `alspec ingest {project} EXPORT.zip`
    Only *CVAT for images 1.1* carries the tag `{reject}`.
-   Pixels without a class become {unlabelled}.
+   Pixels without a class {unlabelled}.
 """
 
 

@@ -14,7 +14,8 @@ HOW_TO = """\
 
 1. Draw a mask for each image of `images/`, as a PNG of the same size and name (`{example}`).
    Its pixels are the ids of `classes.csv` (8-bit grey or palette), or the colours listed there;
-   {nothing} is {unlabelled}.
+   {nothing} is for pixels without a class.
+   Pixels without a class {unlabelled}.
 2. {start}
 3. Give back the folder of masks, or a zip of it:
    `alspec ingest {project} MASKS_FOLDER`

@@ -45,7 +45,7 @@ class HandOver:
         images: best first.
         classes: names by id.
         project: the spec file, for the commands in HOW-TO.md.
-        unlabelled: what pixels without a class become, in words.
+        unlabelled: what happens to pixels without a class, in words that follow these.
         home: the absolute folder where the hand-over is to stay.
         colours: of the classes by id, in the project's own masks; empty where those have none.
     """

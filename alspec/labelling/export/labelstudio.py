@@ -31,7 +31,7 @@ HOW_TO = """\
 5. An image that cannot be labelled gets the choice `{reject}`. *Skip* leaves an image open.
 6. When done, in whole or in part: *Export > JSON* (never PNG: it loses the names). Then
    `alspec ingest {project} EXPORT.json`
-   Pixels without a class become {unlabelled}. Where brushes overlap, the later one wins.
+   Pixels without a class {unlabelled}. Where brushes overlap, the later one wins.
 """
 
 
