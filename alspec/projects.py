@@ -126,7 +126,7 @@ def ingest(
         project: as `load` gives it.
         paths: exports, one after another: zips, folders, XML or JSON.
         accept_unchanged: masks that are the proposal, pixel for pixel, count.
-        hours: of work, for each delivery.
+        hours: of work on each delivery; the batches in it share them by images taken.
         annotator: whose annotations count: a name, or `latest`.
         mask_values: what a folder of masks holds: `ids` or `colours` of classes.csv, `own` as in
             the project's masks, or `any`: whichever fits; where two would, and differ, they are

@@ -80,6 +80,7 @@ class Taking:
 
     Attributes:
         verdicts: on each image of the batch, once its masks are taken.
+        wrote: whether a mask was written.
     """
 
     state: State
@@ -90,6 +91,7 @@ class Taking:
     refused: Mapping[str, str]
     services: Services
     verdicts: dict[ImageId, Record] = field(default_factory=dict)
+    wrote: bool = False
 
     @cached_property
     def _before(self) -> Received | None:
@@ -125,9 +127,10 @@ class Taking:
         before = self._before
         if self.options.hours is None and before is not None:
             hours = before.hours
-        if before is not None and (self.verdicts, hours) == (before.images, before.hours):
+        same = before is not None and (self.verdicts, hours) == (before.images, before.hours)
+        ingested.known &= same and not self.wrote
+        if same:
             return
-        ingested.known = False
         now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
         received = Received(
             sha256=self.digest,
@@ -197,7 +200,7 @@ class Taking:
         try:
             if row.id in self.state.labelled:
                 return {**record, **self._revise(row, mask)}
-            write_mask(self.state.dataset, row.id, mask)
+            self._write(row, mask)
         except ValueError as err:
             return {"verdict": Verdict.REFUSED.value, "why": str(err)}
         return record
@@ -219,8 +222,12 @@ class Taking:
         old = self.batch.folder.replaced / name
         shutil.copyfile(path, old.with_name(f".{name}"))
         old.with_name(f".{name}").replace(old)
-        write_mask(dataset, row.id, mask)
+        self._write(row, mask)
         return {"replaced": name}
+
+    def _write(self, row: Asked, mask: Mask) -> None:
+        write_mask(self.state.dataset, row.id, mask)
+        self.wrote = True
 
 
 def _about(chosen: Delivered) -> dict[str, object]:

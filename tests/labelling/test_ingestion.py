@@ -241,9 +241,10 @@ def test_a_mask_that_was_lost_is_taken_again_from_the_same_delivery(desk):
     image = next(iter(taken.verdicts))
     desk.drawn.mask_path(image).unlink()
     assert len(desk.state().waiting(desk.state().open_batch)) == 1
-    desk.ingest(path)
+    assert not desk.ingest(path).known
     assert desk.state().open_batch is None
     np.testing.assert_array_equal(desk.drawn.labelled()[image], desk.drawn.truths[image])
+    assert desk.ingest(path).known
     desk.drawn.mask_path(image).unlink()
     stem = next(row.stem for row in read_batches(desk.folder)[0].rows if row.id == image)
     desk.ingest(desk.give({}, "no", rejected=[stem]))
