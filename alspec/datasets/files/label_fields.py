@@ -99,7 +99,12 @@ class LabelFields(Frozen):
             )
         named = self.values or (self.colours if isinstance(self.colours, dict) else None)
         if named is not None:
-            _require_same(self.classes, tuple(dict.fromkeys(named.values())))
+            names = tuple(dict.fromkeys(named.values()))
+            _require_same(self.classes, names)
+            # Said as a list from here on: their order makes the ids, and JSON, which keys are made
+            # of and workers read, does not keep that of a mapping.
+            object.__setattr__(self, "classes", self.classes or names)
+            _require_several(self.classes)
         self._check_ignored()
         return self
 
@@ -154,6 +159,16 @@ def _require_same(classes: tuple[str, ...], named: tuple[str, ...]) -> None:
             raise PydanticCustomError(
                 "labels", "the class `{name}` has no value or colour; give it one", {"name": name}
             )
+
+
+def _require_several(names: tuple[str, ...]) -> None:
+    """What values or colours name is a number of classes that `classes` may have."""
+    if not 2 <= len(names) <= IGNORE:
+        raise PydanticCustomError(
+            "labels",
+            "values or colours name {count} classes; name 2 to {most}",
+            {"count": len(names), "most": IGNORE},
+        )
 
 
 def with_colours_read(fields: LabelFields, root: str | None) -> dict[str, object]:
