@@ -18,12 +18,12 @@ from alspec.labelling.export.image import HandedImage, HandOver
 from alspec.labelling.mask_file import has_ignored, own_codes
 from alspec.labelling.services import Services
 from alspec.labelling.state import State
+from alspec.labelling.trainings import all_trainings
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.prediction import predict_images
 from alspec.spec.project import IGNORED, Project
 from alspec.store.drafts import new_draft
 from alspec.store.project_folder import ProjectFolder
-from alspec.store.store import Store
 from alspec.system import failpoints
 from alspec.system.atomic import write_bytes
 
@@ -55,7 +55,7 @@ def hand_over(
         StepFailed: the proposals could not be predicted.
         DataError: an image cannot be read.
     """
-    _propose(project, project_folder.store, state, batch, services)
+    _propose(project, project_folder, state, batch, services)
     images = handed_images(state, batch)
     if not batch.folder.contact_sheet.exists():
         sheet = contact_sheet(images, project.classes, services)
@@ -96,14 +96,18 @@ def handed_images(state: State, batch: Batch) -> list[HandedImage]:
 
 
 def _propose(
-    project: Project, store: Store, state: State, batch: Batch, services: Services
+    project: Project, place: ProjectFolder, state: State, batch: Batch, services: Services
 ) -> None:
     """Predict the masks of a batch's images, but for check images and first batches."""
     train = batch.about.get("train")
     if batch.folder.proposed.is_dir() or not train:
         return
+    store = place.store
     if not store.holds(train, WEIGHTS):
         services.note("the model of this batch is not in the store any more: no proposals")
+        return
+    if train not in {one.key for one in all_trainings(place) if one.classes == project.classes}:
+        services.note("the model of this batch knows other classes than the spec has: no proposals")
         return
     there = {frame.id for frame in state.frames}
     rows = [row for row in batch.rows if row.role is Role.TRAIN and row.id in there]

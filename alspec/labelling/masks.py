@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +12,14 @@ from alspec.datasets.files.palette import class_rows
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
 from alspec.errors import InputError, Problem
 from alspec.labelling.measures import measured, mious
+from alspec.labelling.predicted_files import ABOUT, PredictedFiles, outputs_of
 from alspec.labelling.services import Services
-from alspec.labelling.trainings import Training, read_trainings
+from alspec.labelling.trainings import Training, all_trainings, read_trainings
 from alspec.plan.kinds.train import WEIGHTS
 from alspec.run.prediction import Files, predict_images
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
-from alspec.system.atomic import write_csv, write_json
-
-ABOUT = "predict.json"
-"""In the output folder: the model that its masks are from."""
+from alspec.system.atomic import write_csv
 
 CONFIDENCE = "confidence"
 """Folder for the largest probability of each pixel, 0 to 255."""
@@ -36,7 +33,7 @@ class Predicted:
         folder: where the masks are, under the images' paths.
         training: the model.
         images: asked for.
-        written: now; the others were there from the same model.
+        written: now; the others were there, of the same images by the same model.
         problems: images that cannot be read.
     """
 
@@ -58,8 +55,8 @@ def predict(
 ) -> Predicted:
     """Write a palette PNG of class ids for each image, at the image's own size.
 
-    A mask is there whole or not at all; called again with the same model, those that are there stay
-    and the others are made.
+    A mask is there whole or not at all. Called again, those of the same images by the same model
+    stay, and the others are made.
 
     Args:
         project: the spec.
@@ -70,23 +67,20 @@ def predict(
         confidence: also write how sure the model is of each pixel.
 
     Raises:
-        InputError: there is no model yet, or no image.
+        InputError: there is no model yet, or only of other classes; or there is no image.
         StepFailed: a predicting process ended early; what was written is whole.
     """
-    training = best_training(folder)
-    if training is None:
-        what = "has no model yet. `alspec select` trains one on what is labelled"
-        raise InputError.at(project.project, what)
+    training = best_training(project, folder)
     files = _files(project, images, output, confidence=confidence)
-    if not _is_of_model(output, training):
-        _refuse_foreign(output, files)
-        output.mkdir(parents=True, exist_ok=True)
-        for one in files:  # of another model: none of them may be taken for this one's
-            Path(one["mask"]).unlink(missing_ok=True)
-        classes = project.classes
-        write_json(output / ABOUT, {"train": training.key, "classes": list(classes)})
-        write_csv(output / "classes.csv", ("id", "name", "colour"), class_rows(classes))
-    wanted = [one for one in files if not all(Path(path).is_file() for path in one.values())]
+    _refuse_foreign(output, files)
+    output.mkdir(parents=True, exist_ok=True)
+    model = {
+        "train": training.key,
+        "classes": list(project.classes),
+        "image_size": project.dataset.image_size,
+    }
+    wanted = PredictedFiles(output, model).still_to_write(files)
+    write_csv(output / "classes.csv", ("id", "name", "colour"), class_rows(project.classes))
     problems = predict_images(
         folder.store,
         training.key,
@@ -100,30 +94,41 @@ def predict(
     return Predicted(output, training, len(files), written, problems)
 
 
-def best_training(folder: ProjectFolder) -> Training | None:
-    """The model whose mIoU is best on the images that all are measured on; else the newest."""
-    trainings = [one for one in read_trainings(folder) if folder.store.holds(one.key, WEIGHTS)]
+def best_training(project: Project, folder: ProjectFolder) -> Training:
+    """The model whose mIoU is best on the images that all are measured on; else the newest.
+
+    Raises:
+        InputError: there is none of the project's classes.
+    """
+    there = folder.store.holds
+    trainings = [one for one in read_trainings(folder, project.classes) if there(one.key, WEIGHTS)]
     if not trainings:
-        return None
+        raise InputError.at(project.project, _no_model(project, folder))
     found = mious(measured(folder, trainings))
     best = max(found.values(), default=None)
     return next((one for one in reversed(trainings) if found.get(one.key) == best), trainings[-1])
 
 
+def _no_model(project: Project, folder: ProjectFolder) -> str:
+    of_other_classes = [one for one in all_trainings(folder) if one.classes != project.classes]
+    if not of_other_classes:
+        return "has no model yet. `alspec select` trains one on what is labelled"
+    former, now = (", ".join(each) for each in (of_other_classes[-1].classes, project.classes))
+    return (
+        f"has models of other classes alone: they know {former or 'others'}, in this order of ids, "
+        f"and the spec has {now}. `alspec run` trains one of the spec's; or restore the spec's "
+        "classes"
+    )
+
+
 def _refuse_foreign(output: Path, files: Sequence[Files]) -> None:
-    """Masks that `predict` did not write are somebody's work."""
-    there = [one["mask"] for one in files if Path(one["mask"]).exists()]
-    if there and not (output / ABOUT).is_file():
+    """Files that `predict` did not write are somebody's work."""
+    if (output / ABOUT).is_file():
+        return
+    there = [path for one in files for path in outputs_of(one).values() if Path(path).exists()]
+    if there:
         what = f"has {len(there)} files that `predict` did not write, the first {there[0]}"
         raise InputError.at(output, f"{what}. Choose another folder for -o")
-
-
-def _is_of_model(output: Path, training: Training) -> bool:
-    try:
-        about = json.loads((output / ABOUT).read_text("utf-8"))
-        return bool(about["train"] == training.key)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
 
 
 def _files(project: Project, images: Path | None, output: Path, *, confidence: bool) -> list[Files]:
@@ -134,12 +139,13 @@ def _files(project: Project, images: Path | None, output: Path, *, confidence: b
     else:
         names = _images_in(images)
     masks = {name: Path(name).with_suffix(".png").as_posix() for name in names}
-    _refuse_clashes(masks, images or Path(str(project.dataset.root)))
+    maps = {name: f"{CONFIDENCE}/{mask}" for name, mask in masks.items()} if confidence else {}
+    _refuse_clashes(masks, maps, images or Path(str(project.dataset.root)))
     files = []
     for name, path in names.items():
         one = {"image": str(path.absolute()), "mask": str((output / masks[name]).absolute())}
         if confidence:
-            one["confidence"] = str((output / CONFIDENCE / masks[name]).absolute())
+            one["confidence"] = str((output / maps[name]).absolute())
         files.append(one)
     return files
 
@@ -158,11 +164,22 @@ def _images_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _refuse_clashes(masks: dict[str, str], where: Path) -> None:
-    """Two images whose masks would be one file: `a.jpg` and `a.png`."""
+def _refuse_clashes(masks: dict[str, str], maps: dict[str, str], where: Path) -> None:
+    """Two images of which one file would be written.
+
+    The masks of `a.jpg` and `a.png`, or the mask of `confidence/a.png` and the confidence of
+    `a.png`.
+    """
     first: dict[str, str] = {}
     for name, mask in masks.items():
         other = first.setdefault(mask, name)
         if other != name:
             what = f"{other} and {name} would have one mask, {mask}; rename one of them"
+            raise InputError.at(where, what)
+    for name, confidence in maps.items():
+        if confidence in first:
+            what = (
+                f"the mask of {first[confidence]} and the confidence of {name} would be one file, "
+                f"{confidence}; rename the folder `{CONFIDENCE}`, or leave out --confidence"
+            )
             raise InputError.at(where, what)

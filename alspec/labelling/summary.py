@@ -14,7 +14,7 @@ from alspec.labelling.batches import Batch, Role, Verdict
 from alspec.labelling.measures import Measured, measured
 from alspec.labelling.next_batch import check_size
 from alspec.labelling.state import State, read_state
-from alspec.labelling.trainings import read_trainings
+from alspec.labelling.trainings import labelled_now, read_trainings, untrained
 from alspec.labelling.worth import Worth, worth
 from alspec.spec.project import Project
 from alspec.store.project_folder import ProjectFolder
@@ -75,7 +75,8 @@ class Summary:
         batches: in their order.
         measured_on: images that models are measured on.
         worth: what more labels are expected to bring; None without a measured model.
-        untrained: labelled images that no model was trained on yet.
+        untrained: labelled images that no model was trained on as they are now: new ones, and
+            those whose mask was revised since.
         hours_per_image: of labelled images whose hours are known; None where none is.
         agreement: mean pairwise mIoU of images that several people labelled, and how many.
         waiting: whether a batch waits for labels.
@@ -116,7 +117,7 @@ def _plain(value: float) -> float | None:
 def summarise(project: Project, folder: ProjectFolder) -> Summary:
     """Look at a project; trains nothing and writes nothing."""
     state = read_state(project, folder)
-    trainings = read_trainings(folder)
+    trainings = read_trainings(folder, project.classes)
     found = measured(folder, trainings)
     hours = [_hours(batch) for batch in state.batches]
     counted = [
@@ -125,7 +126,6 @@ def summarise(project: Project, folder: ProjectFolder) -> Summary:
         if own is not None
     ]
     whole = sum(own for own in hours if own is not None)
-    newest = max((one.labelled for one in trainings), default=0)
     return Summary(
         project=project.project,
         counts=state.counts(),
@@ -134,7 +134,7 @@ def summarise(project: Project, folder: ProjectFolder) -> Summary:
         ],
         measured_on=len(found.images),
         worth=worth_of(project, found),
-        untrained=max(0, len(state.train_ids) - newest),
+        untrained=untrained(trainings, labelled_now(state).train),
         hours_per_image=whole / sum(counted) if sum(counted) else None,
         agreement=_agreement(state),
         waiting=state.open_batch is not None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import TypedDict
 
 from alspec.datasets.base import ImageId
@@ -15,7 +16,7 @@ from alspec.labelling.services import Services
 from alspec.labelling.state import State
 from alspec.plan.kinds.acquire import GivenParams
 from alspec.plan.kinds.train import WEIGHTS
-from alspec.plan.project import LabelledNow, ProjectPlan, plan_project
+from alspec.plan.project import File, LabelledNow, ProjectPlan, plan_project
 from alspec.plan.step import Step, StepKey
 from alspec.spec.project import Project
 from alspec.store.manifest import StepRecord
@@ -32,24 +33,41 @@ class Training:
         steps: the labelled set and the training, without paths.
         labelled: images it was trained on.
         images: SHA-256 of their ids, which identifies revisions of one labelled set.
+        classes: names by id, which its masks speak in.
+        files: id, SHA-256 of image and of mask, of each image it was trained on.
         ssl: with s4GAN.
         evaluations: steps that measured it, those of the last time.
-        number: counts trainings in the order in which they were first done.
+        number: counts trainings in the order in which they were last trained on what was labelled.
     """
 
     key: StepKey
     steps: tuple[Step, ...]
     labelled: int
     images: str
+    classes: tuple[str, ...]
+    files: frozenset[File]
     ssl: bool
     evaluations: tuple[StepKey, ...]
     number: int
 
 
-def read_trainings(folder: ProjectFolder) -> list[Training]:
-    """Every recorded training by labelled images; of several on the same images the last."""
-    latest = {one.images: one for one in sorted(_all(folder), key=lambda one: one.number)}
+def read_trainings(folder: ProjectFolder, classes: Sequence[str]) -> list[Training]:
+    """Recorded trainings by labelled images; of several on the same images the last.
+
+    Args:
+        folder: the project's.
+        classes: the spec's. A model of others, or of these in another order, says other things by
+            the same ids: nothing may be predicted with it, nor measured.
+    """
+    fitting = [one for one in all_trainings(folder) if one.classes == tuple(classes)]
+    latest = {one.images: one for one in fitting}
     return sorted(latest.values(), key=lambda one: (one.labelled, one.number))
+
+
+def untrained(trainings: Sequence[Training], now: Iterable[File]) -> int:
+    """Labelled images that even the model that knows most of them lacks, as they are now."""
+    files = frozenset(now)
+    return min((len(files - one.files) for one in trainings), default=len(files))
 
 
 class _TrainingRecord(TypedDict):
@@ -65,15 +83,26 @@ class _TrainingRecord(TypedDict):
 
 def _training(data: _TrainingRecord) -> Training:
     steps = tuple(Step.from_json(step) for step in data["steps"])
+    given = _given(steps)
     return Training(
         key=steps[-1].key,
         steps=steps,
         labelled=int(data["labelled"]),
         images=str(data["images"]),
+        classes=_names(given.dataset["classes"]),
+        files=frozenset((ImageId(image), file, mask) for image, file, mask in given.files),
         ssl=bool(data["ssl"]),
         evaluations=tuple(StepKey(key) for key in data["evaluations"]),
         number=int(data["number"]),
     )
+
+
+def _given(steps: Sequence[Step]) -> GivenParams:
+    return GivenParams.of(next(step for step in steps if "files" in step.params).params)
+
+
+def _names(recorded: object) -> tuple[str, ...]:
+    return tuple(map(str, recorded)) if isinstance(recorded, list) else ()
 
 
 def labelled_now(state: State, excluded: Sequence[ImageId] = ()) -> LabelledNow:
@@ -122,7 +151,7 @@ def plan_training(
     """
     former = [
         training.steps
-        for training in read_trainings(folder)
+        for training in read_trainings(folder, project.classes)
         if folder.store.holds(training.key, WEIGHTS)
     ]
     return plan_project(
@@ -151,12 +180,16 @@ def run_training(
 def _record(folder: ProjectFolder, planned: ProjectPlan, ssl: bool) -> None:
     """Write what was trained on and how it was measured; former ones get their new measures."""
     folder.trainings.mkdir(parents=True, exist_ok=True)
-    known = {training.key: training for training in _all(folder)}
+    known = {training.key: training for training in all_trainings(folder)}
     number = max((training.number for training in known.values()), default=0)
     for key, evaluations in planned.evaluations.items():
         if key in known:
             old = known[key]
             steps, at, own_ssl = old.steps, old.number, old.ssl
+            if key == planned.train and at < number:  # masks are again what they were then
+                number += 1
+                at = number
+                _path(folder, old.number, key).unlink(missing_ok=True)
         else:
             number += 1
             train = planned.plan.steps[key]
@@ -166,14 +199,15 @@ def _record(folder: ProjectFolder, planned: ProjectPlan, ssl: bool) -> None:
         _write(folder, steps, at, own_ssl, evaluations)
 
 
-def _all(folder: ProjectFolder) -> list[Training]:
+def all_trainings(folder: ProjectFolder) -> list[Training]:
+    """Every recorded training, of whatever classes, by their numbers."""
     found = []
     for path in sorted(folder.trainings.glob("*.json")):
         try:
             found.append(_training(json.loads(path.read_text("utf-8"))))
         except (OSError, ValueError, LookupError, TypeError):
             continue  # it is a record alone: what it describes can be trained again
-    return found
+    return sorted(found, key=lambda one: one.number)
 
 
 def _write(
@@ -183,8 +217,7 @@ def _write(
     ssl: bool,
     evaluations: Sequence[StepKey],
 ) -> None:
-    given = next(step for step in steps if "files" in step.params)
-    ids = [image for image, *_ in GivenParams.of(given.params).files]
+    ids = [image for image, *_ in _given(steps).files]
     data: _TrainingRecord = {
         "number": number,
         "labelled": len(ids),
@@ -193,8 +226,11 @@ def _write(
         "steps": [replace(step, local_paths={}).to_json() for step in steps],
         "evaluations": list(evaluations),
     }
-    path = folder.trainings / f"{number:03d}-{steps[-1].key[:16]}.json"
-    write_json(path, data)
+    write_json(_path(folder, number, steps[-1].key), data)
+
+
+def _path(folder: ProjectFolder, number: int, key: StepKey) -> Path:
+    return folder.trainings / f"{number:03d}-{key[:16]}.json"
 
 
 def _digest(ids: Sequence[str]) -> str:

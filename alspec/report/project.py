@@ -61,8 +61,8 @@ def _state(summary: Summary) -> str:
         text += " A batch waits for labels; `alspec ingest` takes them."
     if summary.untrained:
         text += (
-            f" {summary.untrained} labelled images were in no training yet; `alspec run` or "
-            "`alspec select` trains on them."
+            f" {summary.untrained} labelled images are new or revised since the last training; "
+            "`alspec run` or `alspec select` trains on them."
         )
     return text
 
@@ -110,7 +110,7 @@ def _worth(project: Project, summary: Summary) -> str:
         return ""
     lines = [_ADVICE[found.advice]]
     if found.next_batch is None or found.doubling is None:
-        lines.append("Three measured labelled sets are needed for a curve.")
+        lines.append("Three measured labelled sets of different sizes are needed for a curve.")
     else:
         cost = _cost(project, summary, found.next_batch)
         lines.append(f"The next batch: {found.next_batch}{cost}.")
