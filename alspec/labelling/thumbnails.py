@@ -106,7 +106,8 @@ def own_features(path: Path, images: Sequence[ImageId]) -> Features:
     """The user's vectors, a row an image.
 
     Raises:
-        InputError: the file is no npz with `ids` and `vectors`, or lacks an image.
+        InputError: the file is no npz with `ids` and `vectors`, names an id twice, or lacks an
+            image.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -118,6 +119,13 @@ def own_features(path: Path, images: Sequence[ImageId]) -> Features:
         what = f"`vectors` must be finite, a row for each of {len(ids)} ids, got {vectors.shape}"
         raise InputError.at(path, what)
     row = {image: number for number, image in enumerate(ids)}
+    if len(row) < len(ids):
+        twice = next(image for number, image in enumerate(ids) if row[image] != number)
+        what = (
+            f"{len(ids) - len(row)} of {len(ids)} ids are there before, the first {twice}. Give "
+            "each image one vector"
+        )
+        raise InputError.at(path, what)
     missing = [image for image in images if image not in row]
     if missing:
         what = f"has no vector for {len(missing)} of {len(images)} images, the first {missing[0]}"

@@ -29,7 +29,7 @@ MARGIN = 0.5
 
 RESAMPLES = 1000
 FEWEST = 3
-"""Measures that a curve can be fitted to."""
+"""Measured labelled sets, no two of one size, that a curve can be fitted to."""
 
 GRID = np.arange(1, 41) / 20
 """Exponents c that are tried, 0.05 to 2."""
@@ -66,7 +66,7 @@ class Worth:
     Attributes:
         advice: from the next batch's interval and the margin.
         points: labelled images and mIoU in percent, with its interval, of each labelled set.
-        next_batch: gain of one more batch; None with fewer than three measures.
+        next_batch: gain of one more batch; None with fewer than three sizes that have a measure.
         doubling: gain of as many labels again.
         curve: a, b and c.
     """
@@ -76,6 +76,11 @@ class Worth:
     next_batch: Gain | None = None
     doubling: Gain | None = None
     curve: tuple[float, float, float] | None = None
+
+    @property
+    def sizes(self) -> int:
+        """Different sizes of labelled sets whose mIoU is known."""
+        return len({count for count, miou, *_ in self.points if np.isfinite(miou)})
 
 
 def worth(
@@ -88,7 +93,7 @@ def worth(
     """What the measures so far say of more labels.
 
     Args:
-        labelled: images of each labelled set, growing.
+        labelled: images of each labelled set, never falling.
         confusions: for each of them (N, C, C), pixels by truth and prediction of the same N
             images in the same order.
         batch: images that the next batch would add.
@@ -98,19 +103,20 @@ def worth(
     Returns:
         The advice and its figures; intervals of the gains from resampling the images, from the
         scatter of the measures around their curve, and from leaving out each measure in turn where
-        four are there.
+        three sizes are left without it. No gain with fewer sizes, or without a pixel to measure on.
     """
     resampled = _resampled(confusions, rng)
     points = [
         (count, miou(matrices.sum(axis=0)), *_interval(column))
         for count, matrices, column in zip(labelled, confusions, resampled.T, strict=True)
     ]
-    if len(labelled) < FEWEST:
-        return Worth(Advice.CANNOT_TELL, points)
+    found = Worth(Advice.CANNOT_TELL, points)
+    if found.sizes < FEWEST or not np.isfinite([point[1] for point in points]).all():
+        return found
     sizes = np.asarray(labelled, float)
     own = np.array([[point[1] for point in points]])
     noisy = resampled + _scatter(sizes, own, rng)
-    curves = fit(sizes, np.concatenate([own, noisy]), _left_out(len(labelled), len(noisy)))
+    curves = fit(sizes, np.concatenate([own, noisy]), _left_out(sizes, len(noisy)))
     now = sizes[-1]
     gains = [_gain(curves, now, more) for more in (now + batch, 2 * now)]
     low, high = gains[0].low, gains[0].high
@@ -158,21 +164,28 @@ def _scatter(sizes_K: Values, own_1K: Values, rng: np.random.Generator) -> Value
     return noise
 
 
-def _left_out(points: int, resamples: int) -> Values:
-    """Weights (1 + R, K): the first row is the whole; then none or each point is left out."""
-    weights = np.ones((1 + resamples, points))
-    if points > FEWEST:
-        for row in range(1, 1 + resamples):
-            point = row % (points + 1)
-            if point < points:
-                weights[row, point] = 0
+def _left_out(sizes_K: Values, resamples: int) -> Values:
+    """Weights (1 + R, K): the first row is the whole; then none or each point is left out.
+
+    A point stays without which too few sizes were left.
+    """
+    weights = np.ones((1 + resamples, len(sizes_K)))
+    rest = (np.delete(sizes_K, point) for point in range(len(sizes_K)))
+    spare = [point for point, left in enumerate(rest) if len(np.unique(left)) >= FEWEST]
+    for row in range(1, 1 + resamples):
+        turn = row % (len(spare) + 1)
+        if turn < len(spare):
+            weights[row, spare[turn]] = 0
     return weights
 
 
 def fit(sizes_K: Values, mious_RK: Values, weights_RK: Values) -> Values:
-    """Curves (R, 3) of a, b, c, the least squares of each row over the grid of c."""
+    """Curves (R, 3) of a, b, c, the least squares of each row over the grid of c.
+
+    A row with a measure that is NaN has no curve: NaN.
+    """
     best = np.full(len(mious_RK), np.inf)
-    curves = np.zeros((len(mious_RK), 3))
+    curves = np.full((len(mious_RK), 3), np.nan)
     total = weights_RK.sum(axis=1)
     for c in GRID:
         x_K = -(sizes_K**-c)

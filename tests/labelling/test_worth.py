@@ -123,3 +123,31 @@ def test_miou_leaves_out_classes_that_never_occur():
         100 * (5 / 10 + 10 / 15) / 2
     )
     assert np.isnan(miou(np.zeros((2, 2), np.int64)))
+
+
+@pytest.mark.parametrize("sizes", [(10, 10, 10), (10, 10, 20), (10, 10, 10, 20, 20)])
+def test_a_curve_takes_three_sizes(sizes):
+    sets = [matrices(30 + 10 * n) for n in range(len(sizes))]
+    found = worth(sizes, sets, 5, np.random.default_rng(0))
+    assert (found.advice, found.next_batch, found.curve) == (Advice.CANNOT_TELL, None, None)
+    assert found.sizes == len(set(sizes))
+
+
+def test_measures_of_one_size_are_no_obstacle_to_a_curve():
+    sizes = (20, 20, 40, 60)
+    found = worth(sizes, [matrices(q) for q in curve(sizes)], 20, np.random.default_rng(0))
+    assert found.next_batch.expected == pytest.approx(curve(80) - curve(60), abs=0.05)
+    assert np.isfinite([found.next_batch.low, found.next_batch.high]).all()
+
+
+def test_without_a_pixel_to_measure_on_nothing_can_be_told():
+    found = worth((10, 20, 30), [0 * matrices(50)] * 3, 5, np.random.default_rng(0))
+    assert (found.advice, found.next_batch, found.sizes) == (Advice.CANNOT_TELL, None, 0)
+    assert np.isnan([point[1] for point in found.points]).all()
+
+
+def test_a_measure_that_is_not_known_has_no_curve():
+    measured = np.array([[50.0, np.nan, 60.0], [50.0, 55.0, 60.0]])
+    found = fit(np.array([10.0, 20, 30]), measured, np.ones((2, 3)))
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
