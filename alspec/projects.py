@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alspec.datasets.base import Split
 from alspec.datasets.kinds.partly_labelled import PartlyLabelled
-from alspec.errors import InputError
+from alspec.errors import InputError, Problem
 from alspec.labelling import masks, selection
 from alspec.labelling.advice import choose_method, guide_answer
 from alspec.labelling.delivery.base import MaskValues
@@ -17,7 +17,7 @@ from alspec.labelling.ingestion import ingest as take
 from alspec.labelling.next_batch import labelled_after_next, plan_next, pool_facts
 from alspec.labelling.outcomes import CheckedProject, Ingestion, ProjectResults, Selection
 from alspec.labelling.running import check_files, opened, read_files, services_of
-from alspec.labelling.state import read_state
+from alspec.labelling.state import State, read_state
 from alspec.labelling.summary import summarise
 from alspec.labelling.taking import Options
 from alspec.labelling.trainings import plan_training, run_training
@@ -191,8 +191,8 @@ def run(
     """Train on what is labelled now, measure it, write the report; choose nothing.
 
     Raises:
-        InputError: nothing is labelled yet, the files do not allow it, or an option is one of
-            studies alone.
+        InputError: nothing is labelled yet (with the code of waiting for labels if a batch is
+            open), the files do not allow it, or an option is one of studies alone.
         StepFailed: a step failed; finished steps stay in the store.
     """
     _refuse_options_of_studies(project, options)
@@ -208,14 +208,22 @@ def run(
         check_files(project, folder, observer)
         state = read_state(project, folder)
         if not state.train_ids:
-            what = "has no labelled image to train on. `alspec select` makes a first batch"
-            raise InputError.at(project.project, what)
+            raise InputError([_nothing_to_train_on(project, state)])
         facts = pool_facts(project, folder, services)
         labelled = labelled_after_next(project, state)
         choice = choose_method(project, None, facts, labelled)
         planned = plan_training(project, folder, state, choice, trust_config=trusted)
         run_training(folder, planned, choice, services)
     return publish(project, work_dir=work_dir)
+
+
+def _nothing_to_train_on(project: Project, state: State) -> Problem:
+    what = "has no labelled image to train on"
+    if state.open_batch is None:
+        return Problem(project.project, f"{what}. `alspec select` makes a batch to label")
+    number, images = state.open_batch.number, len(state.waiting(state.open_batch))
+    what += f": {images} images of batch {number} wait for their labels; `alspec ingest` takes them"
+    return Problem(project.project, what, waits_for_labels=True)
 
 
 def _refuse_options_of_studies(project: Project, options: RunOptions) -> None:
@@ -269,15 +277,18 @@ def recommend(
         progress: hears of images read.
 
     Raises:
-        InputError: the files do not allow it.
+        InputError: the files do not allow it, or all images were rejected.
     """
     folder, observer = project_folder(project, work_dir), observer_of(progress)
     with opened(project) as project:
         services = services_of(project, folder, parse_devices("cpu"), observer)
         check_files(project, folder, observer)
         state = read_state(project, folder)
-        facts = pool_facts(project, folder, services)
         labelled = labelled_after_next(project, state)
+        if not labelled:
+            what = f"all its images were rejected. Add images to {state.dataset.spec.images}"
+            raise InputError.at(project.project, what)
+        facts = pool_facts(project, folder, services)
         choice = choose_method(project, None, facts, labelled)
         chosen = f"{choice.method.label}{' with SSL' if choice.ssl else ''}"
         if not state.train_ids:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,7 @@ def make(kind: str, folder: Path, images: int, size: tuple[int, int], seed: int)
     images_made = make_miniature(kind, folder, Drawing(images, size, seed))
     text = f"{folder}: {images_made} images rendered, {images} to label. Check: "
     text += f"alspec datasets check {kind}"
-    console.out.print(f"{text} {folder}", markup=False)
+    console.out.print(f"{text} {shlex.quote(str(folder))}", markup=False)
 
 
 def check(what: str, root: Path | None, overrides: Sequence[str], *, as_json: bool = False) -> None:

@@ -224,7 +224,9 @@ def run(
 
 @app.command()
 def status(
-    spec: Annotated[Path | None, typer.Argument(help="A study spec; all studies if none.")] = None,
+    spec: Annotated[
+        Path | None, typer.Argument(help="A spec; all studies and projects if none.")
+    ] = None,
     overrides: Overrides = None,
     work_dir: WorkDir = WORK_DIR,
     as_json: Json = False,
@@ -242,9 +244,8 @@ def status(
     if project := projects.project_of(spec, overrides or ()):
         raise typer.Exit(projects.status(project, work_dir, as_json=as_json))
 
-    if spec is None and not as_json:
-        projects.status_of_all(work_dir)
-    commands.status(spec, overrides or (), work_dir, as_json=as_json, watch=watch)
+    code = commands.status(spec, overrides or (), work_dir, as_json=as_json, watch=watch)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def new(name: str, folder: Path) -> None:
 
     made = write_package(name, folder)
     steps = (
-        f"pip install -e '{made}[test]'",
-        f"pytest {made}",
+        f"pip install -e {shlex.quote(f'{made}[test]')}",
+        f"pytest {shlex.quote(str(made))}",
         f"alspec plugins check {name}",
         f"methods: [random, {name}]   # in a spec",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from alspec import api
@@ -85,9 +86,9 @@ def select(
     came_back = f"{back} came back, " if back else ""
     console.out.print(f"{came_back}{made.waiting} images wait for labels")
     console.out.print(f"Contact sheet: {batch.folder.contact_sheet}", markup=False)
-    how = made.hand_over / "HOW-TO.md"
+    how, spec = made.hand_over / "HOW-TO.md", shlex.quote(str(path))
     console.out.print(
-        f"Next: label them as {how} says, then alspec ingest {path} EXPORT", markup=False
+        f"Next: label them as {how} says, then alspec ingest {spec} EXPORT", markup=False
     )
     return ExitCode.WAITING_FOR_LABELS
 
@@ -123,7 +124,9 @@ def ingest(
     if taken.waiting:
         console.out.print(f"{taken.waiting} images still wait for labels")
         return ExitCode.WAITING_FOR_LABELS
-    console.out.print(f"Next: alspec run {path} trains on them; alspec select {path} goes on")
+    spec = shlex.quote(str(path))
+    text = f"Next: alspec run {spec} trains on them; alspec select {spec} goes on"
+    console.out.print(text, markup=False)
     return ExitCode.DONE
 
 
@@ -209,24 +212,26 @@ def run(
             executor=executor,
             trust_config=trust_config,
         )
-    return _say(done)
+    say_state(done)
+    return code_of(done)
 
 
 def status(project: Project, work_dir: Path, *, as_json: bool) -> ExitCode:
     """Print the state of a project."""
     found = api.status(project, work_dir=work_dir)
-    if not as_json:
-        return _say(found)
-    console.say_json(found.summary.to_json())
-    return _code(found)
+    if as_json:
+        console.say_json(found.summary.to_json())
+    else:
+        say_state(found)
+    return code_of(found)
 
 
-def status_of_all(work_dir: Path) -> None:
-    """Print the state of every project of a work directory; a broken one is passed over."""
+def states_in(work_dir: Path) -> Iterator[ProjectResults]:
+    """The state of every project of a work directory; a broken one is reported, passed over."""
     for path in sorted(work_dir.glob("*/spec.yaml")):
         if names_project(path):
             try:
-                status(load_project(path), work_dir, as_json=False)
+                yield api.status(load_project(path), work_dir=work_dir)
             except AlspecError as err:
                 console.say_error(err)
 
@@ -240,12 +245,13 @@ def report(project: Project, work_dir: Path, output: Path | None) -> None:
     console.out.print(str(output or written), markup=False)
 
 
-def _code(found: ProjectResults) -> ExitCode:
+def code_of(found: ProjectResults) -> ExitCode:
+    """WAITING_FOR_LABELS while a batch is open."""
     return ExitCode.WAITING_FOR_LABELS if found.summary.waiting else ExitCode.DONE
 
 
-def _say(found: ProjectResults) -> ExitCode:
-    """Print a project's state; the exit code that says whether it waits for labels."""
+def say_state(found: ProjectResults) -> None:
+    """Print a project's state."""
     summary = found.summary
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     console.out.print(f"{summary.project}: {counts}", markup=False)
@@ -263,11 +269,12 @@ def _say(found: ProjectResults) -> ExitCode:
         console.say_table("", ("trained on", "mIoU", "95 % interval"), points)
         gain = f"; next batch {summary.worth.next_batch}"
         if summary.worth.next_batch is None:
-            gain = f": {len(points)} of the {FEWEST} measured models that a curve takes"
+            gain = f": {summary.worth.sizes} of the {FEWEST} measured sizes that a curve takes"
         console.out.print(f"Worth labelling more: {summary.worth.advice.value}{gain}", markup=False)
     if summary.untrained:
         count = summary.untrained
-        console.out.print(f"{count} labelled images were in no training yet: alspec run trains")
+        console.out.print(
+            f"{count} labelled images are new or revised since the last training: alspec run trains"
+        )
     if found.report.is_file():
         console.out.print(f"Report: {found.report}", markup=False)
-    return _code(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from alspec.cli import console
@@ -46,7 +47,7 @@ def _write(target: Path, text: str, *, to_be_named: bool) -> None:
     schema = write_spec(target, text)
     console.out.print(f"{target} written, and {schema} for editors.", markup=False)
     first = "name your classes in it, then " if to_be_named else ""
-    console.out.print(f"Next: {first}alspec check {target}", markup=False)
+    console.out.print(f"Next: {first}alspec check {shlex.quote(str(target))}", markup=False)
 
 
 def schema() -> None:

@@ -1,4 +1,4 @@
-"""The command `status`: how far studies are, who works on what, what failed."""
+"""The command `status`: how far studies and projects are, who works on what, what failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from alspec import api
 from alspec.cli import console
-from alspec.errors import AlspecError
+from alspec.cli.project import code_of, say_state, states_in
+from alspec.errors import AlspecError, ExitCode
 from alspec.plan.cost.time import format_duration
 from alspec.plan.dag import Plan
 from alspec.spec.load import names_project
@@ -24,21 +25,33 @@ WATCH_SECONDS = 5.0
 
 def status(
     spec: Path | None, overrides: Sequence[str], work_dir: Path, *, as_json: bool, watch: bool
-) -> None:
-    """Print how far studies are; one whose spec or data are gone is reported and passed over."""
+) -> ExitCode:
+    """Print how far a study is, or all studies and projects of a work directory.
+
+    One whose spec or data are gone is reported and passed over. In JSON projects follow the
+    studies; an entry is of the one or the other by its key `study` or `project`.
+
+    Returns:
+        WAITING_FOR_LABELS if one of the projects does.
+    """
     plans = (
         [api.plan(api.load_study(spec, overrides), work_dir=work_dir)]
         if spec
         else list(_plans_in(work_dir))
     )
     while True:
+        projects = [] if spec else list(states_in(work_dir))
         data = [_progress(plan, work_dir) for plan in plans]
         if as_json:
-            console.say_json(data)
+            console.say_json([*data, *(project.summary.to_json() for project in projects)])
         else:
-            _print_progress(data, work_dir)
+            for project in projects:
+                say_state(project)
+            _print_progress(data)
+            if not data and not projects:
+                console.out.print(f"no study in {work_dir}", markup=False)
         if not watch or all(study["done"] == study["steps"] for study in data):
-            return
+            return max(map(code_of, projects), default=ExitCode.DONE)
         time.sleep(WATCH_SECONDS)
         if console.out.is_terminal and not as_json:
             console.out.clear()
@@ -63,9 +76,7 @@ class _StudyProgress(TypedDict):
     failed: list[FailureData]
 
 
-def _print_progress(data: Sequence[_StudyProgress], work_dir: Path) -> None:
-    if not data:
-        console.out.print(f"no study in {work_dir}", markup=False)
+def _print_progress(data: Sequence[_StudyProgress]) -> None:
     for study in data:
         title = f"{study['study']}: {study['done']} of {study['steps']} steps done"
         rows = [
@@ -97,7 +108,7 @@ def _print_at_work(steps: Sequence[AtWorkData]) -> None:
 
 
 def _plans_in(work_dir: Path) -> Iterator[Plan]:
-    """The plans of the studies; labelling projects are shown by `cli.project`."""
+    """The plans of the studies; labelling projects are read by `states_in`."""
     for path in sorted(work_dir.glob("*/spec.yaml")):
         if names_project(path):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def run(
     elif done.stopped:
         console.say_note(done.stopped)
     if done.failed or done.held or done.stopped:
-        text = f"Completed steps are kept. Resume with: alspec run {spec}"
+        text = f"Completed steps are kept. Resume with: alspec run {shlex.quote(str(spec))}"
         console.err.print(text, markup=False)
         if done.failed or (done.stopped and wait):
             return ExitCode.STEP_FAILED

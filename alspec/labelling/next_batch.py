@@ -90,7 +90,13 @@ def plan_next(project: Project, folder: ProjectFolder, *, trust_config: bool = F
 
 
 def labelled_after_next(project: Project, state: State) -> int:
-    """Images that are labelled after the next batch, as `select` counts them."""
+    """Images that are labelled after the next batch, as `select` counts them.
+
+    Once everything is asked for, the batch that is open is the next one.
+    """
+    open_batch = state.open_batch
+    if open_batch is not None and not state.candidates:
+        return len(state.labelled) + len(state.waiting(open_batch))
     return len(state.labelled) + min(project.batch, len(state.candidates))
 
 

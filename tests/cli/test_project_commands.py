@@ -65,7 +65,12 @@ def test_status_is_json_alone_and_says_by_its_code_that_labels_are_waited_for(de
     assert code == ExitCode.WAITING_FOR_LABELS
     assert json.loads(out)["waiting"] is True
     code, out, _ = cli("status", "--work-dir", desk.root / "work")
+    assert code == ExitCode.WAITING_FOR_LABELS
     assert "drawn: 14 pool, 6 asked" in out
+    assert "no study" not in out
+    code, out, _ = cli("status", "--json", "--work-dir", desk.root / "work")
+    (told,) = json.loads(out)
+    assert (code, told["project"], told["waiting"]) == (3, "drawn", True)
 
 
 def test_refused_files_are_listed_with_their_reasons(desk):
@@ -84,6 +89,15 @@ def test_what_needs_a_model_says_how_to_get_one(desk):
     code, _, err = desk("run")
     assert code == ExitCode.BAD_INPUT
     assert "no labelled image" in err
+    assert "alspec select" in err
+
+
+def test_run_waits_for_the_first_labels(desk):
+    desk("select")
+    code, _, err = desk("run")
+    assert code == ExitCode.WAITING_FOR_LABELS
+    assert "6 images of batch 1 wait for their labels" in err
+    assert "alspec ingest" in err
 
 
 def test_check_reads_all_and_writes_nothing(desk, cli):
@@ -155,3 +169,45 @@ def test_recommend_measures_the_images_and_answers_both_arms(desk, monkeypatch):
     assert (entry["redundancy"], entry["budget"], entry["ssl"]) == ("low", "low", False)
     code, out, _ = desk("recommend")
     assert (code, "distinct views" in out, "6 labels" in out) == (0, True, True)
+
+
+def test_recommend_while_the_first_batch_is_the_whole_pool(desk, monkeypatch):
+    monkeypatch.setattr("alspec.run.executors.local.LocalExecutor", InProcess)
+    desk("select", "-n", "20")
+    code, out, _ = desk("recommend")
+    assert (code, "20 labels, 100.0 % of the images" in out) == (0, True)
+    rejected = annotators.folder_of_masks(desk.root / "back", {}, CLASSES)
+    names = [path.name for path in (desk.root / "work/drawn/batches/01/folder/images").iterdir()]
+    (rejected / "rejected.txt").write_text("\n".join(names))
+    desk("ingest", rejected)
+    code, _, err = desk("recommend")
+    assert (code, "all its images were rejected" in err) == (ExitCode.BAD_INPUT, True)
+
+
+def test_commands_to_go_on_with_hold_for_paths_with_spaces(desk, cli):
+    path = desk.root / "my drive.yaml"
+    path.write_text(desk.path.read_text())
+    work = ("--work-dir", desk.root / "work")
+    assert f"alspec ingest '{path}' EXPORT" in cli("select", path, *work)[1]
+    back = annotators.folder_of_masks(desk.root / "back", truths(desk), CLASSES)
+    assert f"alspec run '{path}'" in cli("ingest", path, back, *work)[1]
+    new = desk.root / "a spec.yaml"
+    assert f"alspec check '{new}'" in cli("init", new)[1]
+
+
+def test_a_file_without_a_partner_is_named(desk, cli, monkeypatch):
+    monkeypatch.chdir(desk.root)
+    text = desk.path.read_text()
+    assert str(desk.root / "data") in text
+    desk.path.write_text(text.replace(str(desk.root / "data"), "data"))
+    twin = desk.root / "data" / "frames" / "seq0" / "000.jpg"
+    twin.write_bytes(b"")
+    code, _, err = cli("check", "project.yaml")
+    assert (code, f"{twin.with_suffix('.png')}: it has the same name as" in err) == (2, True)
+    twin.unlink()
+    desk.drawn.label("frames/seq0/000.png")
+    stranger = desk.drawn.mask_path("frames/seq0/000.png").rename(
+        desk.root / "data" / "labels" / "zzz.png"
+    )
+    code, _, err = cli("check", "project.yaml")
+    assert (code, f"{stranger}: this mask has no image" in err) == (2, True)

@@ -126,7 +126,9 @@ def list_pairs(tree: Tree) -> list[Pair]:
         )
         videos.setdefault(video, []).append((natural_order(key), pair))
     if problems:
-        raise DataError(capped(tree.root, grouped(problems)))
+        # Absolute, as what says that a problem is about a file where the spec's line precedes it.
+        placed = [replace(one, where=str(Path(one.where).absolute())) for one in problems]
+        raise DataError(capped(tree.root, grouped(placed)))
     return [
         pair
         for video in sorted(videos, key=natural_order)
