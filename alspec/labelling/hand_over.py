@@ -124,6 +124,8 @@ def _propose(
                 for row in rows
             ],
             size=project.dataset.image_size,
+            bands=state.dataset.spec.bands,
+            value_range=state.dataset.spec.range,
             classes=len(project.classes),
             devices=services.devices,
             progress=lambda done, total: services.progress("proposing masks", done, total),

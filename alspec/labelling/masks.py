@@ -74,10 +74,13 @@ def predict(
     files = _files(project, images, output, confidence=confidence)
     _refuse_foreign(output, files)
     output.mkdir(parents=True, exist_ok=True)
+    spec = PartlyLabelled(project.dataset).spec
     model = {
         "train": training.key,
         "classes": list(project.classes),
-        "image_size": project.dataset.image_size,
+        "image_size": spec.image_size,
+        "bands": spec.bands,
+        "range": spec.range,
     }
     wanted = PredictedFiles(output, model).still_to_write(files)
     write_csv(output / "classes.csv", ("id", "name", "colour"), class_rows(project.classes))
@@ -85,7 +88,9 @@ def predict(
         folder.store,
         training.key,
         wanted,
-        size=project.dataset.image_size,
+        size=spec.image_size,
+        bands=spec.bands,
+        value_range=spec.range,
         classes=len(project.classes),
         devices=services.devices,
         progress=lambda done, total: services.progress("predicting masks", done, total),

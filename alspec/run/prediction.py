@@ -38,6 +38,8 @@ def predict_images(
     images: Sequence[Files],
     *,
     size: Sequence[int] | None,
+    bands: Sequence[int] | None,
+    value_range: Sequence[float] | None,
     classes: int,
     devices: Sequence[str],
     progress: Callable[[int, int], None],
@@ -49,6 +51,8 @@ def predict_images(
         train: its key.
         images: what is read and written.
         size: height, width of the model's images; None takes images as they are.
+        bands: which of an image's are red, green and blue, as in training.
+        value_range: of deep grey images, as in training.
         classes: how many.
         devices: one name a process.
         progress: called with images done and in all.
@@ -69,6 +73,8 @@ def predict_images(
                 "train": train,
                 "device": slot,
                 "size": size,
+                "bands": bands,
+                "value_range": value_range,
                 "classes": classes,
                 "images": list(images[n :: len(slots)]),
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -131,6 +132,8 @@ class PredictionJob(TypedDict):
         train: the key of the training in it.
         device: where to compute.
         size: height and width of the model's images; None takes images as they are.
+        bands: as `read_rgb` takes them, in training as here.
+        value_range: as `read_rgb` takes it.
         classes: how many.
         images: `image`, `mask` and perhaps `confidence` of each, all paths.
     """
@@ -139,6 +142,8 @@ class PredictionJob(TypedDict):
     train: str
     device: str
     size: Sequence[int] | None
+    bands: Sequence[int] | None
+    value_range: Sequence[float] | None
     classes: int
     images: Sequence[Mapping[str, str]]
 
@@ -156,12 +161,18 @@ def predict(job: PredictionJob) -> Iterator[dict[str, str]]:
     device = torch.device(job["device"])
     predictor = Predictor(Store(Path(job["store"])), job["train"], device, size)
     images = job["images"]
+    bands, value_range = job["bands"], job["value_range"]
+    read = partial(
+        read_rgb,
+        bands=(bands[0], bands[1], bands[2]) if bands else None,
+        value_range=(value_range[0], value_range[1]) if value_range else None,
+    )
     with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(read_rgb, Path(one["image"])) for one in images[:1]]
+        ahead = [reader.submit(read, Path(one["image"])) for one in images[:1]]
         for number, one in enumerate(images):
             current = ahead.pop()
             if number + 1 < len(images):
-                ahead.append(reader.submit(read_rgb, Path(images[number + 1]["image"])))
+                ahead.append(reader.submit(read, Path(images[number + 1]["image"])))
             try:
                 mask, sure = predictor(current.result())
             except DataError as err:

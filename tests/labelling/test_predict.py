@@ -23,8 +23,10 @@ class Predictor:
 
     def __init__(self):
         self.most = None
+        self.given = {}
 
-    def __call__(self, store, train, images, **_):
+    def __call__(self, store, train, images, **given):
+        self.given = given
         for one in images[: self.most]:
             content = hashlib.sha256(Path(one["image"]).read_bytes()).hexdigest()
             for what in one.keys() - {"image"}:
@@ -173,6 +175,14 @@ def test_no_proposals_of_a_model_of_other_classes(drawn, place):
     drawn.plain["dataset"]["classes"] = ["box", "ground", "ball"]
     place.select(drawn.project, to="cvat")
     assert not made.batch.folder.proposed.exists()
+
+
+def test_images_are_read_as_in_training(drawn, place, tmp_path, predictor):
+    """One in blue, green, red is another image to the model, and needs another mask."""
+    place.predict(drawn.project, tmp_path / "masks")
+    drawn.plain["dataset"]["bands"] = [3, 2, 1]
+    assert place.predict(drawn.project, tmp_path / "masks").written == 6
+    assert predictor.given["bands"] == (3, 2, 1)
 
 
 def test_a_revised_mask_is_not_trained_on_until_run(drawn, place):
