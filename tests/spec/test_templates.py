@@ -46,6 +46,12 @@ def test_values_are_replaced_and_comments_stay():
         with_values(template("folder"), {"colour": "red"})
 
 
+def test_a_key_without_a_value_is_commented_out_once():
+    text = template("project")
+    assert with_values(text, {"val": None}) == text
+    assert "\n# batch: 50" in with_values(text, {"batch": None})
+
+
 def test_nothing_is_overwritten(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("mine")
