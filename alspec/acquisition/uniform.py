@@ -103,8 +103,8 @@ def best_split(length: int, *, before: bool, after: bool) -> tuple[int, int]:
 def next_spread(lengths: Sequence[int], labelled: Sequence[Sequence[int]], n: int) -> list[Place]:
     """The n places that, one after the other, shrink the distances to the nearest label most.
 
-    Each takes the middle of a longest stretch, so after the first set the mean distance stays within
-    a fifth of that of a grid of as many, but for stretches of a few frames.
+    Each takes the middle of a longest stretch, so after the first set the mean distance stays
+    within a fifth of that of a grid of as many, but for stretches of a few frames.
 
     Args:
         lengths: frames of each sequence.
@@ -183,8 +183,8 @@ class Uniform:
 def _grid(lengths: Sequence[int], n: int) -> list[Place]:
     """Places of a grid in each sequence, sequence by sequence in time order.
 
-    One that is alone in its sequence lies at a third: beside one in the middle, a second label could
-    not come within a fifth of a grid of two.
+    One that is alone in its sequence lies at a third: beside one in the middle, a second label
+    could not come within a fifth of a grid of two.
     """
     return [
         (sequence, position)
