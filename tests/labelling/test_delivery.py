@@ -231,6 +231,22 @@ def test_other_files_beside_a_delivery_hide_no_mask(tool, handed, tmp_path):
     np.testing.assert_array_equal(found[0].mask, drawn(1))
 
 
+@pytest.mark.parametrize("tool", ["xml", "json"])
+def test_masks_beside_an_export_with_its_own_are_refused(tool, handed, tmp_path):
+    first, second, *_ = stems(handed)
+    place = tmp_path / "place"
+    annotators.folder_of_masks(place, {second: drawn(1)}, CLASSES)
+    back = WRITERS[tool](tmp_path / "back.json", {first: drawn(1)}, CLASSES)
+    if zipfile.is_zipfile(back):
+        with zipfile.ZipFile(back) as archive:
+            archive.extractall(place)
+    else:
+        shutil.copyfile(back, place / back.name)
+    found = read_delivery(place, expected(handed))
+    assert [one.name for one in found.images if one.mask is not None] == [first]
+    assert [refused.file for refused in found.refused] == [f"{second}.png"]
+
+
 def test_masks_in_a_folder_named_images_are_refused_with_the_reason(handed, tmp_path):
     first, *_ = stems(handed)
     annotators.folder_of_masks(tmp_path / "back" / "images", {first: drawn(1)}, CLASSES)

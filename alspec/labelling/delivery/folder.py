@@ -20,7 +20,7 @@ _NO_MASKS = (".jpg", ".jpeg", ".gif", ".webp")
 
 def is_one(source: Source, expected: Expectation) -> bool:
     """Whether a file is named like a mask of a batch, or lists images that were rejected."""
-    names = {stem_of(file) for file in _mask_files(source)}
+    names = {stem_of(file) for file in mask_files(source)}
     return bool(names & expected.images.keys() or ending(source.files, REJECTED))
 
 
@@ -32,7 +32,7 @@ def read(source: Source, expected: Expectation) -> Delivery:
     """
     listed = {colour_of(class_id): class_id for class_id in range(len(expected.classes))}
     masks = _Masks(source, expected, expected.colours or listed)
-    files = _mask_files(source)
+    files = mask_files(source)
     for file in files:
         masks.read(file)
     masks.read_values()
@@ -45,7 +45,8 @@ def read(source: Source, expected: Expectation) -> Delivery:
     return delivery
 
 
-def _mask_files(source: Source) -> list[str]:
+def mask_files(source: Source) -> list[str]:
+    """Files that may be masks: all of a format of masks but those that were handed over."""
     return [file for file in ending(source.files, *_MASKS) if not _is_handed_over(file)]
 
 

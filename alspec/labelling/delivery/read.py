@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alspec.labelling.delivery import cvat_masks, cvat_xml, folder, labelstudio
-from alspec.labelling.delivery.base import Delivery, Expectation
+from alspec.labelling.delivery.base import Delivery, Expectation, stem_of
 from alspec.labelling.delivery.source import Source, ending, opened
 
 _Read: TypeAlias = Callable[[Source, Expectation], Delivery]
@@ -35,9 +35,20 @@ def read_delivery(path: Path, expected: Expectation) -> Delivery:
         InputError: there is nothing that can be read at all.
     """
     with opened(path) as source:
-        delivery = _reader(source, expected)(source, expected)
+        read = _reader(source, expected)
+        delivery = read(source, expected)
+        if read in (cvat_xml.read, labelstudio.read):
+            _refuse_masks_beside(source, expected)
         delivery.refused += source.refused
         return delivery
+
+
+def _refuse_masks_beside(source: Source, expected: Expectation) -> None:
+    """Refuse masks that lie beside an XML or JSON which has its own: one of the two counts."""
+    for file in folder.mask_files(source):
+        if stem_of(file) in expected.images:
+            why = "an export of CVAT or Label Studio is beside it; give masks in their own folder"
+            source.refuse(file, why)
 
 
 def _reader(source: Source, expected: Expectation) -> _Read:
