@@ -12,6 +12,7 @@ from alspec.plan.dag import Plan
 from alspec.plan.step import Step, StepKey
 
 _KEY = re.compile(r"[0-9a-f]{6,64}")
+_NUMBERED = re.compile(r"\b(seed|cycle)\s+(\d+)\b")
 
 
 def steps_named(plan: Plan, names: Sequence[str]) -> list[Step]:
@@ -50,7 +51,12 @@ def _means(name: str, step: Step) -> bool:
         return step.key.startswith(name)
     if "*" in name:
         return fnmatchcase(step.label, name)
-    return set(name.split()) <= {*step.label.split(), step.kind.name}
+    return _words(name) <= {*_words(step.label), step.kind.name}
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name; a seed or cycle with its number is one: `seed 0 cycle 2` is no other."""
+    return set(_NUMBERED.sub(r"\1\2", name).split())
 
 
 def _near(name: str, plan: Plan) -> str:

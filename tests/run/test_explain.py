@@ -104,6 +104,12 @@ def test_steps_are_named_by_words_or_patterns(name, labels):
     assert steps_named(plan, [first.key[:8]]) == [first]
 
 
+def test_the_numbers_of_a_name_are_those_of_its_seed_and_cycle():
+    plan = api.plan(study_of(seeds=[0, 1], methods=["entropy"]))
+    named = [step.label for step in steps_named(plan, ["train entropy seed 1 cycle 1"])]
+    assert named == ["toy 20-20 entropy seed 1 cycle 1 train"]
+
+
 def test_a_name_that_means_nothing_is_met_with_a_suggestion():
     with pytest.raises(InputError, match="Did you mean `entropy` by `entorpy`"):
         steps_named(api.plan(study_of()), ["entorpy cycle 1"])
