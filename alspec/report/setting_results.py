@@ -172,8 +172,8 @@ def _notes(findings: Findings, comparison: Comparison) -> list[Block]:
         named = ", ".join(text(name) for name in unseen[:8]) + (" …" if len(unseen) > 8 else "")
         blocks.append(
             note(
-                f"{len(unseen)} of {classes} classes in these means are found by "
-                f"no method ({named}): their IoU is 0 everywhere, and only the other "
+                f"No method finds {len(unseen)} of the {classes} classes in these means "
+                f"({named}): IoU is 0 there, and only the other "
                 f"{classes - len(unseen)} tell methods apart."
             )
         )
