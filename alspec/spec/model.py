@@ -35,6 +35,7 @@ from alspec.spec.validation import distinct, failure
 __all__ = [
     "S4GAN",
     "AllFrames",
+    "AnyModel",
     "AugmentedFrames",
     "Budget",
     "Candidates",
@@ -53,6 +54,7 @@ __all__ = [
     "OptionalPath",
     "PathText",
     "Positive",
+    "Pretrained",
     "Redundancy",
     "Size",
     "Study",
@@ -81,7 +83,7 @@ ModelName: TypeAlias = Literal[
 ]
 
 
-def model_of_its_form(value: object) -> object:
+def _model_of_its_form(value: object) -> object:
     if isinstance(value, Mapping):
         return ModelConfig.model_validate(value)
     if isinstance(value, str) and value not in get_args(ModelName):
@@ -92,6 +94,18 @@ def model_of_its_form(value: object) -> object:
             "model", "expected the name of a model, or {config: file, checkpoint: file}", {}
         )
     return value
+
+
+AnyModel: TypeAlias = Annotated[
+    ModelName | ModelConfig,
+    BeforeValidator(_model_of_its_form),
+    Field(description="a built-in model, or {config: FILE} for any of MMSegmentation"),
+]
+
+Pretrained: TypeAlias = Annotated[
+    OptionalPath,
+    Field(description="file with the backbone's weights; none starts from random ones"),
+]
 
 
 class Training(Frozen):
@@ -279,13 +293,8 @@ class Study(Located):
         Field(min_length=1, description="repetitions; a claim needs three or more"),
         distinct("seed"),
     ] = (0, 1, 2)
-    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = Field(
-        default="deeplabv3plus_wrn38",
-        description="a built-in model, or {config: FILE} for any of MMSegmentation",
-    )
-    pretrained: OptionalPath = Field(
-        default=None, description="file with the backbone's weights; none starts from random ones"
-    )
+    model: AnyModel = "deeplabv3plus_wrn38"
+    pretrained: Pretrained = None
     training: Training = Field(
         default_factory=Training, description="how the model is trained in every cycle"
     )

@@ -14,11 +14,10 @@ from alspec.spec.fields import Name, OptionalPath
 from alspec.spec.method import Method, method_from_yaml
 from alspec.spec.model import (
     S4GAN,
-    ModelConfig,
-    ModelName,
+    AnyModel,
+    Pretrained,
     Training,
     decide_optimizer,
-    model_of_its_form,
 )
 from alspec.spec.origin import Located
 from alspec.spec.validation import failure, plugin_model, tag_missing, validate_plugin
@@ -77,13 +76,8 @@ class Project(Located):
     unlabelled: str = Field(
         default=IGNORED, description="the class of pixels that nobody labelled, or ignore"
     )
-    model: Annotated[ModelName | ModelConfig, BeforeValidator(model_of_its_form)] = Field(
-        default="deeplabv3plus_wrn38",
-        description="a built-in model, or {config: FILE} for any of MMSegmentation",
-    )
-    pretrained: OptionalPath = Field(
-        default=None, description="file with the backbone's weights; none starts from random ones"
-    )
+    model: AnyModel = "deeplabv3plus_wrn38"
+    pretrained: Pretrained = None
     training: Training = Field(
         default_factory=Training, description="how the model is trained for every batch"
     )
