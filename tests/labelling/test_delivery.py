@@ -68,6 +68,18 @@ WRITERS = {
 }
 
 
+def unpack(back, place):
+    """Lay what a tool exported out in a folder."""
+    if back.is_dir():
+        shutil.copytree(back, place)
+    elif zipfile.is_zipfile(back):
+        with zipfile.ZipFile(back) as archive:
+            archive.extractall(place)
+    else:
+        place.mkdir(exist_ok=True)
+        shutil.copyfile(back, place / back.name)
+
+
 @pytest.mark.parametrize("tool", WRITERS)
 @pytest.mark.parametrize("unlabelled", [IGNORE, 3])
 def test_masks_of_each_tool_come_back_pixel_for_pixel(tool, unlabelled, handed, tmp_path):
@@ -215,14 +227,7 @@ def test_other_files_beside_a_delivery_hide_no_mask(tool, handed, tmp_path):
     name, *_ = stems(handed)
     back = WRITERS[tool](tmp_path / "back.json", {name: drawn(1)}, CLASSES)
     place = tmp_path / "place"
-    if back.is_dir():
-        shutil.copytree(back, place)
-    elif zipfile.is_zipfile(back):
-        with zipfile.ZipFile(back) as archive:
-            archive.extractall(place)
-    else:
-        place.mkdir()
-        shutil.copyfile(back, place / back.name)
+    unpack(back, place)
     for stray, text in STRAYS.items():
         if not (place / stray).exists():
             (place / stray).write_text(text)
@@ -237,11 +242,7 @@ def test_masks_beside_an_export_with_its_own_are_refused(tool, handed, tmp_path)
     place = tmp_path / "place"
     annotators.folder_of_masks(place, {second: drawn(1)}, CLASSES)
     back = WRITERS[tool](tmp_path / "back.json", {first: drawn(1)}, CLASSES)
-    if zipfile.is_zipfile(back):
-        with zipfile.ZipFile(back) as archive:
-            archive.extractall(place)
-    else:
-        shutil.copyfile(back, place / back.name)
+    unpack(back, place)
     found = read_delivery(place, expected(handed))
     assert [one.name for one in found.images if one.mask is not None] == [first]
     assert [refused.file for refused in found.refused] == [f"{second}.png"]
